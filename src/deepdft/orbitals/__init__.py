@@ -1,0 +1,15 @@
+"""Densities given by occupied orbitals in a Gaussian basis: exact at any point."""
+
+from deepdft.orbitals.archive import OrbitalArchive, write_orbital_archive
+from deepdft.orbitals.basis import BasisSet, Shell, contracted_shell, load_basis
+from deepdft.orbitals.density import OrbitalDensity
+
+__all__ = [
+    "BasisSet",
+    "OrbitalArchive",
+    "OrbitalDensity",
+    "Shell",
+    "contracted_shell",
+    "load_basis",
+    "write_orbital_archive",
+]

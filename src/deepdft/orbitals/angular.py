@@ -1,0 +1,77 @@
+"""Angular parts of Gaussian functions: real solid harmonics and Cartesian monomials."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def angular_functions(
+    momentum: int, cartesian: bool, x: Tensor, y: Tensor, z: Tensor
+) -> list[Tensor]:
+    """Return the angular functions of a shell at displacements (x, y, z), each of x's shape.
+
+    Spherical: ``r^l Y_lm`` in real form without the Condon-Shortley phase, m = -l..l, but x, y, z
+    for l = 1. Cartesian: ``x^i y^j z^k`` with i, then j, descending; s and p carry the factors
+    of Y_00 and Y_1m, which is libcint's convention.
+    """
+    if momentum == 0:
+        return [torch.full_like(x, 1 / math.sqrt(4 * math.pi))]
+    if momentum == 1:
+        factor = math.sqrt(3 / (4 * math.pi))
+        return [factor * x, factor * y, factor * z]
+    return _monomials(momentum, x, y, z) if cartesian else _solid_harmonics(momentum, x, y, z)
+
+
+def _monomials(momentum: int, x: Tensor, y: Tensor, z: Tensor) -> list[Tensor]:
+    powers = []
+    for variable in (x, y, z):
+        row = [torch.ones_like(variable)]
+        for _ in range(momentum):
+            row.append(row[-1] * variable)
+        powers.append(row)
+    return [
+        powers[0][i] * powers[1][j] * powers[2][momentum - i - j]
+        for i in range(momentum, -1, -1)
+        for j in range(momentum - i, -1, -1)
+    ]
+
+
+def _solid_harmonics(momentum: int, x: Tensor, y: Tensor, z: Tensor) -> list[Tensor]:
+    """Real solid harmonics by recursion in l for each m (Helgaker et al., 2000, section 6.4).
+
+    ``r^l Y_l,±m = N Q_lm(z, r^2) {Re, Im} (x + iy)^m``, with Q_mm = (2m - 1)!! and
+    ``(l - m) Q_lm = (2l - 1) z Q_(l-1)m - (l + m - 1) r^2 Q_(l-2)m``.
+    """
+    square = x * x + y * y + z * z
+    real, imaginary = torch.ones_like(x), torch.zeros_like(x)
+    negative: list[Tensor] = []
+    positive: list[Tensor] = []
+    for m in range(momentum + 1):
+        if m > 0:
+            real, imaginary = x * real - y * imaginary, y * real + x * imaginary
+        polynomial = _axial_polynomial(momentum, m, z, square)
+        norm = math.sqrt(
+            (2 - (m == 0))
+            * (2 * momentum + 1)
+            / (4 * math.pi)
+            * math.factorial(momentum - m)
+            / math.factorial(momentum + m)
+        )
+        positive.append(norm * polynomial * real)
+        if m > 0:
+            negative.append(norm * polynomial * imaginary)
+    return negative[::-1] + positive
+
+
+def _axial_polynomial(momentum: int, m: int, z: Tensor, square: Tensor) -> Tensor:
+    previous = torch.zeros_like(z)
+    current = torch.full_like(z, float(math.prod(range(1, 2 * m, 2))))
+    for degree in range(m + 1, momentum + 1):
+        following = ((2 * degree - 1) * z * current - (degree + m - 1) * square * previous) / (
+            degree - m
+        )
+        previous, current = current, following
+    return current

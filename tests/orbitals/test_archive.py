@@ -1,0 +1,90 @@
+"""Archives of molecules' orbitals."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepdft.density import LevelOfTheory
+from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
+
+SAMPLE = Path(__file__).parents[1] / "data" / "qm9_sample.npz"
+PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
+
+
+def test_sample():
+    archive = OrbitalArchive(SAMPLE)
+    assert len(archive) == 3
+    assert archive.indices.tolist() == [5223, 21511, 132810]
+    assert archive.names == ["qm9_005223", "qm9_021511", "qm9_132810"]
+    assert archive.position_of(21511) == 1
+    remainders = [
+        int(hashlib.sha256(str(i).encode()).hexdigest(), 16) % 20 for i in archive.indices
+    ]
+    assert [r == 0 for r in remainders] == [False, True, False]
+    for density in archive:
+        assert density.level == PBE
+        assert density.n_electrons == 2 * density.coefficients.shape[1]
+        assert density.coefficients.dtype == np.float32
+        assert np.isfinite(density.atoms.info["energy"])
+    assert archive[-1].atoms.get_chemical_formula() == archive[2].atoms.get_chemical_formula()
+    with pytest.raises(IndexError):
+        archive[3]
+    with pytest.raises(ConfigurationError, match="no molecule 7"):
+        archive.position_of(7)
+
+
+def test_written_archives_are_read_back_sorted_and_once_each(tmp_path):
+    archive = OrbitalArchive(SAMPLE)
+    write_orbital_archive(tmp_path / "b.npz", [archive[2], archive[0]])
+    write_orbital_archive(tmp_path / "a.npz", [archive[0], archive[1]])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz"]
+    again = OrbitalArchive(tmp_path)
+    assert again.indices.tolist() == archive.indices.tolist()
+    for left, right in zip(archive, again, strict=True):
+        assert np.array_equal(left.coefficients, right.coefficients)
+        assert np.array_equal(left.atoms.positions, right.atoms.positions)
+        assert np.array_equal(left.atoms.numbers, right.atoms.numbers)
+        assert left.atoms.info["energy"] == pytest.approx(right.atoms.info["energy"], rel=1e-14)
+        np.testing.assert_allclose(left.atoms.info["dipole"], right.atoms.info["dipole"])
+        assert left.level == right.level
+
+
+def test_what_does_not_fit_is_not_written(tmp_path):
+    density = OrbitalArchive(SAMPLE)[1]
+    atoms, coefficients = density.atoms, density.coefficients
+    target = tmp_path / "a.npz"
+    with pytest.raises(ConfigurationError, match="closed-shell"):
+        write_orbital_archive(target, [OrbitalDensity(atoms, "gth-dzvp", coefficients, 1.0, PBE)])
+    with pytest.raises(ConfigurationError, match="index of its own"):
+        write_orbital_archive(target, [density, density])
+    with pytest.raises(ConfigurationError, match="nothing"):
+        write_orbital_archive(target, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(FileFormatError, match="holds no orbital archive"):
+        OrbitalArchive(tmp_path)
+    with pytest.raises(FileFormatError, match="There is no"):
+        OrbitalArchive(tmp_path / "absent.npz")
+    with pytest.raises(FileFormatError, match="No orbital archive was named"):
+        OrbitalArchive([])
+    (tmp_path / "a.npz").write_bytes(SAMPLE.read_bytes()[:3000])
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        OrbitalArchive(tmp_path)
+    (tmp_path / "a.npz").write_text("not an archive")
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        OrbitalArchive(tmp_path)
+    np.savez(tmp_path / "a.npz", other=np.zeros(3))
+    with pytest.raises(FileFormatError, match="lacks index"):
+        OrbitalArchive(tmp_path)
+    with np.load(SAMPLE) as data:
+        arrays = dict(data)
+    np.savez(tmp_path / "a.npz", **{**arrays, "coeff": arrays["coeff"][:-1]})
+    with pytest.raises(FileFormatError, match="damaged"):
+        OrbitalArchive(tmp_path)[0]

@@ -1,0 +1,118 @@
+"""Basis functions against PySCF."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+from deepdft.errors import ConfigurationError, UnsupportedStructureError
+from deepdft.orbitals import contracted_shell, load_basis
+from deepdft.orbitals.groups import group_functions
+from deepdft.units import BOHR
+
+gto = pytest.importorskip("pyscf.gto")
+
+STRUCTURE = Atoms("HCNOFC", np.random.default_rng(1).normal(scale=1.2, size=(6, 3)))
+
+
+def shells_of(table, cartesian=False):
+    """Shells from PySCF's internal basis format, which PySCF sorts by angular momentum."""
+    return tuple(
+        contracted_shell(
+            entry[0],
+            [row[0] for row in entry[1:]],
+            [row[1:] for row in entry[1:]],
+            cartesian=cartesian,
+        )
+        for entry in sorted(table, key=lambda entry: entry[0])
+    )
+
+
+def all_functions(atoms, shells, points):
+    """Values (points, functions) in the order of the structure's basis functions, Å^-3/2."""
+    n_functions = sum(shell.n_functions for of_atom in shells for shell in of_atom)
+    values = np.full((len(points), n_functions), np.nan)
+    for group in group_functions(shells, 1e-9):
+        centres = torch.from_numpy(atoms.positions[group.atoms])
+        functions = group.evaluate(torch.from_numpy(points), centres, torch.float64)
+        values[:, group.rows.ravel()] = functions.flatten(0, 1).numpy().T
+    return values
+
+
+def pyscf_functions(atoms, basis, points, cartesian=False):
+    molecule = gto.M(
+        atom=[(s, p / BOHR) for s, p in zip(atoms.symbols, atoms.positions, strict=True)],
+        unit="bohr",
+        basis=basis,
+        spin=None,
+        cart=cartesian,
+        verbose=0,
+    )
+    kind = "GTOval_cart" if cartesian else "GTOval_sph"
+    return molecule.eval_gto(kind, points / BOHR) / BOHR**1.5
+
+
+def test_shipped_table_is_the_published_one():
+    for symbol, shells in load_basis("gth-dzvp").elements.items():
+        assert shells == shells_of(gto.basis.load("gth-dzvp", symbol)), symbol
+
+
+def test_functions_agree_with_pyscf():
+    points = np.random.default_rng(2).normal(scale=2.5, size=(200, 3))
+    values = all_functions(STRUCTURE, load_basis("gth-dzvp").shells(STRUCTURE.numbers), points)
+    reference = pyscf_functions(STRUCTURE, "gth-dzvp", points)
+    assert np.abs(reference).max() > 0.1
+    np.testing.assert_allclose(values, reference, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("cartesian", [False, True])
+@pytest.mark.parametrize("momentum", range(5))
+def test_every_angular_momentum_agrees_with_pyscf(momentum, cartesian):
+    table = [
+        [momentum, [3.1, 0.4, 0.1], [0.7, 0.8, -0.3]],
+        [momentum, [0.31, 1.0]],
+        [0, [0.7, 1.0]],
+    ]
+    atoms = Atoms("CC", [[0.1, -0.2, 0.3], [0.9, 0.8, -1.1]])
+    points = np.random.default_rng(3).normal(scale=1.5, size=(100, 3))
+    values = all_functions(atoms, [shells_of(table, cartesian)] * 2, points)
+    reference = pyscf_functions(atoms, {"C": table}, points, cartesian)
+    assert np.abs(reference).max() > 0.1
+    np.testing.assert_allclose(values, reference, rtol=0, atol=1e-10)
+
+
+def test_reach_bounds_every_function():
+    shells = load_basis("gth-dzvp").shells(STRUCTURE.numbers)
+    directions = np.random.default_rng(4).normal(size=(500, 3))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+    for group in group_functions(shells, 1e-4):
+        points = torch.from_numpy(
+            np.vstack([directions * group.reach, directions * group.reach * 0.9])
+        )
+        values = group.evaluate(points, torch.zeros(1, 3, dtype=torch.float64), torch.float64).abs()
+        assert values[:, 0, :500].max() < 1e-4
+        assert values[:, 0, 500:].max() > 1e-5, "the reach is needlessly long"
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ConfigurationError, match="Did you mean 'gth-dzvp'"):
+        load_basis("gth-dzv")
+    with pytest.raises(UnsupportedStructureError, match="Fe, Xe"):
+        load_basis("gth-dzvp").shells([1, 54, 26])
+
+
+@pytest.mark.parametrize(
+    ("momentum", "exponents", "coefficients", "message"),
+    [
+        (5, [1.0], [1.0], "angular momentum 5"),
+        (0, [1.0, 2.0], [1.0], "one row"),
+        (0, [-1.0], [1.0], "not positive"),
+        (0, [1.0], [np.nan], "not finite"),
+        (0, [1.0], [0.0], "vanishing"),
+    ],
+)
+def test_unusable_shells_are_refused(momentum, exponents, coefficients, message):
+    with pytest.raises(ConfigurationError, match=message):
+        contracted_shell(momentum, exponents, coefficients)
