@@ -1,0 +1,227 @@
+"""Configuration of a training run: one source of defaults, validation and documentation.
+
+A configuration is a YAML file; on the command line ``key=value`` changes single entries
+(``optimizer.learning_rate=1e-4``). Unknown keys are refused with the closest known one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepdft.errors import ConfigurationError, did_you_mean
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(_Section):
+    """Which network is trained, and on top of what."""
+
+    architecture: str = Field("deepdft", description="Name of the architecture.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="The architecture's own options."
+    )
+    baseline: Literal["none", "atoms"] = Field(
+        "none",
+        description=(
+            "'atoms': the network learns the difference to superposed atomic densities of the "
+            "data's level of theory; 'none': the whole density."
+        ),
+    )
+
+
+class DataConfig(_Section):
+    """Where the reference densities are."""
+
+    paths: list[str] = Field(
+        default_factory=list, description="Density files, orbital archives or directories of them."
+    )
+    split: str | None = Field(
+        None, description="JSON file with lists under 'train', 'validation' and 'test'."
+    )
+    validation_count: int = Field(
+        50, ge=1, description="Structures held out for validation where there is no split file."
+    )
+    max_train: int | None = Field(
+        None, ge=1, description="Use only the first so many training structures (learning curves)."
+    )
+    mix_levels: bool = Field(False, description="Accept data of different levels of theory.")
+    level: dict[str, str] = Field(
+        default_factory=dict,
+        description="Level of theory (functional, core, basis, code) where files do not tell.",
+    )
+
+
+class SamplingConfig(_Section):
+    """Which probes a training step sees."""
+
+    structures: int = Field(2, ge=1, description="Structures a step (on each process).")
+    probes: int = Field(1000, ge=1, description="Probes in each structure.")
+    importance: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description=(
+            "Fraction of the probes drawn where the density is large; the loss is weighted so that "
+            "its expectation stays that of uniform probes. 0 is the paper's uniform sampling."
+        ),
+    )
+
+
+class OptimizerConfig(_Section):
+    """Loss, optimiser and learning rate."""
+
+    loss: Literal["mean_squared_error", "mean_absolute_error"] = Field(
+        "mean_squared_error", description="Loss on the density at the probes."
+    )
+    learning_rate: float = Field(1e-4, gt=0, description="Learning rate of Adam.")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="'cosine' falls to 1 % of the learning rate at max_steps."
+    )
+    warmup_steps: int = Field(100, ge=0, description="Steps of linear increase at the start.")
+    gradient_clip: float | None = Field(None, gt=0, description="Largest norm of the gradient.")
+    average_decay: float = Field(
+        0.999,
+        ge=0,
+        lt=1,
+        description="Decay of the exponential moving average of the weights (0: no average).",
+    )
+
+
+class TrainerConfig(_Section):
+    """Length of the run, validation and hardware."""
+
+    max_steps: int = Field(100_000, ge=1, description="Optimiser steps.")
+    validation_interval: int = Field(1000, ge=1, description="Steps between validations.")
+    validation_probes: int = Field(2000, ge=1, description="Probes in each validation structure.")
+    patience: int | None = Field(
+        None, ge=1, description="Stop after so many validations without a better eps_mae."
+    )
+    accelerator: str = Field("auto", description="Lightning's accelerator: auto, cpu, gpu.")
+    devices: int = Field(1, ge=1, description="Processes (GPUs, or CPU processes).")
+    threads: int | None = Field(None, ge=1, description="CPU threads of each process.")
+
+
+class TrainConfig(_Section):
+    """A training run."""
+
+    run_directory: str = Field("runs/deepdft", description="Where results go.")
+    seed: int = Field(0, ge=0, description="Seed of weights and draws.")
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    data: DataConfig = Field(default_factory=DataConfig)
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
+    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = Field(default_factory=TrainerConfig)
+
+    def to_yaml(self) -> str:
+        """Return the full configuration, defaults included, as YAML."""
+        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+
+
+def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a training configuration.
+
+    Paths of data in the file are relative to the file; those in overrides to the working directory.
+
+    Args:
+        path: YAML file.
+        overrides: ``key=value`` strings with dotted keys; values are YAML.
+
+    Raises:
+        ConfigurationError: if the file or a value is unusable.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The configuration {path} cannot be read: {error.strerror}."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first_line = str(error).replace("\n", " ")
+        raise ConfigurationError(
+            f"The configuration {path} is not valid YAML: {first_line}"
+        ) from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"The configuration {path} must hold 'key: value' pairs.")
+    _resolve_paths(values, path.parent)
+    for override in overrides:
+        _apply_override(values, override)
+    return parse_config(values, str(path))
+
+
+def parse_config(values: Mapping[str, Any], source: str = "configuration") -> TrainConfig:
+    """Validate a nested dictionary.
+
+    Raises:
+        ConfigurationError: with the offending key and the closest known one.
+    """
+    try:
+        return TrainConfig.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        location = [str(part) for part in first["loc"]]
+        key = ".".join(location)
+        if first["type"] == "extra_forbidden":
+            hint = did_you_mean(location[-1], _known_keys(location[:-1]))
+            raise ConfigurationError(f"{source}: there is no option '{key}'.{hint}") from None
+        raise ConfigurationError(f"{source}: option '{key}': {first['msg']}.") from None
+
+
+def _known_keys(section: Sequence[str]) -> list[str]:
+    model: Any = TrainConfig
+    for part in section:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _resolve_paths(values: dict[str, Any], base: Path) -> None:
+    data = values.get("data")
+    if not isinstance(data, dict):
+        return
+    paths = data.get("paths")
+    if isinstance(paths, str):
+        paths = [paths]
+    if isinstance(paths, list):
+        data["paths"] = [_relative_to(base, str(item)) for item in paths]
+    if isinstance(data.get("split"), str):
+        data["split"] = _relative_to(base, data["split"])
+
+
+def _relative_to(base: Path, path: str) -> str:
+    return os.path.normpath(os.path.join(base, os.path.expanduser(path)))
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigurationError(f"'{override}' is not of the form key=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigurationError(f"The value of '{override}' is not valid YAML.") from None
+    if isinstance(value, str):
+        # YAML 1.1 reads 1e-4 as text.
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    *sections, name = key.split(".")
+    target = values
+    for section in sections:
+        inner = target.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigurationError(f"'{key}': '{section}' is not a section.")
+        target = inner
+    if key == "data.paths" and isinstance(value, str):
+        value = [value]
+    target[name] = value

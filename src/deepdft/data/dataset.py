@@ -1,0 +1,139 @@
+"""Reference densities as a dataset: structures, random probes with values, values on grids.
+
+Two kinds exist. Densities on a grid (files of DFT codes) know their values on that grid alone;
+densities given by orbitals know them anywhere. Training and evaluation see the same interface.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from deepdft.density import Grid, LevelOfTheory
+
+FloatArray = NDArray[np.float64]
+
+EVALUATION_SPACING = 0.1
+"""Spacing of the grid on which molecular densities are compared, Å."""
+
+EVALUATION_MARGIN = 5.0
+"""How far that grid reaches beyond the outermost nuclei, Å."""
+
+
+class Probes(NamedTuple):
+    """Random points of one structure.
+
+    Attributes:
+        points: (n, 3) Å.
+        values: (n,) reference density, e/Å^3.
+        weights: (n,) so that ``mean(weights * f(points))`` estimates the mean of f over uniform
+            points; one where sampling is uniform.
+    """
+
+    points: FloatArray
+    values: FloatArray
+    weights: FloatArray
+
+
+class DensityDataset(ABC):
+    """A sequence of structures with reference densities.
+
+    Attributes:
+        level: level of theory of all of them.
+    """
+
+    level: LevelOfTheory
+
+    @property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """One name per structure, unique."""
+
+    @abstractmethod
+    def atoms(self, index: int) -> Atoms:
+        """Return a structure."""
+
+    @abstractmethod
+    def draw(
+        self,
+        index: int,
+        count: int,
+        generator: np.random.Generator,
+        *,
+        cutoff: float,
+        importance: float = 0.0,
+    ) -> Probes:
+        """Draw random points within `cutoff` (Å) of an atom.
+
+        Args:
+            index: which structure.
+            count: number of points.
+            generator: source of randomness; the draw is a function of its state.
+            cutoff: points with no atom closer than this are never drawn.
+            importance: fraction drawn where the density is large.
+        """
+
+    @abstractmethod
+    def grid(
+        self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
+    ) -> Grid:
+        """Return the grid for evaluation: the file's own, or one around the molecule."""
+
+    @abstractmethod
+    def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
+        """Return reference values on layers start:stop along axis 0 of `grid`, e/Å^3."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, indices: Sequence[int]) -> DensityDataset:
+        """Return a view on some of the structures."""
+        return _Subset(self, indices)
+
+    def elements(self) -> list[int]:
+        """Return the atomic numbers that occur, ascending."""
+        found: set[int] = set()
+        for index in range(len(self)):
+            found.update(int(z) for z in self.atoms(index).numbers)
+        return sorted(found)
+
+
+class _Subset(DensityDataset):
+    def __init__(self, parent: DensityDataset, indices: Sequence[int]) -> None:
+        self.parent = parent
+        self.indices = [int(i) for i in indices]
+        self.level = parent.level
+
+    @property
+    def names(self) -> list[str]:
+        names = self.parent.names
+        return [names[i] for i in self.indices]
+
+    def atoms(self, index: int) -> Atoms:
+        return self.parent.atoms(self.indices[index])
+
+    def draw(
+        self,
+        index: int,
+        count: int,
+        generator: np.random.Generator,
+        *,
+        cutoff: float,
+        importance: float = 0.0,
+    ) -> Probes:
+        return self.parent.draw(
+            self.indices[index], count, generator, cutoff=cutoff, importance=importance
+        )
+
+    def grid(
+        self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
+    ) -> Grid:
+        return self.parent.grid(self.indices[index], spacing, margin)
+
+    def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
+        return self.parent.slab(self.indices[index], grid, start, stop)

@@ -1,0 +1,121 @@
+"""Densities on grids, read from the files of DFT codes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from deepdft.data.dataset import (
+    EVALUATION_MARGIN,
+    EVALUATION_SPACING,
+    DensityDataset,
+    FloatArray,
+    Probes,
+)
+from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.graph import probe_edges
+
+_CACHED_VALUES = 200_000_000
+"""Grid values kept in memory (1.6 GB in float64)."""
+
+
+class GridDataset(DensityDataset):
+    """Density files as a dataset.
+
+    Args:
+        paths: one file per structure.
+        level: level of theory; where None, that of the first file.
+        mix_levels: accept files whose level of theory differs from it.
+        read: reads one file (for tests and other sources).
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        level: LevelOfTheory | None = None,
+        read: Callable[[str | Path], Density] | None = None,
+        *,
+        mix_levels: bool = False,
+    ) -> None:
+        if read is None:
+            from deepdft.io import read as read_file
+
+            read = read_file
+        self.paths = [str(path) for path in paths]
+        self._names = _unique_names(self.paths)
+        self._read = read
+        first = read(self.paths[0])
+        self.level = first.level if level is None else level
+        kept = max(2, min(10_000, _CACHED_VALUES // first.grid.n_points))
+        self.density = functools.lru_cache(maxsize=kept)(self._load)
+        self._structures: dict[int, Atoms] = {}
+        self._mix_levels = mix_levels
+
+    def _load(self, index: int) -> Density:
+        density = self._read(self.paths[index])
+        if not self._mix_levels:
+            self.level.require_match(density.level, f"{self.paths[index]} does not fit the data")
+        self._structures[index] = density.atoms
+        return density
+
+    @property
+    def names(self) -> list[str]:
+        return self._names
+
+    def atoms(self, index: int) -> Atoms:
+        if index not in self._structures:
+            self._structures[index] = self.density(index).atoms
+        return self._structures[index]
+
+    def draw(
+        self,
+        index: int,
+        count: int,
+        generator: np.random.Generator,
+        *,
+        cutoff: float,
+        importance: float = 0.0,
+    ) -> Probes:
+        density = self.density(index)
+        flat = density.values.reshape(-1)
+        n_large = round(importance * count)
+        chosen = generator.integers(flat.size, size=count - n_large)
+        if n_large:
+            cumulative = np.cumsum(np.abs(flat), dtype=np.float64)
+            where = generator.random(n_large) * cumulative[-1]
+            large = np.minimum(np.searchsorted(cumulative, where, side="right"), flat.size - 1)
+            chosen = np.concatenate((chosen, large))
+        values = flat[chosen].astype(np.float64)
+        weights = np.ones(count)
+        if n_large:
+            fraction = n_large / count
+            relative = np.abs(values) * flat.size / cumulative[-1]
+            weights = 1.0 / ((1.0 - fraction) + fraction * relative)
+        points = _grid_points(density.grid, chosen)
+        within = probe_edges(density.atoms, points, cutoff).in_reach.numpy()
+        return Probes(points[within], values[within], weights[within])
+
+    def grid(
+        self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
+    ) -> Grid:
+        return self.density(index).grid
+
+    def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
+        return self.density(index).values[start:stop]
+
+
+def _grid_points(grid: Grid, flat_indices: NDArray[np.int64]) -> FloatArray:
+    ijk = np.stack(np.unravel_index(flat_indices, grid.shape), axis=1)
+    points: FloatArray = grid.origin + (ijk / np.array(grid.shape)) @ grid.cell
+    return points
+
+
+def _unique_names(paths: Sequence[str]) -> list[str]:
+    names = [Path(path).name for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)

@@ -1,0 +1,124 @@
+"""Molecules whose densities are given by their occupied orbitals, exact at any point."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from deepdft.data.dataset import (
+    EVALUATION_MARGIN,
+    EVALUATION_SPACING,
+    DensityDataset,
+    FloatArray,
+    Probes,
+)
+from deepdft.density import Grid
+from deepdft.graph import probe_edges
+from deepdft.orbitals import OrbitalArchive, OrbitalDensity
+
+_NEAR_WIDTHS = (0.35, 0.9)
+"""Standard deviations (Å) of the Gaussians around nuclei that importance sampling draws from: one
+for the valence shell, one for bonds and lone pairs."""
+
+
+class OrbitalDataset(DensityDataset):
+    """An archive of occupied orbitals as a dataset.
+
+    Args:
+        paths: archive files, or directories of them.
+    """
+
+    def __init__(self, paths: str | Path | Sequence[str | Path]) -> None:
+        self.archive = OrbitalArchive(paths)
+        self.level = self.archive[0].level
+        self._names = [str(index) for index in self.archive.indices]
+        # Decoded coefficients: about 15 kB a molecule, and every training step needs two.
+        self._density = functools.lru_cache(maxsize=20_000)(self.archive.__getitem__)
+
+    @property
+    def names(self) -> list[str]:
+        return self._names
+
+    def density(self, index: int) -> OrbitalDensity:
+        """Return the orbitals of one molecule."""
+        return self._density(index)
+
+    def atoms(self, index: int) -> Atoms:
+        return self.density(index).atoms
+
+    def draw(
+        self,
+        index: int,
+        count: int,
+        generator: np.random.Generator,
+        *,
+        cutoff: float,
+        importance: float = 0.0,
+    ) -> Probes:
+        density = self.density(index)
+        n_near = round(importance * count)
+        uniform, volume = _uniform_points(density.atoms, count - n_near, cutoff, generator)
+        points = np.concatenate((uniform, _near_points(density.atoms, n_near, generator)))
+        points = points[_within_reach(density.atoms, points, cutoff)]
+        weights = np.ones(len(points))
+        if n_near:
+            near = _near_probability(density.atoms, points)
+            fraction = n_near / count
+            weights = 1.0 / ((1.0 - fraction) + fraction * near * volume)
+        values = density.values_at(points).numpy()
+        return Probes(points, values.astype(np.float64), weights)
+
+    def grid(
+        self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
+    ) -> Grid:
+        return Grid.around(self.atoms(index), spacing, margin)
+
+    def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
+        values: NDArray[Any] = self.density(index).slab(grid, 0, start, stop)
+        return values
+
+
+def _within_reach(atoms: Atoms, points: FloatArray, cutoff: float) -> NDArray[np.bool_]:
+    within: NDArray[np.bool_] = probe_edges(atoms, points, cutoff).in_reach.numpy()
+    return within
+
+
+def _uniform_points(
+    atoms: Atoms, count: int, cutoff: float, generator: np.random.Generator
+) -> tuple[FloatArray, float]:
+    """Draw points uniformly among those within reach of an atom; also estimate their volume."""
+    lower = atoms.positions.min(axis=0) - cutoff
+    size = atoms.positions.max(axis=0) + cutoff - lower
+    kept: list[FloatArray] = []
+    n_kept = n_tried = 0
+    while n_kept < count or n_tried == 0:
+        trial = lower + size * generator.random((max(2 * count, 256), 3))
+        trial = trial[_within_reach(atoms, trial, cutoff)]
+        n_tried += max(2 * count, 256)
+        kept.append(trial)
+        n_kept += len(trial)
+    volume = float(np.prod(size)) * n_kept / n_tried
+    return np.concatenate(kept)[:count], volume
+
+
+def _near_points(atoms: Atoms, count: int, generator: np.random.Generator) -> FloatArray:
+    centres = atoms.positions[generator.integers(len(atoms), size=count)]
+    widths = np.array(_NEAR_WIDTHS)[generator.integers(len(_NEAR_WIDTHS), size=count)]
+    points: FloatArray = centres + widths[:, None] * generator.standard_normal((count, 3))
+    return points
+
+
+def _near_probability(atoms: Atoms, points: FloatArray) -> FloatArray:
+    """Probability density (1/Å^3) with which `_near_points` draws each point."""
+    squared = ((points[:, None, :] - atoms.positions[None]) ** 2).sum(axis=2)
+    total = np.zeros(len(points))
+    for width in _NEAR_WIDTHS:
+        norm = (2 * np.pi * width**2) ** 1.5 * len(_NEAR_WIDTHS) * len(atoms)
+        total += np.exp(-0.5 * squared / width**2).sum(axis=1) / norm
+    return total

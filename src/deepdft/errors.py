@@ -1,0 +1,40 @@
+"""Errors that a user can act on.
+
+Every message is one sentence: what is wrong, where, and what to do. The command line prints the
+sentence and leaves with exit code 2; anything that is not a `DeepDFTError` is a defect of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DeepDFTError(Exception):
+    """Base of every error caused by input rather than by a defect in the package."""
+
+
+class FileFormatError(DeepDFTError):
+    """A file cannot be read as the format that its name or its content announces."""
+
+
+class ConfigurationError(DeepDFTError):
+    """A configuration or a command line option has an unusable value."""
+
+
+class UnsupportedStructureError(DeepDFTError):
+    """A model cannot treat a structure (unknown elements, net charge, ...)."""
+
+
+class LevelOfTheoryError(DeepDFTError):
+    """Densities of different levels of theory would be mixed."""
+
+
+class MissingDependencyError(DeepDFTError):
+    """An optional library is needed and not installed."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the known word closest to `word`, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean '{close[0]}'?" if close else ""

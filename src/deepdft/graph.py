@@ -1,0 +1,233 @@
+"""Edges between atoms, and from atoms to probes (query points).
+
+An edge runs from its sender to its receiver. Atoms send and receive; probes only receive. In a
+periodic system the graph is the quotient graph: an edge for every periodic image within the
+cutoff, several between the same two atoms where the cell is small. Edges are sorted by receiver,
+so that the edges of receiver p are ``offsets[p]:offsets[p + 1]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+import vesin
+from ase import Atoms
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepdft.errors import UnsupportedStructureError
+from deepdft.images import images_in_reach
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Edges sorted by receiver.
+
+    Attributes:
+        senders: (edges,) int32 index of the sending atom.
+        offsets: (receivers + 1,) int64 first edge of each receiver.
+        distances: (edges,) Å.
+    """
+
+    senders: Tensor
+    offsets: Tensor
+    distances: Tensor
+
+    @property
+    def n_receivers(self) -> int:
+        """Number of receivers, those without an edge included."""
+        return self.offsets.shape[0] - 1
+
+    @cached_property
+    def receivers(self) -> Tensor:
+        """(edges,) int64 index of the receiving atom or probe."""
+        index = torch.arange(self.n_receivers, device=self.offsets.device)
+        return index.repeat_interleave(self.offsets.diff())
+
+    @cached_property
+    def in_reach(self) -> Tensor:
+        """(receivers,) whether a receiver has any edge."""
+        return self.offsets.diff() > 0
+
+    def with_distances(self, distances: Tensor) -> Edges:
+        """Return the same edges with other (for example differentiable) distances."""
+        return replace(self, distances=distances)
+
+    def of_reached_receivers(self) -> Edges:
+        """Return the edges with the receivers that have none left out."""
+        kept = torch.cat((self.in_reach.new_ones(1), self.in_reach))
+        return replace(self, offsets=self.offsets[kept])
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Edges:
+        """Return the edges on `device`, with distances of type `dtype`."""
+        return Edges(
+            self.senders.to(device), self.offsets.to(device), self.distances.to(device, dtype)
+        )
+
+
+@dataclass(frozen=True)
+class AtomGraph:
+    """The atoms of one or several structures with the edges between them.
+
+    Attributes:
+        numbers: (atoms,) int64 atomic numbers.
+        edges: from atoms to atoms.
+    """
+
+    numbers: Tensor
+    edges: Edges
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> AtomGraph:
+        """Return the graph on `device`, with distances of type `dtype`."""
+        return AtomGraph(self.numbers.to(device), self.edges.to(device, dtype))
+
+
+def atom_graph(atoms: Atoms, cutoff: float) -> AtomGraph:
+    """Return the graph of a structure: an edge for every image pair closer than `cutoff` (Å).
+
+    Distances are float64. An atom is never its own sender, but its periodic images are.
+
+    Raises:
+        UnsupportedStructureError: if there are no atoms, two atoms coincide or a position is not
+            finite.
+    """
+    if len(atoms) == 0:
+        raise UnsupportedStructureError("The structure has no atoms.")
+    if not np.isfinite(atoms.positions).all():
+        raise UnsupportedStructureError("An atom has a position that is not finite.")
+    box = np.array(atoms.cell, dtype=np.float64)
+    calculator = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
+    receivers, senders, distances = calculator.compute(
+        points=np.ascontiguousarray(atoms.positions, dtype=np.float64),
+        box=box,
+        periodic=[bool(p) for p in atoms.pbc],
+        quantities="ijd",
+    )
+    inside = distances < cutoff
+    receivers, senders, distances = receivers[inside], senders[inside], distances[inside]
+    if distances.size and distances.min() < 1e-3:
+        pair = int(np.argmin(distances))
+        raise UnsupportedStructureError(
+            f"Atoms {int(receivers[pair])} and {int(senders[pair])} are at the same place "
+            f"({distances[pair]:.1e} Å apart)."
+        )
+    # Sorting by distance within a receiver makes sums independent of the search's own order.
+    order = np.lexsort((senders, distances, receivers))
+    counts = np.bincount(receivers.astype(np.int64), minlength=len(atoms))
+    edges = Edges(
+        torch.from_numpy(senders[order].astype(np.int32)),
+        torch.from_numpy(np.concatenate(([0], np.cumsum(counts)))),
+        torch.from_numpy(np.ascontiguousarray(distances[order], dtype=np.float64)),
+    )
+    return AtomGraph(torch.from_numpy(atoms.numbers.astype(np.int64)), edges)
+
+
+def probe_edges(atoms: Atoms, points: FloatArray, cutoff: float) -> Edges:
+    """Return the edges from atoms (and their images) to points closer than `cutoff` (Å).
+
+    Suited to points that lie near each other or near one molecule; grids and long lists of points
+    go through `deepdft.prediction`, which works block by block.
+
+    Args:
+        atoms: the structure.
+        points: (n, 3) Å.
+        cutoff: reach of an atom, Å.
+
+    Returns:
+        Edges with float64 distances. The edges of a point, their order included, do not depend on
+        the other points.
+    """
+    if len(points) == 0:
+        empty = torch.zeros(0)
+        return Edges(empty.int(), torch.zeros(1, dtype=torch.int64), empty.double())
+    images = images_in_reach(
+        atoms.positions, atoms.cell, atoms.pbc, points.min(axis=0), points.max(axis=0), cutoff
+    )
+    return edges_to_images(images.atoms, images.positions, points, cutoff)
+
+
+def edges_to_images(
+    image_atoms: NDArray[np.int64], image_positions: FloatArray, points: FloatArray, cutoff: float
+) -> Edges:
+    """Return the edges from given image atoms to points, by comparing all pairs.
+
+    Args:
+        image_atoms: (m,) atom that each image belongs to.
+        image_positions: (m, 3) Å.
+        points: (n, 3) Å.
+        cutoff: reach of an atom, Å.
+    """
+    offsets = np.empty(len(points) + 1, np.int64)
+    _count_pairs(points, image_positions, cutoff, offsets)
+    senders = np.empty(offsets[-1], np.int32)
+    distances = np.empty(offsets[-1], np.float64)
+    _fill_pairs(points, image_positions, image_atoms, cutoff, offsets, senders, distances)
+    return Edges(torch.from_numpy(senders), torch.from_numpy(offsets), torch.from_numpy(distances))
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _count_pairs(points: Any, positions: Any, cutoff: float, offsets: Any) -> None:
+    limit = cutoff * cutoff
+    offsets[0] = 0
+    for p in range(points.shape[0]):
+        x, y, z = points[p, 0], points[p, 1], points[p, 2]
+        count = 0
+        for a in range(positions.shape[0]):
+            dx, dy, dz = positions[a, 0] - x, positions[a, 1] - y, positions[a, 2] - z
+            if dx * dx + dy * dy + dz * dz < limit:
+                count += 1
+        offsets[p + 1] = offsets[p] + count
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _fill_pairs(
+    points: Any, positions: Any, atoms: Any, cutoff: float, offsets: Any, senders: Any,
+    distances: Any,
+) -> None:  # fmt: skip
+    limit = cutoff * cutoff
+    for p in range(points.shape[0]):
+        x, y, z = points[p, 0], points[p, 1], points[p, 2]
+        edge = offsets[p]
+        for a in range(positions.shape[0]):
+            dx, dy, dz = positions[a, 0] - x, positions[a, 1] - y, positions[a, 2] - z
+            squared = dx * dx + dy * dy + dz * dz
+            if squared < limit:
+                senders[edge] = atoms[a]
+                distances[edge] = np.sqrt(squared)
+                edge += 1
+
+
+def concatenate_edges(parts: Sequence[Edges], sender_counts: Sequence[int]) -> Edges:
+    """Join the edges of several structures; part i's senders are shifted by the atoms before it.
+
+    Args:
+        parts: edges of each structure.
+        sender_counts: number of atoms of each structure.
+    """
+    atom_shift = edge_shift = 0
+    senders, offsets = [], [torch.zeros(1, dtype=torch.int64)]
+    for part, count in zip(parts, sender_counts, strict=True):
+        senders.append(part.senders + atom_shift)
+        offsets.append(part.offsets[1:] + edge_shift)
+        atom_shift += count
+        edge_shift += part.senders.shape[0]
+    distances = torch.cat([part.distances for part in parts])
+    return Edges(torch.cat(senders), torch.cat(offsets), distances)
+
+
+def concatenate_graphs(parts: Sequence[AtomGraph]) -> AtomGraph:
+    """Join the graphs of several structures into one without edges between them."""
+    edges = concatenate_edges([g.edges for g in parts], [g.numbers.shape[0] for g in parts])
+    return AtomGraph(torch.cat([g.numbers for g in parts]), edges)

@@ -1,0 +1,1 @@
+"""The probe engine: filters on tables, messages summed over edges."""

@@ -1,0 +1,131 @@
+"""The one operation of the probe engine: messages summed over edges.
+
+``messages[t, p] = sum over edges e of p of senders[t, sender(e)] * filters[t](distance(e))``
+
+for all interaction steps t at once. `filtered_messages` evaluates it from a table of the filters
+with the fastest kernel for the device; `direct_messages` takes filters evaluated at every edge and
+is the plain reference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepdft.graph import Edges
+from deepdft.kernels.tables import RadialTable, interpolate
+
+
+def direct_messages(filters: Tensor, senders: Tensor, edges: Edges) -> Tensor:
+    """Sum messages from filters that are already evaluated on every edge.
+
+    Args:
+        filters: (steps, edges, channels).
+        senders: (steps, atoms, channels).
+        edges: from atoms to receivers.
+
+    Returns:
+        (steps, receivers, channels).
+    """
+    products = senders[:, edges.senders.long()] * filters
+    empty = products.new_zeros((products.shape[0], edges.n_receivers, products.shape[2]))
+    return empty.index_add(1, edges.receivers, products)
+
+
+def filtered_messages(table: RadialTable, senders: Tensor, edges: Edges) -> Tensor:
+    """Sum messages with tabulated filters; the signature of all kernels.
+
+    Differentiable with respect to the table, the senders and the distances, twice.
+
+    Args:
+        table: filters of all steps.
+        senders: (steps, atoms, channels), of the table's dtype.
+        edges: from atoms to receivers.
+
+    Returns:
+        (steps, receivers, channels).
+    """
+    result: Tensor = _FilteredMessages.apply(
+        table.entries, senders, edges.distances, edges, table.spacing
+    )  # type: ignore[no-untyped-call]
+    return result
+
+
+def interpolated_messages(table: RadialTable, senders: Tensor, edges: Edges) -> Tensor:
+    """Do what `filtered_messages` does, as plain torch operations (any device, any derivative)."""
+    return direct_messages(interpolate(table, edges.distances), senders, edges)
+
+
+class _FilteredMessages(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, entries: Tensor, senders: Tensor, distances: Tensor, edges: Edges, spacing: float
+    ) -> Tensor:
+        ctx.save_for_backward(entries, senders, distances)
+        ctx.edges, ctx.spacing = edges, spacing
+        if entries.device.type == "cpu":
+            from deepdft.kernels import cpu
+
+            return torch.from_numpy(
+                cpu.forward(
+                    _array(entries), spacing, _array(senders), _array(distances),
+                    _array(edges.senders), _array(edges.offsets),
+                )
+            )  # fmt: skip
+        return interpolated_messages(
+            RadialTable(entries, spacing), senders, edges.with_distances(distances)
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        entries, senders, distances = ctx.saved_tensors
+        with_distances = ctx.needs_input_grad[2]
+        # With grad mode on, the caller will differentiate again (create_graph): build the adjoint
+        # from differentiable operations. It is rare, so the plain form is fast enough.
+        if torch.is_grad_enabled() or entries.device.type != "cpu":
+            return (*_differentiable_adjoint(ctx, gradient), None, None)
+        from deepdft.kernels import cpu
+
+        table_gradient, sender_gradient, distance_gradient = cpu.backward(
+            _array(entries), ctx.spacing, _array(senders), _array(distances),
+            _array(ctx.edges.senders), _array(ctx.edges.offsets), _array(gradient),
+            with_distances=with_distances,
+        )  # fmt: skip
+        return (
+            torch.from_numpy(table_gradient),
+            torch.from_numpy(sender_gradient),
+            None
+            if distance_gradient is None
+            else torch.from_numpy(distance_gradient).to(distances),
+            None,
+            None,
+        )
+
+
+def _differentiable_adjoint(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    inputs = tuple(ctx.saved_tensors)
+    create_graph = torch.is_grad_enabled()
+    wanted = [i for i in range(3) if ctx.needs_input_grad[i]]
+    with torch.enable_grad():
+        if not create_graph:
+            inputs = tuple(
+                x.detach().requires_grad_(ctx.needs_input_grad[i]) for i, x in enumerate(inputs)
+            )
+        entries, senders, distances = inputs
+        output = interpolated_messages(
+            RadialTable(entries, ctx.spacing), senders, ctx.edges.with_distances(distances)
+        )
+        found = torch.autograd.grad(
+            output, [inputs[i] for i in wanted], gradient, create_graph=create_graph
+        )
+    results: list[Tensor | None] = [None, None, None]
+    for i, value in zip(wanted, found, strict=True):
+        results[i] = value
+    return tuple(results)
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()

@@ -1,0 +1,131 @@
+"""What every architecture provides, and what it gets for it.
+
+An architecture says how atoms are encoded (`encode`), which functions of distance weigh a message
+to a probe (`probe_filters`) and how the summed messages become a density (`readout`). Training,
+grids, lists of points and large systems are built on these three alone:
+
+    senders  = model.encode(graph)                                (steps, atoms, channels)
+    messages = sum over edges of senders * probe_filters          (steps, probes, channels)
+    density  = model.readout(messages)                            (probes,)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from ase.data import chemical_symbols
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from deepdft.errors import UnsupportedStructureError
+from deepdft.graph import AtomGraph, Edges
+from deepdft.kernels.messages import direct_messages, filtered_messages
+from deepdft.kernels.tables import DEFAULT_SPACING, RadialTable, tabulate
+
+TRAINING_SPACING = 0.04
+"""Distance between knots while training, Å: a table a step, at 1e-6 of the filters' amplitude."""
+
+
+class ArchitectureOptions(BaseModel):
+    """Options that every architecture has."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cutoff: float = Field(4.0, gt=0, description="Reach of an edge, Å.")
+
+
+class DensityModel(nn.Module):
+    """Base of all architectures.
+
+    Attributes:
+        options: the architecture's options.
+        elements: atomic numbers the model knows, ascending.
+        cutoff: reach of an edge, Å.
+        filters: "tabulated" (fast) or "direct" (filter networks evaluated on every edge; the
+            reference).
+        table_spacing: distance between the knots of tables, Å.
+        per_element: names of the parameters whose first axis runs over `elements`.
+    """
+
+    architecture_name: ClassVar[str] = ""
+    per_element: ClassVar[frozenset[str]] = frozenset()
+    Options: ClassVar[type[ArchitectureOptions]] = ArchitectureOptions
+
+    def __init__(self, options: ArchitectureOptions, elements: Sequence[int]) -> None:
+        super().__init__()
+        if not elements:
+            raise UnsupportedStructureError("A model needs at least one element.")
+        self.options = options
+        self.elements = tuple(sorted({int(z) for z in elements}))
+        self.cutoff = float(options.cutoff)
+        self.filters = "tabulated"
+        self.table_spacing = DEFAULT_SPACING
+        species = torch.full((119,), -1, dtype=torch.int64)
+        species[list(self.elements)] = torch.arange(len(self.elements))
+        self.register_buffer("_species_of_number", species, persistent=False)
+
+    # What an architecture implements.
+
+    def encode(self, graph: AtomGraph) -> Tensor:
+        """Return what the atoms send to probes, (steps, atoms, channels)."""
+        raise NotImplementedError
+
+    def probe_filters(self, distances: Tensor) -> Tensor:
+        """Return the filters at distances (n,) in Å, their cutoff included: (steps, n, channels).
+
+        Must be differentiable twice in forward mode, at 0 as well.
+        """
+        raise NotImplementedError
+
+    def readout(self, messages: Tensor) -> Tensor:
+        """Map messages (steps, probes, channels) to densities (probes,) in e/Å^3."""
+        raise NotImplementedError
+
+    # What follows for all.
+
+    def species(self, numbers: Tensor) -> Tensor:
+        """Return the index of each atomic number in `elements`.
+
+        Raises:
+            UnsupportedStructureError: naming the elements that the model does not know.
+        """
+        lookup: Tensor = self._species_of_number  # type: ignore[assignment]
+        found = lookup[numbers.clamp(0, 118)]
+        if bool((found < 0).any()):
+            unknown = sorted({int(z) for z in numbers[found < 0]})
+            raise UnsupportedStructureError(
+                f"The model does not know {', '.join(chemical_symbols[z] for z in unknown)}; it was "
+                f"trained on {', '.join(chemical_symbols[z] for z in self.elements)}."
+            )
+        return found
+
+    def probe_table(self) -> RadialTable:
+        """Return the probe filters as a table, differentiable in the weights."""
+        return self._tabulate(self.probe_filters)
+
+    def messages(self, senders: Tensor, edges: Edges, table: RadialTable | None = None) -> Tensor:
+        """Sum the messages to probes, (steps, probes, channels)."""
+        if self.filters == "direct":
+            return direct_messages(self.probe_filters(edges.distances), senders, edges)
+        return filtered_messages(self.probe_table() if table is None else table, senders, edges)
+
+    def density(self, senders: Tensor, edges: Edges, table: RadialTable | None = None) -> Tensor:
+        """Return the density at probes, (probes,) e/Å^3, from encoded atoms.
+
+        Probes without an atom in reach get exactly zero.
+        """
+        value = self.readout(self.messages(senders, edges, table))
+        return torch.where(edges.in_reach, value, torch.zeros_like(value))
+
+    def forward(self, graph: AtomGraph, edges: Edges) -> Tensor:
+        """Return the density at probes, (probes,) e/Å^3."""
+        return self.density(self.encode(graph), edges)
+
+    def _tabulate(self, filters: Any) -> RadialTable:
+        parameter = next(self.parameters())
+        spacing = TRAINING_SPACING if self.training else self.table_spacing
+        return tabulate(
+            filters, self.cutoff, spacing, dtype=parameter.dtype, device=parameter.device
+        )

@@ -1,0 +1,40 @@
+"""The models that come with the package, and models by name or path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.models.checkpoint import DESCRIPTION, WEIGHTS
+
+_FOLDER = Path(__file__).resolve().parent.parent / "bundled" / "models"
+
+
+def bundled_models() -> dict[str, Path]:
+    """Return the folders of the bundled models by name; 'default' comes first."""
+    folders = sorted(path.parent for path in _FOLDER.glob(f"*/{DESCRIPTION}"))
+    folders.sort(key=lambda folder: folder.name != "default")
+    return {folder.name: folder for folder in folders}
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """Return the folder of a model given by bundled name, by folder or by a run directory.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    names = bundled_models()
+    if str(name_or_path) in names:
+        return names[str(name_or_path)]
+    path = Path(name_or_path).expanduser()
+    if path.name in (WEIGHTS, DESCRIPTION):
+        path = path.parent
+    for folder in (path, path / "best"):
+        if (folder / DESCRIPTION).exists():
+            return folder
+    if path.exists():
+        raise ConfigurationError(f"{path} is not a model folder: it holds no {DESCRIPTION}.")
+    raise ConfigurationError(
+        f"There is no model '{name_or_path}': it is neither a folder nor one of the bundled models "
+        f"({', '.join(names) or 'none'})." + did_you_mean(str(name_or_path), names)
+    )

@@ -1,0 +1,141 @@
+"""The architecture `deepdft`: equations (1)-(6) of Jørgensen & Bhowmik, 2020.
+
+Where the paper leaves a choice: every W is affine; the Gaussians' spacing equals their width, 0.1 Å;
+probe step t reads the atom states after atom step t; the gate F_t is computed from the message, as
+in the right-hand side of eq. (6), so that W4 and W6 form one product for all steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from deepdft.graph import AtomGraph, Edges
+from deepdft.kernels.messages import direct_messages, filtered_messages
+from deepdft.kernels.tables import RadialTable
+from deepdft.models.base import ArchitectureOptions, DensityModel
+from deepdft.models.layers import (
+    GaussianBasis,
+    StackedLinear,
+    polynomial_cutoff,
+    published_cutoff,
+)
+from deepdft.models.registry import register
+
+
+class DeepDFTOptions(ArchitectureOptions):
+    """Options of the architecture `deepdft`."""
+
+    steps: int = Field(6, ge=1, description="Interaction steps T.")
+    channels: int = Field(128, ge=1, description="Width F of states and messages.")
+    gaussian_width: float = Field(
+        0.1, gt=0, description="Width and spacing of the Gaussians of eq. (2), Å."
+    )
+    envelope: Literal["published", "smooth"] = Field(
+        "published",
+        description=(
+            "'published': the soft cutoff of eq. (3), which jumps by 5.5e-4 at the cutoff; "
+            "'smooth': times a polynomial that vanishes there with slope and curvature."
+        ),
+    )
+
+
+class FilterNetwork(nn.Module):
+    """Filters c(d) g(W3 g(W2 e(d))) of eq. (3) for all interaction steps."""
+
+    def __init__(self, options: DeepDFTOptions) -> None:
+        super().__init__()
+        self.cutoff = options.cutoff
+        self.smooth = options.envelope == "smooth"
+        self.basis = GaussianBasis(options.cutoff, options.gaussian_width)
+        n_gaussians = self.basis.centres.shape[0]
+        self.W2 = StackedLinear(options.steps, n_gaussians, options.channels)
+        self.W3 = StackedLinear(options.steps, options.channels, options.channels)
+
+    def forward(self, distances: Tensor) -> Tensor:
+        """Map distances (n,) in Å to filters (steps, n, channels)."""
+        envelope = published_cutoff(distances, self.cutoff)
+        if self.smooth:
+            envelope = envelope * polynomial_cutoff(distances, self.cutoff)
+        hidden = softplus(self.W2(self.basis(distances)))
+        return envelope[:, None] * softplus(self.W3(hidden))
+
+
+@register("deepdft", DeepDFTOptions)
+class DeepDFT(DensityModel):
+    """Message passing between atoms, then from atoms to probes, with gated probe updates."""
+
+    per_element = frozenset({"embedding.weight"})
+
+    def __init__(self, options: DeepDFTOptions, elements: Sequence[int]) -> None:
+        super().__init__(options, elements)
+        steps, channels = options.steps, options.channels
+        self.steps = steps
+        self.smooth = options.envelope == "smooth"
+        self.embedding = nn.Embedding(len(self.elements), channels)
+        self.atom_filters = FilterNetwork(options)
+        self.atom_W1 = StackedLinear(steps, channels, channels)
+        self.atom_W4 = StackedLinear(steps, channels, channels)
+        self.atom_W5 = StackedLinear(steps, channels, channels)
+        self.probe_filter_network = FilterNetwork(options)
+        self.probe_W1 = StackedLinear(steps, channels, channels)
+        self.probe_W46 = StackedLinear(steps, channels, 2 * channels)
+        self.probe_W5 = StackedLinear(steps, channels, channels)
+        self.probe_W7 = StackedLinear(steps, channels, channels)
+        self.readout_hidden = nn.Linear(channels, channels)
+        self.readout_output = nn.Linear(channels, 1)
+
+    def encode(self, graph: AtomGraph) -> Tensor:
+        """Pass messages between atoms, eqs. (1), (3), (4); return what they send to probes."""
+        states = self.embedding(self.species(graph.numbers))
+        table = None if self.filters == "direct" else self._tabulate(self.atom_filters)
+        filters = self.atom_filters(graph.edges.distances) if table is None else None
+        after_step = []
+        for t in range(self.steps):
+            sent = self.atom_W1.step(t, states)[None]
+            if table is None:
+                assert filters is not None
+                message = direct_messages(filters[t : t + 1], sent, graph.edges)[0]
+            else:
+                message = _step_messages(table, t, sent, graph.edges)
+            states = states + self.atom_W5.step(t, softplus(self.atom_W4.step(t, message)))
+            after_step.append(states)
+        return self.probe_W1(torch.stack(after_step))
+
+    def probe_filters(self, distances: Tensor) -> Tensor:
+        """Filters of eq. (3) from atoms to probes."""
+        filters: Tensor = self.probe_filter_network(distances)
+        return filters
+
+    def readout(self, messages: Tensor) -> Tensor:
+        """Gated updates of the probe states, eqs. (5) and (6), and the readout network.
+
+        With the smooth envelope the value of a probe without messages is subtracted, so that the
+        density goes to zero continuously as the last atom leaves.
+        """
+        if not self.smooth:
+            return self._node_network(messages)
+        zero = messages.new_zeros((self.steps, 1, messages.shape[2]))
+        return self._node_network(messages) - self._node_network(zero)
+
+    def _node_network(self, messages: Tensor) -> Tensor:
+        hidden = softplus(self.probe_W46(messages))
+        for_update, for_gate = hidden.chunk(2, dim=2)
+        update = self.probe_W5(for_update)
+        gate = torch.sigmoid(self.probe_W7(for_gate))
+        # The initial probe state is zero.
+        state = (1.0 - gate[0]) * update[0]
+        for t in range(1, self.steps):
+            state = torch.lerp(update[t], state, gate[t])
+        density: Tensor = self.readout_output(softplus(self.readout_hidden(state)))
+        return density[:, 0]
+
+
+def _step_messages(table: RadialTable, t: int, sent: Tensor, edges: Edges) -> Tensor:
+    one_step = RadialTable(table.entries[t : t + 1], table.spacing)
+    return filtered_messages(one_step, sent, edges)[0]

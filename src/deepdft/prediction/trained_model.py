@@ -1,0 +1,146 @@
+"""A trained model, ready to predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from ase import Atoms
+from ase.data import chemical_symbols
+from numpy.typing import ArrayLike
+
+from deepdft.atomic import AtomicDensityTables
+from deepdft.density import FloatArray, LevelOfTheory
+from deepdft.errors import ConfigurationError, UnsupportedStructureError
+from deepdft.models.bundled import find_model
+from deepdft.models.checkpoint import Checkpoint, load_checkpoint
+from deepdft.prediction.engine import ProbeEngine
+
+
+class TrainedModel:
+    """A network with its atomic baseline, level of theory and card.
+
+    Attributes:
+        name: bundled name or folder.
+        network: the network, in evaluation mode.
+        baseline: atomic densities below the network, or None.
+        level: level of theory of the densities it predicts.
+        card: the model card.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, name: str) -> None:
+        self.name = name
+        self.network = checkpoint.network
+        self.level: LevelOfTheory = checkpoint.level
+        self.card: dict[str, Any] = checkpoint.card
+        self.baseline = (
+            None if checkpoint.baseline is None else AtomicDensityTables.load(checkpoint.baseline)
+        )
+        self.threads: int | None = None
+
+    @property
+    def elements(self) -> list[str]:
+        """Chemical symbols that the model knows."""
+        return [chemical_symbols[z] for z in self.network.elements]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> TrainedModel:
+        """Move the network to a device, optionally to another floating type; return self."""
+        self.network.to(device=device, dtype=dtype)
+        return self
+
+    def engine(self, atoms: Atoms) -> ProbeEngine:
+        """Return the engine for one structure: its atoms encoded, ready for any probes.
+
+        Raises:
+            UnsupportedStructureError: see `check`.
+        """
+        self.check(atoms)
+        return ProbeEngine(self.network, self.baseline, atoms, self.threads)
+
+    def density_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
+        """Return the density at points.
+
+        Args:
+            atoms: the structure.
+            points: (n, 3) Å.
+
+        Returns:
+            (n,) e/Å^3.
+
+        Raises:
+            UnsupportedStructureError: see `check`.
+            ConfigurationError: if the points have another shape or are not finite.
+        """
+        return self.engine(atoms).density_at(points)
+
+    def check(self, atoms: Atoms) -> None:
+        """Refuse structures that the model cannot treat.
+
+        Raises:
+            UnsupportedStructureError: for no atoms, unknown elements, a net charge or unpaired
+                electrons (an odd number of electrons, or initial magnetic moments), which the
+                model has no input for.
+        """
+        if len(atoms) == 0:
+            raise UnsupportedStructureError("The structure has no atoms.")
+        unknown = sorted(set(atoms.get_chemical_symbols()) - set(self.elements))
+        if unknown:
+            raise UnsupportedStructureError(
+                f"The model '{self.name}' does not know {', '.join(unknown)}; it covers "
+                f"{', '.join(self.elements)}."
+            )
+        charge = float(atoms.info.get("charge", atoms.get_initial_charges().sum()))
+        if abs(charge) > 1e-3:
+            raise UnsupportedStructureError(
+                f"The structure carries a net charge of {charge:+g}; the model '{self.name}' was "
+                "trained on neutral structures only."
+            )
+        if abs(atoms.get_initial_magnetic_moments()).max() > 1e-3 and not self.card.get("spin"):
+            raise UnsupportedStructureError(
+                f"The structure has initial magnetic moments; the model '{self.name}' was trained "
+                "on closed shells only. Remove the moments to predict it as one."
+            )
+
+    def expected_electrons(self, atoms: Atoms) -> int | None:
+        """Return the number of electrons the density should hold, or None if not known."""
+        counts = self.card.get("electrons")
+        if not counts:
+            return None
+        return int(sum(counts[symbol] for symbol in atoms.get_chemical_symbols()))
+
+
+def load_model(name_or_path: str | Path = "default", device: str = "auto") -> TrainedModel:
+    """Load a bundled model by name, or a model folder or run directory.
+
+    Only safetensors and JSON files are opened.
+
+    Args:
+        name_or_path: "default", another bundled name, or a folder.
+        device: "cpu", "cuda", "cuda:1", ... or "auto" (a GPU where there is one).
+
+    Raises:
+        ConfigurationError: if there is no such model or device.
+        FileFormatError: if the model's files are damaged.
+    """
+    folder = find_model(name_or_path)
+    model = TrainedModel(load_checkpoint(folder), str(name_or_path))
+    return model.to(choose_device(device))
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the torch device for a name, "auto" being a GPU where there is one.
+
+    Raises:
+        ConfigurationError: if the device does not exist here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ConfigurationError(
+            f"There is no device '{device}' here; use 'auto', 'cpu' or, with a GPU, 'cuda'."
+        ) from None
+    return chosen

@@ -1,0 +1,188 @@
+"""Batches of random probes. Every draw is a function of seed, step and process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from deepdft.atomic import AtomicDensityTables
+from deepdft.config import SamplingConfig
+from deepdft.data import DensityDataset
+from deepdft.graph import (
+    AtomGraph,
+    Edges,
+    atom_graph,
+    concatenate_edges,
+    concatenate_graphs,
+    probe_edges,
+)
+
+_VALIDATION_STREAM = 1 << 20
+"""Keeps the draws of validation apart from those of training."""
+
+
+@dataclass(frozen=True)
+class ProbeBatch:
+    """Probes of several structures, ready for a model.
+
+    Attributes:
+        graph: atoms of all structures.
+        edges: from atoms to probes.
+        target: (probes,) reference density, e/Å^3.
+        baseline: (probes,) superposed atomic densities, or zeros, e/Å^3.
+        weights: (probes,) see `Probes`.
+        structure: (probes,) int64 which structure a probe belongs to.
+    """
+
+    graph: AtomGraph
+    edges: Edges
+    target: Tensor
+    baseline: Tensor
+    weights: Tensor
+    structure: Tensor
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> ProbeBatch:
+        """Return the batch on `device`."""
+        return ProbeBatch(
+            self.graph.to(device, dtype),
+            self.edges.to(device, dtype),
+            self.target.to(device, dtype),
+            self.baseline.to(device, dtype),
+            self.weights.to(device, dtype),
+            self.structure.to(device),
+        )
+
+
+class BatchBuilder:
+    """Draws probes of structures of a dataset and joins them to batches.
+
+    Args:
+        dataset: structures with reference densities.
+        cutoff: reach of the model's edges, Å.
+        baseline: atomic densities below the network, if any.
+        dtype: floating type of the batches.
+    """
+
+    def __init__(
+        self,
+        dataset: DensityDataset,
+        cutoff: float,
+        baseline: AtomicDensityTables | None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.dataset = dataset
+        self.cutoff = cutoff
+        self.baseline = baseline
+        self.dtype = dtype
+        self._graphs: dict[int, AtomGraph] = {}
+
+    def build(
+        self, indices: list[int], probes: int, importance: float, generator: np.random.Generator
+    ) -> ProbeBatch:
+        """Return a batch with about `probes` probes in each of the structures `indices`."""
+        graphs, edges, columns = [], [], []
+        for number, index in enumerate(indices):
+            atoms = self.dataset.atoms(index)
+            drawn = self.dataset.draw(
+                index, probes, generator, cutoff=self.cutoff, importance=importance
+            )
+            if index not in self._graphs:
+                self._graphs[index] = atom_graph(atoms, self.cutoff)
+            graphs.append(self._graphs[index])
+            edges.append(probe_edges(atoms, drawn.points, self.cutoff))
+            below = np.zeros(len(drawn.points))
+            if self.baseline is not None:
+                below = self.baseline.superpose(atoms, drawn.points)
+            owner = np.full(len(drawn.points), float(number))
+            columns.append(np.stack((drawn.values, below, drawn.weights, owner)))
+        counts = [graph.numbers.shape[0] for graph in graphs]
+        table = torch.from_numpy(np.concatenate(columns, axis=1))
+        return ProbeBatch(
+            concatenate_graphs(graphs).to(dtype=self.dtype),
+            concatenate_edges(edges, counts).to(dtype=self.dtype),
+            table[0].to(self.dtype),
+            table[1].to(self.dtype),
+            table[2].to(self.dtype),
+            table[3].long(),
+        )
+
+
+class TrainingBatches(IterableDataset[ProbeBatch]):
+    """The batches of `count` consecutive steps, from wherever the run stands.
+
+    Args:
+        builder: draws the probes.
+        sampling: how many structures and probes.
+        seed: seed of the run.
+        count: steps in one pass (an epoch of the trainer).
+    """
+
+    def __init__(
+        self, builder: BatchBuilder, sampling: SamplingConfig, seed: int, count: int
+    ) -> None:
+        self.builder = builder
+        self.sampling = sampling
+        self.seed = seed
+        self.count = count
+        self.first_step = 0
+        self.rank = 0
+        self.processes = 1
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[ProbeBatch]:
+        for step in range(self.first_step, self.first_step + self.count):
+            yield self.batch(step)
+
+    def batch(self, step: int) -> ProbeBatch:
+        """Return the batch of one step of this process."""
+        generator = np.random.default_rng((self.seed, step, self.rank))
+        return self.builder.build(
+            self.structures(step), self.sampling.probes, self.sampling.importance, generator
+        )
+
+    def structures(self, step: int) -> list[int]:
+        """Return the structures of one step: a new random order of all of them every epoch."""
+        n_structures = len(self.builder.dataset)
+        per_step = self.sampling.structures * self.processes
+        first = step * per_step + self.rank * self.sampling.structures
+        chosen = []
+        for position in range(first, first + self.sampling.structures):
+            epoch, place = divmod(position, n_structures)
+            chosen.append(int(self._order(epoch)[place]))
+        return chosen
+
+    def _order(self, epoch: int) -> Any:
+        if getattr(self, "_ordered_epoch", None) != epoch:
+            generator = np.random.default_rng((self.seed, epoch, _VALIDATION_STREAM - 1))
+            self._permutation = generator.permutation(len(self.builder.dataset))
+            self._ordered_epoch = epoch
+        return self._permutation
+
+
+class ValidationBatches(torch.utils.data.Dataset[ProbeBatch]):
+    """The same probes at every validation, one structure a batch."""
+
+    def __init__(self, builder: BatchBuilder, probes: int, seed: int) -> None:
+        self.builder = builder
+        self.probes = probes
+        self.seed = seed
+        self._batches: dict[int, ProbeBatch] = {}
+
+    def __len__(self) -> int:
+        return len(self.builder.dataset)
+
+    def __getitem__(self, index: int) -> ProbeBatch:
+        if index >= len(self):
+            raise IndexError(index)
+        if index not in self._batches:
+            generator = np.random.default_rng((self.seed, index, _VALIDATION_STREAM))
+            self._batches[index] = self.builder.build([index], self.probes, 0.5, generator)
+        return self._batches[index]

@@ -1,0 +1,118 @@
+"""What happens around the steps of a run: best weights, safe trainer states, rates."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from deepdft.models.checkpoint import Checkpoint, save_checkpoint
+from deepdft.training.batches import TrainingBatches
+from deepdft.training.module import DensityTraining
+
+
+class RenamedCheckpointIO(TorchCheckpointIO):
+    """Writes a trainer state beside its place and renames it; reads it without running code."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write a trainer state; a kill at any moment leaves the old one or the new one."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            torch.save(checkpoint, beside)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a trainer state with `weights_only=True`."""
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+
+
+class SaveBestModel(pytorch_lightning.Callback):
+    """Keeps the averaged weights of the best validation as a model folder.
+
+    Args:
+        folder: where the model goes.
+        description: the checkpoint's level, baseline and card (its network is replaced).
+    """
+
+    def __init__(self, folder: Path, description: Checkpoint) -> None:
+        self.folder = folder
+        self.description = description
+        self.best: float | None = None
+
+    def on_validation_end(
+        self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
+    ) -> None:
+        """Write the model if it is the best so far."""
+        assert isinstance(pl_module, DensityTraining)
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        value = float(trainer.callback_metrics["validation/eps_mae"])
+        if self.best is not None and not value < self.best:
+            return
+        self.best = value
+        card = dict(self.description.card)
+        card["validation"] = {"eps_mae_percent": value, "step": trainer.global_step}
+        save_checkpoint(
+            Checkpoint(pl_module.averaged, self.description.level, self.description.baseline, card),
+            self.folder,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value, for a resumed run."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best value of the run before."""
+        self.best = state_dict["best"]
+
+
+class StepBookkeeping(pytorch_lightning.Callback):
+    """Tells the batches where the run stands, and logs structures/s and probes/s."""
+
+    def __init__(self, batches: TrainingBatches) -> None:
+        self.batches = batches
+        self._probes = 0
+        self._started = 0.0
+
+    def on_train_epoch_start(
+        self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
+    ) -> None:
+        """Set the first step of the next batches."""
+        self.batches.first_step = trainer.global_step
+        self.batches.rank = trainer.global_rank
+        self.batches.processes = trainer.world_size
+        self._probes = 0
+        self._steps = 0
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: pytorch_lightning.Trainer,
+        pl_module: pytorch_lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Log the rates so far in this epoch."""
+        self._probes += batch.target.shape[0]
+        self._steps += 1
+        if self._steps % 20 == 0 or self._steps == len(self.batches):
+            seconds = time.perf_counter() - self._started
+            structures = self._steps * self.batches.sampling.structures
+            scale = self.batches.processes / seconds
+            pl_module.log("probes/s", scale * self._probes, prog_bar=True)
+            pl_module.log("structures/s", scale * structures, prog_bar=True)

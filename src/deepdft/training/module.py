@@ -1,0 +1,98 @@
+"""The training step, validation and the moving average of the weights, as a Lightning module."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytorch_lightning
+import torch
+from torch import Tensor
+
+from deepdft.config import OptimizerConfig
+from deepdft.models.base import DensityModel
+from deepdft.training.batches import ProbeBatch
+
+
+class DensityTraining(pytorch_lightning.LightningModule):
+    """Trains `model`; validates and keeps the moving average `averaged`.
+
+    Args:
+        model: the network to train.
+        optimizer: loss, optimiser and learning rate.
+        max_steps: length of the learning-rate schedule.
+    """
+
+    def __init__(self, model: DensityModel, optimizer: OptimizerConfig, max_steps: int) -> None:
+        super().__init__()
+        self.model = model
+        self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
+        self.optimizer_config = optimizer
+        self.max_steps = max_steps
+        self._validation: list[Tensor] = []
+
+    def transfer_batch_to_device(
+        self, batch: ProbeBatch, device: torch.device, dataloader_idx: int
+    ) -> ProbeBatch:
+        """Move a batch; Lightning does not know our class."""
+        return batch.to(device)
+
+    def training_step(self, batch: ProbeBatch, batch_index: int) -> Tensor:
+        """Return the loss of a batch."""
+        predicted = self.model(batch.graph, batch.edges) + batch.baseline
+        difference = predicted - batch.target
+        if self.optimizer_config.loss == "mean_squared_error":
+            loss = (batch.weights * difference.square()).mean()
+        else:
+            loss = (batch.weights * difference.abs()).mean()
+        self.log("train/loss", loss, batch_size=1)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: ProbeBatch, batch_idx: int) -> None:
+        """Update the moving average."""
+        # Early on the average follows closely, so that it forgets the random start.
+        step = self.global_step
+        decay = min(self.optimizer_config.average_decay, (1 + step) / (10 + step))
+        with torch.no_grad():
+            averaged = [p.data for p in self.averaged.parameters()]
+            current = [p.data for p in self.model.parameters()]
+            torch._foreach_lerp_(averaged, current, 1.0 - decay)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self._validation = []
+        # The averaged weights stay fixed during a validation: one table serves all batches.
+        self._table = self.averaged.probe_table() if self.averaged.filters != "direct" else None
+
+    def validation_step(self, batch: ProbeBatch, batch_index: int) -> None:
+        """Estimate eps_mae (eq. 7) of one structure from its random probes."""
+        senders = self.averaged.encode(batch.graph)
+        predicted = self.averaged.density(senders, batch.edges, self._table) + batch.baseline
+        error = (batch.weights * (predicted - batch.target).abs()).sum()
+        norm = (batch.weights * batch.target.abs()).sum()
+        self._validation.append(error / norm)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean eps_mae in percent."""
+        values = torch.stack(self._validation)
+        self.log("validation/eps_mae", 100.0 * values.mean(), prog_bar=True, sync_dist=True)
+        self.log("validation/eps_mae_max", 100.0 * values.max(), sync_dist=True, reduce_fx="max")
+
+    def configure_optimizers(self) -> Any:
+        """Adam with warm-up and, if asked for, cosine decay."""
+        config = self.optimizer_config
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _learning_rate_factor(self, step: int) -> float:
+        config = self.optimizer_config
+        factor = min(1.0, (step + 1) / (config.warmup_steps + 1))
+        if config.schedule == "cosine":
+            progress = min(1.0, step / self.max_steps)
+            factor *= 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * progress))
+        return factor

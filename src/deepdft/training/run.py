@@ -1,0 +1,200 @@
+"""A training run from configuration to best model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning
+import torch
+from ase.data import chemical_symbols
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks.progress import RichProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from deepdft.atomic import AtomicDensityTables
+from deepdft.atomic.choice import tables_for_level
+from deepdft.config import TrainConfig
+from deepdft.data import DensityDataset, open_dataset, random_split, read_split
+from deepdft.errors import ConfigurationError
+from deepdft.models import DensityModel, create_model
+from deepdft.models.checkpoint import Checkpoint, load_checkpoint, transfer_weights
+from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
+from deepdft.training.callbacks import RenamedCheckpointIO, SaveBestModel, StepBookkeeping
+from deepdft.training.module import DensityTraining
+
+STATE = "trainer_state.ckpt"
+BEST = "best"
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Outcome of a run.
+
+    Attributes:
+        folder: model folder with the best weights.
+        eps_mae: best validation eps_mae, a fraction.
+        steps: optimiser steps done.
+    """
+
+    folder: Path
+    eps_mae: float
+    steps: int
+
+
+def train(
+    config: TrainConfig, *, start_from: str | Path | None = None, resume: bool = False
+) -> TrainingResult:
+    """Train a model; see `TrainConfig` for what can be chosen.
+
+    The run directory receives `config.yaml` (full configuration), `best/` (the best model so far),
+    `trainer_state.ckpt` (for `resume`) and the logs.
+
+    Args:
+        config: the run.
+        start_from: folder or name of a model to fine-tune.
+        resume: go on with the run in the same directory.
+
+    Raises:
+        ConfigurationError: if data and configuration do not fit.
+    """
+    directory = Path(config.run_directory)
+    state = directory / STATE
+    if resume and not state.exists():
+        raise ConfigurationError(
+            f"There is nothing to resume in {directory}: {STATE} is missing; leave out --resume."
+        )
+    if not resume and state.exists() and not _is_worker():
+        raise ConfigurationError(
+            f"{directory} already holds a run; pass --resume to go on with it, or give another "
+            "run_directory."
+        )
+    training_data, validation_data = _split(config)
+    baseline_name = _baseline(config, training_data)
+    baseline = None if baseline_name is None else AtomicDensityTables.load(baseline_name)
+    network = _network(config, training_data, start_from)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+
+    builder = BatchBuilder(training_data, network.cutoff, baseline)
+    batches = TrainingBatches(
+        builder, config.sampling, config.seed, config.trainer.validation_interval
+    )
+    validation = ValidationBatches(
+        BatchBuilder(validation_data, network.cutoff, baseline),
+        config.trainer.validation_probes,
+        config.seed,
+    )
+    description = Checkpoint(
+        network,
+        training_data.level,
+        baseline_name,
+        _card(config, training_data, validation_data),
+    )
+    best = SaveBestModel(directory / BEST, description)
+    trainer = _trainer(config, directory, [StepBookkeeping(batches), best])
+    module = DensityTraining(network, config.optimizer, config.trainer.max_steps)
+    trainer.fit(
+        module,
+        DataLoader(batches, batch_size=None),
+        DataLoader(validation, batch_size=None),
+        ckpt_path=str(state) if resume else None,
+        weights_only=True,
+    )
+    eps_mae = float("nan") if best.best is None else best.best / 100.0
+    return TrainingResult(directory / BEST, eps_mae, trainer.global_step)
+
+
+def _is_worker() -> bool:
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+
+
+def _split(config: TrainConfig) -> tuple[DensityDataset, DensityDataset]:
+    if not config.data.paths:
+        raise ConfigurationError("The configuration names no data; set data.paths.")
+    dataset = open_dataset(config.data.paths, config.data.level, mix_levels=config.data.mix_levels)
+    if config.data.split is None:
+        parts = random_split(len(dataset), config.data.validation_count, config.seed)
+    else:
+        parts = read_split(config.data.split, dataset)
+        missing = [part for part in ("train", "validation") if not parts.get(part)]
+        if missing:
+            raise ConfigurationError(f"{config.data.split} has no structures under '{missing[0]}'.")
+    chosen = parts["train"][: config.data.max_train]
+    return dataset.subset(chosen), dataset.subset(parts["validation"])
+
+
+def _baseline(config: TrainConfig, data: DensityDataset) -> str | None:
+    if config.model.baseline == "none":
+        return None
+    return tables_for_level(data.level, data.elements())
+
+
+def _network(
+    config: TrainConfig, data: DensityDataset, start_from: str | Path | None
+) -> DensityModel:
+    pytorch_lightning.seed_everything(config.seed, verbose=False)
+    if config.trainer.threads is not None:
+        torch.set_num_threads(config.trainer.threads)
+    elements = data.elements()
+    source = None
+    if start_from is not None:
+        from deepdft.models.bundled import find_model
+
+        source = load_checkpoint(find_model(start_from)).network
+        elements = sorted({*elements, *source.elements})
+    network = create_model(config.model.architecture, config.model.options, elements)
+    if source is not None:
+        transfer_weights(source, network)
+    return network
+
+
+def _trainer(
+    config: TrainConfig, directory: Path, callbacks: Sequence[Callback]
+) -> pytorch_lightning.Trainer:
+    options = config.trainer
+    every = [
+        *callbacks,
+        ModelCheckpoint(
+            dirpath=directory, filename=STATE.removesuffix(".ckpt"), save_top_k=1,
+            enable_version_counter=False, save_on_train_epoch_end=True,
+        ),
+        RichProgressBar(leave=False),
+    ]  # fmt: skip
+    if options.patience is not None:
+        every.append(EarlyStopping("validation/eps_mae", patience=options.patience))
+    return pytorch_lightning.Trainer(
+        max_steps=options.max_steps,
+        accelerator=options.accelerator,
+        devices=options.devices,
+        strategy="ddp" if options.devices > 1 else "auto",
+        callbacks=every,
+        logger=[CSVLogger(directory, "logs", ""), TensorBoardLogger(directory, "tensorboard", "")],
+        plugins=[RenamedCheckpointIO()],
+        gradient_clip_val=config.optimizer.gradient_clip,
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+    )
+
+
+def _card(
+    config: TrainConfig, training: DensityDataset, validation: DensityDataset
+) -> dict[str, Any]:
+    return {
+        "training": {
+            "structures": len(training),
+            "validation_structures": len(validation),
+            "elements": [chemical_symbols[z] for z in training.elements()],
+            "median_atoms": float(
+                np.median([len(training.atoms(i)) for i in range(len(training))])
+            ),
+            "configuration": config.model_dump(),
+        }
+    }
