@@ -68,7 +68,7 @@ def test_functions_agree_with_pyscf():
 
 
 @pytest.mark.parametrize("cartesian", [False, True])
-@pytest.mark.parametrize("momentum", range(5))
+@pytest.mark.parametrize("momentum", range(7))
 def test_every_angular_momentum_agrees_with_pyscf(momentum, cartesian):
     table = [
         [momentum, [3.1, 0.4, 0.1], [0.7, 0.8, -0.3]],
@@ -106,7 +106,7 @@ def test_unknown_names_are_refused():
 @pytest.mark.parametrize(
     ("momentum", "exponents", "coefficients", "message"),
     [
-        (5, [1.0], [1.0], "angular momentum 5"),
+        (7, [1.0], [1.0], "angular momentum 7"),
         (0, [1.0, 2.0], [1.0], "one row"),
         (0, [-1.0], [1.0], "not positive"),
         (0, [1.0], [np.nan], "not finite"),

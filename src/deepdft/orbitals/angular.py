@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -32,11 +35,35 @@ def _monomials(momentum: int, x: Tensor, y: Tensor, z: Tensor) -> list[Tensor]:
         for _ in range(momentum):
             row.append(row[-1] * variable)
         powers.append(row)
+    return [powers[0][i] * powers[1][j] * powers[2][k] for i, j, k in monomials(momentum)]
+
+
+def monomials(momentum: int) -> list[tuple[int, int, int]]:
+    """Return the exponents (i, j, k) of ``x^i y^j z^k``, i + j + k = l, i then j descending."""
     return [
-        powers[0][i] * powers[1][j] * powers[2][momentum - i - j]
+        (i, j, momentum - i - j)
         for i in range(momentum, -1, -1)
         for j in range(momentum - i, -1, -1)
     ]
+
+
+@lru_cache
+def monomial_coefficients(momentum: int, cartesian: bool) -> NDArray[np.float64]:
+    """Return the angular functions of a shell as combinations of monomials.
+
+    Returns:
+        (n_functions, n_monomials) coefficients, rows as in `angular_functions` and columns as in
+        `monomials`.
+    """
+    powers = np.array(monomials(momentum))
+    # Interpolation at as many points as there are monomials: l + 1 points along a line fix each
+    # variable, so the points (i, j, k) of the simplex fix all (Chung and Yao, 1977).
+    points = (powers + 0.5) / (momentum + 1.5)
+    values = np.prod(points[:, None, :] ** powers[None, :, :], axis=2)
+    x, y, z = (torch.from_numpy(points[:, axis].copy()) for axis in range(3))
+    functions = torch.stack(angular_functions(momentum, cartesian, x, y, z)).numpy()
+    result: NDArray[np.float64] = np.linalg.solve(values, functions.T).T
+    return result
 
 
 def _solid_harmonics(momentum: int, x: Tensor, y: Tensor, z: Tensor) -> list[Tensor]:

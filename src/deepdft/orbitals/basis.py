@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike
 from deepdft.errors import ConfigurationError, UnsupportedStructureError, did_you_mean
 from deepdft.units import BOHR
 
-MAX_ANGULAR_MOMENTUM = 4
+MAX_ANGULAR_MOMENTUM = 6
+"""Largest angular momentum of a shell (i functions)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Shell:
     """Radial functions of one angular momentum that share their exponents.
 
     Attributes:
-        angular_momentum: l, 0 to 4 (s to g).
+        angular_momentum: l, 0 to 6 (s to i).
         exponents: (k,) exponents a, Å^-2.
         coefficients: (n, k) coefficients c of the n normalised radial functions, in units that
             make an orbital Å^-3/2.
@@ -65,7 +66,7 @@ def contracted_shell(
     """Return the normalised shell for exponents and coefficients as basis set tables give them.
 
     Args:
-        angular_momentum: l, 0 to 4.
+        angular_momentum: l, 0 to 6.
         exponents: (k,) exponents, bohr^-2.
         coefficients: (k, n) or (k,) coefficients of normalised primitives.
         cartesian: whether the functions are Cartesian.
@@ -79,7 +80,7 @@ def contracted_shell(
     table = table[:, None] if table.ndim == 1 else table
     if not 0 <= angular_momentum <= MAX_ANGULAR_MOMENTUM:
         raise ConfigurationError(
-            f"A shell has angular momentum {angular_momentum}; only s to g (0 to 4) are supported."
+            f"A shell has angular momentum {angular_momentum}; only s to i (0 to 6) are supported."
         )
     if alpha.ndim != 1 or len(alpha) == 0 or table.shape[:1] != alpha.shape:
         raise ConfigurationError(
