@@ -1,0 +1,256 @@
+"""Decimal text to float64, compiled: the inner loop of every text reader.
+
+Accepted is what Fortran and C programs write: `0.15E+03`, `-.76010E+01`, `1.2D-5`, `1.2-101`
+(Fortran drops the E of three-digit exponents), `.5`, `3.`, `12`. The result is the float64 nearest
+to the decimal number, as `float()` gives it; the rare number that 128-bit arithmetic cannot decide
+is left to the caller.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deepdft.io.compilation import compiled, inlined
+from deepdft.io.wide_integers import (
+    POWER_EXPONENT,
+    POWER_HIGH,
+    POWER_LOW,
+    SMALLEST_POWER,
+    bits_to_float,
+    high_product,
+    leading_zeros,
+    load_word,
+    signed,
+    trailing_zeros,
+)
+
+FINISHED = 0
+"""Everything was parsed: the text ended or as many numbers as asked for were found."""
+UNDECIDED = 1
+"""The token at the position returned is left to the caller: 128 bits do not decide it."""
+
+PADDING = 32
+"""Readable bytes that a buffer must have behind the end of the text."""
+
+_EXACT_POWERS = np.array([10.0**power for power in range(23)])
+_INTEGER_POWERS = np.array([10**power for power in range(9)], dtype=np.uint64)
+_ZEROS = np.uint64(0x3030303030303030)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_ABOVE_NINE = np.uint64(0x7676767676767676)
+"""Added to a byte from 0 to 127, sets the highest bit if the byte is above 9."""
+# The last eight bytes of a number as VASP writes it, `dddE+dd?`: digits and letter become small.
+_TAIL_PATTERN = np.uint64(0x0030300045303030)
+_TAIL_BITS = np.uint64(0x00808000FF808080)
+_TAIL_ABOVE_NINE = np.uint64(0x0076760000767676)
+
+
+@inlined
+def _digit_run(word: np.uint64) -> int:
+    """Number of decimal digits (0 to 8) that lead eight bytes, each xor the code of "0"."""
+    others = ((word + _ABOVE_NINE) | word) & _HIGH_BITS
+    return 8 if others == np.uint64(0) else signed(trailing_zeros(others) >> np.uint64(3))
+
+
+@inlined
+def _digits_value(word: np.uint64) -> np.uint64:
+    """Value of eight decimal digits (0 to 9, not ASCII), the first in the lowest byte."""
+    word = word * np.uint64(10) + (word >> np.uint64(8))
+    low = (word & np.uint64(0x000000FF000000FF)) * np.uint64(0x000F424000000064)
+    high = ((word >> np.uint64(16)) & np.uint64(0x000000FF000000FF)) * np.uint64(0x0000271000000001)
+    return (low + high) >> np.uint64(32)
+
+
+@inlined
+def _run_value(word: np.uint64, length: int) -> np.uint64:
+    """Value of the first `length` of eight decimal digits: the others are shifted out."""
+    if length == 8:
+        return _digits_value(word)
+    return _digits_value((word << np.uint64(56 - 8 * length)) << np.uint64(8))
+
+
+@inlined
+def _nearest_float(digits: np.uint64, power: int) -> tuple[bool, float]:
+    """Return (True, digits * 10**power rounded to nearest), or (False, 0) if that is undecided."""
+    if digits == np.uint64(0):
+        return True, 0.0
+    if digits <= np.uint64(9007199254740992) and -22 <= power <= 22:
+        # Both factors are exact, so the one rounding is the right one.
+        if power < 0:
+            return True, np.float64(digits) / _EXACT_POWERS[-power]
+        return True, np.float64(digits) * _EXACT_POWERS[power]
+    if power < -330 or power > 300:
+        return False, 0.0
+    shift = leading_zeros(digits)
+    normal = digits << shift
+    high = POWER_HIGH[power - SMALLEST_POWER]
+    upper = high_product(normal, high)
+    lower = normal * high
+    carry = high_product(normal, POWER_LOW[power - SMALLEST_POWER])
+    lower = lower + carry
+    if lower < carry:
+        upper = upper + np.uint64(1)
+    # The true product lies in [upper:lower, upper:lower + 2]; exponent of the lowest bit of upper:
+    exponent = POWER_EXPONENT[power - SMALLEST_POWER] - np.int64(shift) + 128
+    if upper >> np.uint64(63) == np.uint64(0):
+        upper = (upper << np.uint64(1)) | (lower >> np.uint64(63))
+        lower = lower << np.uint64(1)
+        exponent -= 1
+    rest = upper & np.uint64(0x3FF)
+    if (rest == np.uint64(0) or rest == np.uint64(0x3FF)) and (
+        lower < np.uint64(8) or lower > np.uint64(0xFFFFFFFFFFFFFFF0)
+    ):
+        return False, 0.0
+    mantissa = upper >> np.uint64(11)
+    if upper & np.uint64(0x400):
+        mantissa += np.uint64(1)
+        if mantissa >> np.uint64(53):
+            mantissa >>= np.uint64(1)
+            exponent += 1
+    biased = exponent + 11 + 52 + 1023
+    if biased <= 0 or biased >= 2047:
+        return False, 0.0
+    field = np.uint64(biased) << np.uint64(52)
+    return True, bits_to_float(field | (mantissa & np.uint64(0xFFFFFFFFFFFFF)))
+
+
+@inlined
+def _exponent(text: np.ndarray, position: int) -> tuple[int, int]:
+    """Parse an exponent: (position behind it, value), or (-1, 0) if it is not well formed."""
+    letter = text[position] | np.uint8(32)
+    if letter == 101 or letter == 100 or letter == 113:  # e, d, q
+        position += 1
+    sign = text[position]
+    if sign == 45 or sign == 43:
+        position += 1
+    elif letter < 97:  # Fortran omits the letter only before a sign
+        return -1, 0
+    word = load_word(text, position) ^ _ZEROS
+    length = _digit_run(word)
+    if length == 0 or length > 4:
+        return -1, 0
+    value = signed(_run_value(word, length))
+    return position + length, -value if sign == 45 else value
+
+
+@inlined
+def _number(text: np.ndarray, position: int) -> tuple[int, float, int]:
+    """Parse one token: (position behind it, value, status)."""
+    start = position
+    negative = text[position] == 45
+    if negative or text[position] == 43:
+        position += 1
+    word = load_word(text, position) ^ _ZEROS
+    length = _digit_run(word)
+    whole = length
+    digits = _run_value(word, length)
+    position += length
+    fraction = 0
+    if text[position] == 46:
+        position += 1
+        while True:
+            word = load_word(text, position) ^ _ZEROS
+            length = _digit_run(word)
+            digits = digits * _INTEGER_POWERS[length] + _run_value(word, length)
+            position += length
+            fraction += length
+            if length < 8 or fraction > 19:
+                break
+    power = -fraction
+    if text[position] > 32:
+        position, exponent = _exponent(text, position)
+        power += exponent
+    # Wrong or merely unusual: the caller looks closer.
+    if position < 0 or text[position] > 32 or whole + fraction == 0 or whole + fraction > 19:
+        return start, 0.0, UNDECIDED
+    decided, value = _nearest_float(digits, power)
+    if not decided:
+        return start, 0.0, UNDECIDED
+    return position, -value if negative else value, FINISHED
+
+
+@inlined
+def _vasp_number(text: np.ndarray, position: int) -> tuple[bool, float]:
+    """Parse ` 0.dddddddddddE+dd` or ` -.dddddddddddE+dd`, 18 bytes, as VASP writes it.
+
+    Every position is known beforehand, which is twice as fast as `_number`. Returns (False, 0) for
+    anything else.
+    """
+    word = load_word(text, position + 3) ^ _ZEROS
+    tail = load_word(text, position + 11)
+    digits = tail ^ _TAIL_PATTERN
+    lead = text[position + 1]
+    sign = np.uint8(tail >> np.uint64(32))
+    if not (
+        text[position + 2] == 46
+        and (lead == 48 or lead == 45)
+        and ((word + _ABOVE_NINE) | word) & _HIGH_BITS == np.uint64(0)
+        and ((digits + _TAIL_ABOVE_NINE) | digits) & _TAIL_BITS == np.uint64(0)
+        and (sign == 43 or sign == 45)
+        and tail >> np.uint64(56) <= np.uint64(32)
+    ):
+        return False, 0.0
+    whole = _digits_value(word) * np.uint64(1000) + (
+        (digits & np.uint64(15)) * np.uint64(100)
+        + ((digits >> np.uint64(8)) & np.uint64(15)) * np.uint64(10)
+        + ((digits >> np.uint64(16)) & np.uint64(15))
+    )
+    power = signed(
+        ((digits >> np.uint64(40)) & np.uint64(15)) * np.uint64(10)
+        + ((digits >> np.uint64(48)) & np.uint64(15))
+    )
+    decided, value = _nearest_float(whole, (power if sign == 43 else -power) - 11)
+    return decided, -value if lead == 45 else value
+
+
+@compiled
+def parse_numbers(
+    text: np.ndarray, start: int, stop: int, numbers: np.ndarray, limit: int, factor: float
+) -> tuple[int, int, int, int]:
+    """Parse numbers separated by white space into `numbers`, each times `factor`.
+
+    Args:
+        text: uint8 array with white space at `stop`, and `PADDING` bytes more behind.
+        start: first byte.
+        stop: byte behind the last.
+        numbers: float64 array of at least `limit` numbers.
+        limit: how many numbers to parse at most.
+        factor: what every number is multiplied by.
+
+    Returns:
+        (position behind the last number, count of numbers, count of line ends passed, status).
+    """
+    position = start
+    count = 0
+    lines = 0
+    while count < limit:
+        while text[position] <= 32 and position < stop:
+            lines += text[position] == 10
+            if text[position + 1] > 32:
+                found, value = _vasp_number(text, position)
+                if found:
+                    numbers[count] = value * factor
+                    count += 1
+                    position += 18
+                    if count == limit:
+                        return position, count, lines, FINISHED
+                    continue
+            position += 1
+        if position >= stop:
+            return stop, count, lines, FINISHED
+        position, value, status = _number(text, position)
+        if status != FINISHED:
+            return position, count, lines, status
+        numbers[count] = value * factor
+        count += 1
+    return position, count, lines, FINISHED
+
+
+@compiled
+def count_tokens(text: np.ndarray, start: int, stop: int) -> int:
+    """Count the tokens between white space in ``text[start:stop]``."""
+    count = 1 if stop > start and text[start] > 32 else 0
+    before = text[start : stop - 1]
+    behind = text[start + 1 : stop]
+    for index in range(len(behind)):
+        count += (behind[index] > 32) & (before[index] <= 32)
+    return count

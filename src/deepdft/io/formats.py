@@ -1,0 +1,166 @@
+"""The list of formats, and which one a file has: by its name, and by content where that is silent.
+
+A format is a module with
+
+- ``sniff(head: bytes) -> bool``: whether the first bytes of a file look like it;
+- ``read(source: Source, **options) -> Density``;
+- ``write(path, density, **options)`` and ``open_writer(path, atoms, grid, *, level, comment,
+  **options) -> SlabWriter``, if it can be written.
+
+It is imported when it is needed. To add a format, add its module and one entry to `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
+from deepdft.io.compression import CODECS
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file format.
+
+    Attributes:
+        name: what the option `format` calls it.
+        title: for people.
+        pattern: what file names of it look like (without the suffix of a compression).
+        module: has `sniff` and `read`.
+        writer: module with `write` and `open_writer`, or "".
+        spin: whether spin densities are kept.
+        cells: which cells it can hold.
+        oracle: what its reader and writer are checked against.
+    """
+
+    name: str
+    title: str
+    pattern: re.Pattern[str]
+    module: str
+    writer: str
+    spin: str
+    cells: str
+    oracle: str
+
+    def sniff(self, head: bytes) -> bool:
+        """Return whether the first bytes of a file look like this format."""
+        return bool(importlib.import_module(self.module).sniff(head))
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """Return the module's function `read`, `write` or `open_writer`."""
+        module = self.module if name == "read" else self.writer
+        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return function
+
+
+def _named(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+FORMATS = (
+    Format(
+        "cube",
+        "Gaussian cube",
+        _named(r"\.(cube|cub)$"),
+        "deepdft.io.cube",
+        "deepdft.io.cube",
+        "yes",
+        "any, with origin",
+        "ASE, PySCF",
+    ),
+    Format(
+        "vasp",
+        "VASP CHGCAR, CHG, AECCAR, PARCHG, LOCPOT, ELFCAR",
+        _named(r"(^|[._\s-])(chgcar|chg|aeccar\d?|parchg|locpot|elfcar|chgdiff)([._\s-]|$)"),
+        "deepdft.io.vasp",
+        "deepdft.io.vasp_writer",
+        "yes, collinear and not",
+        "any",
+        "ASE, pymatgen",
+    ),
+    Format(
+        "npz",
+        "NumPy archive",
+        _named(r"\.npz$"),
+        "deepdft.io.npz",
+        "deepdft.io.npz",
+        "yes",
+        "any, with origin",
+        "NumPy",
+    ),
+)
+
+
+def find_format(name: str) -> Format:
+    """Return the format that `name` names.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+    for entry in FORMATS:
+        if entry.name == name:
+            return entry
+    names = [entry.name for entry in FORMATS]
+    raise ConfigurationError(
+        f"There is no format '{name}' (known: {', '.join(names)}).{did_you_mean(name, names)}"
+    )
+
+
+def format_to_read(path: str, name: str, head: bytes) -> Format:
+    """Return the format of a file by its name, or by its first bytes.
+
+    Raises:
+        FileFormatError: if neither tells.
+    """
+    for entry in FORMATS:
+        if entry.pattern.search(name):
+            return entry
+    for entry in FORMATS:
+        if entry.sniff(head):
+            return entry
+    raise FileFormatError(
+        f"{path} is in no known format, neither by its name nor by its content (known: "
+        f"{', '.join(entry.title for entry in FORMATS)})."
+    )
+
+
+def format_to_write(path: str | Path) -> Format:
+    """Return the format that the name of a file to be written asks for.
+
+    Raises:
+        ConfigurationError: if the name asks for none, or for one that cannot be written.
+    """
+    name = Path(path).name
+    for codec in CODECS:
+        if name.lower().endswith(codec.suffix):
+            name = name[: -len(codec.suffix)]
+            break
+    for entry in FORMATS:
+        if entry.pattern.search(name):
+            if not entry.writer:
+                raise ConfigurationError(f"{path}: {entry.title} files are read, but not written.")
+            return entry
+    raise ConfigurationError(
+        f"{path}: the name does not tell the format; use for example .cube, .CHGCAR or .npz."
+    )
+
+
+def check_options(function: Callable[..., Any], options: dict[str, Any], what: str) -> None:
+    """Raise `ConfigurationError` for an option that `function` does not take."""
+    known = [
+        parameter.name
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    for option in options:
+        if option not in known:
+            raise ConfigurationError(
+                f"{what} has no option '{option}' (known: {', '.join(known) or 'none'})."
+                f"{did_you_mean(option, known)}"
+            )

@@ -1,0 +1,190 @@
+"""Densities as NumPy archives (.npz): exact, quick, and readable with `numpy.load` alone.
+
+Members: `values` (nx, ny, nz) e/Å^3; `cell` (3, 3), `origin` (3,) and `shape` (3,) of the grid;
+`numbers` (n,), `positions` (n, 3), `pbc` (3,) and `structure_cell` (3, 3) of the structure; perhaps
+`spin`; and `about`, a JSON text with the format's name and version, the level of theory and the
+metadata. Lengths are Å.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.io.slab_writer import FileSlabWriter, write_density
+from deepdft.io.source import Source
+
+FORMAT = "deepdft density"
+VERSION = 1
+
+
+def sniff(head: bytes) -> bool:
+    """Return whether the first bytes of a file look like a NumPy archive."""
+    return head.startswith(b"PK\x03\x04")
+
+
+def read(source: Source) -> Density:
+    """Read a density that `write` has written.
+
+    Raises:
+        FileFormatError: if the archive is damaged or holds something else.
+    """
+    with source.open() as file:
+        seekable = file if source.codec is None else io.BytesIO(file.read())
+        try:
+            with zipfile.ZipFile(seekable) as archive:
+                arrays = {
+                    info.filename[:-4]: _read_array(archive, info) for info in archive.infolist()
+                }
+            return _assemble(arrays)
+        except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError) as error:
+            raise FileFormatError(
+                f"{source.path} is not a density in NumPy format, or it is damaged: {error}"
+            ) from None
+        except (NotImplementedError, RuntimeError, DeepDFTError) as error:
+            raise FileFormatError(f"{source.path} cannot be read: {error}") from None
+
+
+def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """Read one member, after checking that it is as large as its header says."""
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        readers = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        shape, _, kind = readers[version](member)
+        size = int(np.prod([int(n) for n in shape], dtype=object)) * kind.itemsize
+        if kind.hasobject or size > info.file_size or size > 1100 * max(info.compress_size, 1):
+            raise ValueError(f"{info.filename} claims {size} bytes, which the file does not hold")
+    with archive.open(info) as member:
+        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+    return array
+
+
+def _assemble(arrays: dict[str, NDArray[Any]]) -> Density:
+    about = json.loads(str(arrays["about"]))
+    if about.get("format") != FORMAT or about.get("version") != VERSION:
+        raise ValueError(f"it is {about.get('format')!r} version {about.get('version')!r}")
+    nx, ny, nz = (int(n) for n in arrays["shape"])
+    grid = Grid(arrays["cell"], (nx, ny, nz), arrays["origin"])
+    atoms = Atoms(
+        numbers=arrays["numbers"],
+        positions=arrays["positions"],
+        cell=arrays["structure_cell"],
+        pbc=arrays["pbc"],
+    )
+    level = LevelOfTheory.from_dict(about.get("level", {}))
+    metadata = {"notes": [], **about.get("metadata", {})}
+    return Density(atoms, grid, arrays["values"], arrays.get("spin"), level, metadata)
+
+
+class NpzWriter(FileSlabWriter):
+    """Writes an archive slab by slab along the first axis; `values` are stored uncompressed."""
+
+    axis = 0
+
+    def __init__(
+        self,
+        path: str | Path,
+        atoms: Atoms,
+        grid: Grid,
+        *,
+        level: LevelOfTheory | None = None,
+        comment: str = "",
+        metadata: dict[str, Any] | None = None,
+        spin: NDArray[np.floating[Any]] | None = None,
+        dtype: Any = np.float64,
+    ) -> None:
+        """See `deepdft.io.open_writer`; `dtype` is how the values are stored."""
+        super().__init__(path, grid)
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        known = dict(metadata or {}) | ({"comment": comment} if comment else {})
+        about = {
+            "format": FORMAT,
+            "version": VERSION,
+            "unit": "e/angstrom^3",
+            "level": (level or LevelOfTheory()).to_dict(),
+            "metadata": storable(known),
+        }
+        self._members: dict[str, NDArray[Any]] = {
+            "about": np.array(json.dumps(about)),
+            "cell": grid.cell,
+            "origin": grid.origin,
+            "shape": np.array(grid.shape, dtype=np.int64),
+            "numbers": np.asarray(atoms.numbers, dtype=np.int64),
+            "positions": np.asarray(atoms.positions),
+            "pbc": np.asarray(atoms.pbc),
+            "structure_cell": np.asarray(atoms.cell),
+        }
+        if spin is not None:
+            self._members["spin"] = spin
+
+    def _write_header(self, file: BinaryIO) -> None:
+        # Unseekable on purpose: what is written is never changed, so compression can follow.
+        self._archive = zipfile.ZipFile(_Appending(file), "w", zipfile.ZIP_STORED)
+        for name, array in self._members.items():
+            with self._member(name) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+        self._values = self._member("values")
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": self.grid.shape}
+        np.lib.format.write_array_header_1_0(self._values, header)
+
+    def _member(self, name: str) -> Any:
+        info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+        return self._archive.open(info, "w", force_zip64=True)
+
+    def _write_layers(self, values: NDArray[np.floating[Any]]) -> None:
+        for layer in values:
+            self._values.write(np.ascontiguousarray(layer, dtype=self._dtype).data)
+
+    def _write_footer(self, file: BinaryIO) -> None:
+        self._values.close()
+        self._archive.close()
+
+
+class _Appending(io.RawIOBase):
+    """A binary file that can only be appended to."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._file.write(data)
+        return memoryview(data).nbytes
+
+
+def storable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of metadata that JSON can hold, without the notes of reading."""
+    result = {}
+    for key, value in metadata.items():
+        try:
+            if key != "notes":
+                result[key] = json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            continue
+    return result
+
+
+def open_writer(path: str | Path, atoms: Atoms, grid: Grid, **options: Any) -> NpzWriter:
+    """Return a writer of an npz file; see `NpzWriter` for the options."""
+    return NpzWriter(path, atoms, grid, **options)
+
+
+def write(path: str | Path, density: Density, *, comment: str | None = None) -> None:
+    """Write a density, its spin density and its metadata as an npz file, exactly."""
+    options: dict[str, Any] = {"level": density.level, "metadata": density.metadata}
+    options.update(comment=comment or "", spin=density.spin, dtype=density.values.dtype)
+    write_density(NpzWriter(path, density.atoms, density.grid, **options), density)

@@ -1,0 +1,53 @@
+"""What a density file does not store otherwise, in a comment line that people and we can read.
+
+Text formats have a free comment. Behind its words we write one JSON object, for example
+``deepdft {"functional": "PBE", "core": "GTH-PBE"}``: the known fields of the level of theory,
+and what the format cannot express (periodicity, the cell of the structure).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from deepdft.density import Grid, LevelOfTheory
+
+_MARK = re.compile(r"\s*\bdeepdft (\{.*\})\s*$")
+
+
+def describe(
+    level: LevelOfTheory, comment: str, atoms: Atoms | None = None, grid: Grid | None = None
+) -> str:
+    """Return one line: the comment, then what is known, as JSON.
+
+    With `atoms` and `grid` the periodicity is stored too, and the cell where it differs from that
+    of the grid.
+    """
+    known: dict[str, Any] = {key: value for key, value in level.to_dict().items() if value}
+    if atoms is not None and grid is not None:
+        known["pbc"] = [bool(periodic) for periodic in atoms.pbc]
+        if not np.allclose(np.asarray(atoms.cell), grid.cell, rtol=0, atol=1e-9):
+            known["cell"] = np.asarray(atoms.cell).tolist()
+    words = " ".join(strip_description(comment).split())
+    return f"{words} deepdft {json.dumps(known)}".strip() if known else words
+
+
+def strip_description(comment: str) -> str:
+    """Return a comment without the JSON object."""
+    return _MARK.sub("", comment)
+
+
+def parse_description(comment: str) -> dict[str, Any]:
+    """Return the JSON object of a comment, or an empty dictionary."""
+    match = _MARK.search(comment)
+    if match is None:
+        return {}
+    try:
+        known = json.loads(match[1])
+    except (ValueError, RecursionError):
+        return {}
+    return known if isinstance(known, dict) else {}

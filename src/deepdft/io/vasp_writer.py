@@ -1,0 +1,141 @@
+"""Writing VASP's CHGCAR and CHG layout; see `deepdft.io.vasp`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.errors import ConfigurationError
+from deepdft.io.decimal_writer import NumberLayout, NumberWriter
+from deepdft.io.poscar import Structure, format_structure
+from deepdft.io.provenance import describe
+from deepdft.io.quantities import QUANTITIES
+from deepdft.io.slab_writer import SLAB_POINTS, FileSlabWriter, take_layers
+from deepdft.io.vasp import NO_OCCUPANCIES
+
+CHGCAR_LAYOUT = NumberLayout(digits=11, width=18, columns=5, fortran=True)
+CHG_LAYOUT = NumberLayout(digits=5, width=12, columns=10, fortran=True)
+
+
+class VaspWriter(FileSlabWriter):
+    """Writes a CHGCAR slab by slab along its last axis.
+
+    The layout has no origin: a structure in a box that begins elsewhere is shifted to (0, 0, 0).
+    """
+
+    axis = 2
+
+    def __init__(
+        self,
+        path: str | Path,
+        atoms: Atoms,
+        grid: Grid,
+        *,
+        level: LevelOfTheory | None = None,
+        comment: str = "",
+        layout: NumberLayout = CHGCAR_LAYOUT,
+        augmentation: Sequence[str] = (),
+        selective_dynamics: Sequence[str] = (),
+        times_volume: bool = True,
+    ) -> None:
+        """See `deepdft.io.open_writer`; the other options are what `read` keeps as metadata."""
+        super().__init__(path, grid)
+        if len(atoms) == 0:
+            raise ConfigurationError(f"{path}: a CHGCAR needs at least one atom.")
+        cell = np.asarray(atoms.cell)
+        if any(
+            periodic and not np.allclose(cell[axis], grid.cell[axis], rtol=0, atol=1e-6)
+            for axis, periodic in enumerate(atoms.pbc)
+        ):
+            raise ConfigurationError(
+                f"{path}: a CHGCAR holds the density of a whole periodic cell, but the grid does "
+                "not span that of the structure; write a cube or npz file."
+            )
+        self._level = level or LevelOfTheory()
+        self._comment = comment
+        self._layout = layout
+        self._augmentation = list(augmentation)
+        self._factor = grid.volume if times_volume else 1.0
+        boxed = Atoms(
+            numbers=atoms.numbers,
+            positions=atoms.positions - grid.origin,
+            cell=grid.cell,
+            pbc=atoms.pbc,
+        )
+        self._structure = Structure("", boxed, list(selective_dynamics))
+
+    def _write_header(self, file: BinaryIO) -> None:
+        atoms = self._structure.atoms
+        words = " ".join(self._comment.split()) or str(atoms.symbols)
+        if not any("augmentation" in text for text in self._augmentation):
+            words = f"{words}; {NO_OCCUPANCIES}"
+        periodic = bool(atoms.pbc.all())  # what a reader assumes anyway
+        grid = None if periodic else self.grid
+        self._structure.comment = describe(self._level, words, atoms, grid)
+        file.write(format_structure(self._structure).encode())
+        file.write(b"\n")
+        self._begin_block(file)
+
+    def _begin_block(self, file: BinaryIO) -> None:
+        file.write("".join(f" {n:4d}" for n in self.grid.shape).encode() + b"\n")
+        self._numbers = NumberWriter(file, self._layout, self._factor)
+        self._blocks = getattr(self, "_blocks", 0) + 1
+
+    def _write_layers(self, values: NDArray[np.floating[Any]]) -> None:
+        for index in range(values.shape[2]):
+            self._numbers.write(values[:, :, index].reshape(-1, order="F"))
+
+    def _end_block(self, file: BinaryIO) -> None:
+        self._numbers.finish()
+        if self._blocks <= len(self._augmentation):
+            file.write(self._augmentation[self._blocks - 1].encode())
+
+    def write_spin(self, spin: NDArray[np.floating[Any]]) -> None:
+        """Append the spin density, (nx, ny, nz) or (3, nx, ny, nz), behind the last slab."""
+        for component in spin.reshape(-1, *self.grid.shape):
+            self._end_block(self._file)
+            self._begin_block(self._file)
+            for start, stop in self.grid.slabs(2, SLAB_POINTS):
+                self._write_layers(take_layers(component, 2, start, stop))
+
+    def _write_footer(self, file: BinaryIO) -> None:
+        self._end_block(file)
+
+
+def layout_of(path: str | Path) -> NumberLayout:
+    """Return the layout of a CHG or of a CHGCAR, by the file name."""
+    name = Path(path).name.lower()
+    return CHG_LAYOUT if "chg" in name and "chgcar" not in name else CHGCAR_LAYOUT
+
+
+def open_writer(path: str | Path, atoms: Atoms, grid: Grid, **options: Any) -> VaspWriter:
+    """Return a writer of a CHGCAR (or of a CHG, by its name); see `VaspWriter` for the options."""
+    options.setdefault("layout", layout_of(path))
+    return VaspWriter(path, atoms, grid, **options)
+
+
+def write(path: str | Path, density: Density, *, comment: str | None = None) -> None:
+    """Write a density, with its spin density and augmentation occupancies, as a CHGCAR or CHG."""
+    known = density.metadata
+    kind = QUANTITIES.get(known.get("quantity", "density"), QUANTITIES["density"])
+    writer = open_writer(
+        path,
+        density.atoms,
+        density.grid,
+        level=density.level,
+        comment=known.get("comment", "") if comment is None else comment,
+        augmentation=known.get("augmentation", ()),
+        selective_dynamics=known.get("selective_dynamics", ()),
+        times_volume=kind.is_density,
+    )
+    with writer:
+        for start, stop in density.grid.slabs(2, SLAB_POINTS):
+            writer.write_slab(take_layers(density.values, 2, start, stop))
+        if density.spin is not None:
+            writer.write_spin(density.spin)
