@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepdft.errors import UnsupportedStructureError
-from deepdft.images import images_in_reach
+from deepdft.images import dual_vectors, images_in_reach
 
 FloatArray = NDArray[np.float64]
 
@@ -100,14 +100,16 @@ def atom_graph(atoms: Atoms, cutoff: float) -> AtomGraph:
     Distances are float64. An atom is never its own sender, but its periodic images are.
 
     Raises:
-        UnsupportedStructureError: if there are no atoms, two atoms coincide or a position is not
-            finite.
+        UnsupportedStructureError: if there are no atoms, two atoms coincide, a position is not
+            finite or the periodic cell vectors are not linearly independent.
     """
     if len(atoms) == 0:
         raise UnsupportedStructureError("The structure has no atoms.")
     if not np.isfinite(atoms.positions).all():
         raise UnsupportedStructureError("An atom has a position that is not finite.")
     box = np.array(atoms.cell, dtype=np.float64)
+    if atoms.pbc.any():
+        dual_vectors(box[atoms.pbc])  # vesin would crash on a cell that is refused here
     calculator = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
     receivers, senders, distances = calculator.compute(
         points=np.ascontiguousarray(atoms.positions, dtype=np.float64),

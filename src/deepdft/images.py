@@ -88,7 +88,7 @@ def _candidates(
     A point's fractional coordinate along a vector is its product with a dual vector b, so that of
     the points within the cutoff of the box spans ``centre.b ± (half_width.|b| + cutoff ||b||)``.
     """
-    dual = _dual_vectors(vectors)
+    dual = dual_vectors(vectors)
     centre = 0.5 * (lower + upper) @ dual
     half = 0.5 * (upper - lower) @ np.abs(dual) + cutoff * np.sqrt((dual * dual).sum(axis=0))
     offset = centre - positions @ dual
@@ -106,8 +106,19 @@ def _candidates(
     return atoms, shifts
 
 
-def _dual_vectors(vectors: FloatArray) -> FloatArray:
-    """Return (3, k) columns b with ``vectors @ b`` the identity, in the span of the vectors."""
+def dual_vectors(vectors: FloatArray) -> FloatArray:
+    """Return (3, k) columns b with ``vectors @ b`` the identity, in the span of the vectors.
+
+    Args:
+        vectors: (k, 3) cell vectors of the periodic directions, Å.
+
+    Raises:
+        UnsupportedStructureError: if they are not finite or not linearly independent.
+    """
+    if not np.isfinite(vectors).all():
+        raise UnsupportedStructureError(
+            f"The structure is periodic along cell vectors that are not finite ({vectors.tolist()})."
+        )
     gram = vectors @ vectors.T
     lengths = np.sqrt(np.diagonal(gram))
     if not (lengths > 0).all() or np.linalg.det(gram) < 1e-12 * (lengths**2).prod():
