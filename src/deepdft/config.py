@@ -18,7 +18,9 @@ from deepdft.errors import ConfigurationError, did_you_mean
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A directory may be called 2024; text such as 1e-4, which YAML 1.1 does not read as a number,
+    # becomes one where an option is a number.
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class ModelConfig(_Section):
@@ -209,12 +211,6 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigurationError(f"The value of '{override}' is not valid YAML.") from None
-    if isinstance(value, str):
-        # YAML 1.1 reads 1e-4 as text.
-        try:
-            value = float(value)
-        except ValueError:
-            pass
     *sections, name = key.split(".")
     target = values
     for section in sections:

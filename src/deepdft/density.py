@@ -282,8 +282,8 @@ class Density:
             self.level.require_match(other.level, "The densities cannot be compared")
         if not self.grid.is_close(other.grid):
             raise ConfigurationError(
-                f"The grids differ ({self.grid.shape} against {other.grid.shape} points, or another "
-                "cell or origin); resample one of them first."
+                f"The grids differ ({self.grid.shape} against {other.grid.shape} points, or "
+                "another cell or origin); resample one of them first."
             )
         difference = other.values.astype(np.float64) - self.values
         norm = float(np.abs(self.values).sum(dtype=np.float64))
@@ -320,7 +320,8 @@ class Density:
         """
         if axis not in (0, 1, 2) or not -self.grid.shape[axis] <= index < self.grid.shape[axis]:
             raise ConfigurationError(f"Layer {index} of axis {axis} is outside {self.grid.shape}.")
-        return np.take(self.values, index, axis=axis)
+        layer: NDArray[np.floating[Any]] = self.values[(slice(None),) * axis + (index,)]
+        return layer
 
     def write(self, path: str | Path, **options: Any) -> None:
         """Write to a file; the format follows from the suffix (see `deepdft.write`)."""

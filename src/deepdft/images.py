@@ -117,7 +117,8 @@ def dual_vectors(vectors: FloatArray) -> FloatArray:
     """
     if not np.isfinite(vectors).all():
         raise UnsupportedStructureError(
-            f"The structure is periodic along cell vectors that are not finite ({vectors.tolist()})."
+            "The structure is periodic along cell vectors that are not finite "
+            f"({vectors.tolist()}); give it a cell."
         )
     gram = vectors @ vectors.T
     lengths = np.sqrt(np.diagonal(gram))
