@@ -88,6 +88,10 @@ class DensityDataset(ABC):
     def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
         """Return reference values on layers start:stop along axis 0 of `grid`, e/Å^3."""
 
+    @abstractmethod
+    def n_electrons(self, index: int) -> float:
+        """Return the number of electrons of a reference density."""
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -137,3 +141,6 @@ class _Subset(DensityDataset):
 
     def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
         return self.parent.slab(self.indices[index], grid, start, stop)
+
+    def n_electrons(self, index: int) -> float:
+        return self.parent.n_electrons(self.indices[index])

@@ -109,6 +109,9 @@ class GridDataset(DensityDataset):
     def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
         return self.density(index).values[start:stop]
 
+    def n_electrons(self, index: int) -> float:
+        return self.density(index).n_electrons
+
 
 def _grid_points(grid: Grid, flat_indices: NDArray[np.int64]) -> FloatArray:
     ijk = np.stack(np.unravel_index(flat_indices, grid.shape), axis=1)

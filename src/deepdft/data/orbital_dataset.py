@@ -83,6 +83,9 @@ class OrbitalDataset(DensityDataset):
         values: NDArray[Any] = self.density(index).slab(grid, 0, start, stop)
         return values
 
+    def n_electrons(self, index: int) -> float:
+        return float(self.density(index).n_electrons)
+
 
 def _within_reach(atoms: Atoms, points: FloatArray, cutoff: float) -> NDArray[np.bool_]:
     within: NDArray[np.bool_] = probe_edges(atoms, points, cutoff).in_reach.numpy()

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 DEFAULT_SPACING = 0.02
-"""Distance between knots, Å. For Gaussians of width 0.1 Å the error is about 2e-8 of the amplitude."""
+"""Distance between knots, Å. For Gaussians of width 0.1 Å the error is about 2e-8 of
+the amplitude."""
 
 # Row r holds the coefficients of u^0 ... u^5 of one basis polynomial, in the order of the table's
 # entries: value, slope, curvature at the left knot, then the same at the right knot.
@@ -81,10 +82,12 @@ def tabulate(
     direction = torch.full_like(distances, step)
 
     def value_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:
-        value, slope = torch.func.jvp(filters, (x,), (direction,))
+        value, slope = torch.func.jvp(filters, (x,), (direction,))  # type: ignore[misc]
         return value, slope
 
-    (value, slope), (_, curvature) = torch.func.jvp(value_and_slope, (distances,), (direction,))
+    (value, slope), (_, curvature) = torch.func.jvp(  # type: ignore[misc]
+        value_and_slope, (distances,), (direction,)
+    )
     return RadialTable(torch.stack((value, slope, curvature), dim=2), step)
 
 

@@ -96,8 +96,8 @@ class DensityModel(nn.Module):
         if bool((found < 0).any()):
             unknown = sorted({int(z) for z in numbers[found < 0]})
             raise UnsupportedStructureError(
-                f"The model does not know {', '.join(chemical_symbols[z] for z in unknown)}; it was "
-                f"trained on {', '.join(chemical_symbols[z] for z in self.elements)}."
+                f"The model does not know {', '.join(chemical_symbols[z] for z in unknown)}; "
+                f"it was trained on {', '.join(chemical_symbols[z] for z in self.elements)}."
             )
         return found
 

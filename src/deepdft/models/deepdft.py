@@ -1,8 +1,8 @@
 """The architecture `deepdft`: equations (1)-(6) of Jørgensen & Bhowmik, 2020.
 
-Where the paper leaves a choice: every W is affine; the Gaussians' spacing equals their width, 0.1 Å;
-probe step t reads the atom states after atom step t; the gate F_t is computed from the message, as
-in the right-hand side of eq. (6), so that W4 and W6 form one product for all steps.
+Where the paper leaves a choice: every W is affine; the Gaussians' spacing equals their width,
+0.1 Å; probe step t reads the atom states after atom step t; the gate F_t is computed from the
+message, as in the right-hand side of eq. (6), so that W4 and W6 form one product for all steps.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ class DeepDFT(DensityModel):
                 message = _step_messages(table, t, sent, graph.edges)
             states = states + self.atom_W5.step(t, softplus(self.atom_W4.step(t, message)))
             after_step.append(states)
-        return self.probe_W1(torch.stack(after_step))
+        sent_to_probes: Tensor = self.probe_W1(torch.stack(after_step))
+        return sent_to_probes
 
     def probe_filters(self, distances: Tensor) -> Tensor:
         """Filters of eq. (3) from atoms to probes."""

@@ -191,7 +191,7 @@ def _spatial_groups(points: FloatArray, largest: int) -> list[NDArray[np.int64]]
     index = np.floor((points - points.min(axis=0)) / _POINT_BIN).astype(np.int64)
     order = np.lexsort(index.T)
     changes = np.flatnonzero((np.diff(index[order], axis=0) != 0).any(axis=1)) + 1
-    groups = []
+    groups: list[NDArray[np.int64]] = []
     for members in np.split(order, changes):
         groups.extend(members[i : i + largest] for i in range(0, len(members), largest))
     return groups

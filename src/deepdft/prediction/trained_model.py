@@ -49,6 +49,16 @@ class TrainedModel:
         self.network.to(device=device, dtype=dtype)
         return self
 
+    @property
+    def network_device(self) -> torch.device:
+        """Where the network computes."""
+        return next(self.network.parameters()).device
+
+    def warm_up(self) -> None:
+        """Compile what the first prediction would compile, so that rates shown are true ones."""
+        atom = Atoms(numbers=[self.network.elements[0]], positions=[(0.0, 0.0, 0.0)])
+        self.engine(atom).density_at([(0.0, 0.0, 0.5), (0.0, 0.5, 0.0)])
+
     def engine(self, atoms: Atoms) -> ProbeEngine:
         """Return the engine for one structure: its atoms encoded, ready for any probes.
 
@@ -90,7 +100,7 @@ class TrainedModel:
                 f"The model '{self.name}' does not know {', '.join(unknown)}; it covers "
                 f"{', '.join(self.elements)}."
             )
-        charge = float(atoms.info.get("charge", atoms.get_initial_charges().sum()))
+        charge = float(atoms.info.get("charge") or atoms.get_initial_charges().sum())
         if abs(charge) > 1e-3:
             raise UnsupportedStructureError(
                 f"The structure carries a net charge of {charge:+g}; the model '{self.name}' was "

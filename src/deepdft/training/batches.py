@@ -96,9 +96,11 @@ class BatchBuilder:
                 self._graphs[index] = atom_graph(atoms, self.cutoff)
             graphs.append(self._graphs[index])
             edges.append(probe_edges(atoms, drawn.points, self.cutoff))
-            below = np.zeros(len(drawn.points))
-            if self.baseline is not None:
-                below = self.baseline.superpose(atoms, drawn.points)
+            below = (
+                np.zeros(len(drawn.points))
+                if self.baseline is None
+                else self.baseline.superpose(atoms, drawn.points)
+            )
             owner = np.full(len(drawn.points), float(number))
             columns.append(np.stack((drawn.values, below, drawn.weights, owner)))
         counts = [graph.numbers.shape[0] for graph in graphs]

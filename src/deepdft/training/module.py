@@ -40,7 +40,7 @@ class DensityTraining(pytorch_lightning.LightningModule):
 
     def training_step(self, batch: ProbeBatch, batch_index: int) -> Tensor:
         """Return the loss of a batch."""
-        predicted = self.model(batch.graph, batch.edges) + batch.baseline
+        predicted: Tensor = self.model(batch.graph, batch.edges) + batch.baseline
         difference = predicted - batch.target
         if self.optimizer_config.loss == "mean_squared_error":
             loss = (batch.weights * difference.square()).mean()

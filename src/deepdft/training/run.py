@@ -12,8 +12,7 @@ import numpy as np
 import pytorch_lightning
 import torch
 from ase.data import chemical_symbols
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from pytorch_lightning.callbacks.progress import RichProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
@@ -187,14 +186,34 @@ def _trainer(
 def _card(
     config: TrainConfig, training: DensityDataset, validation: DensityDataset
 ) -> dict[str, Any]:
-    return {
+    sizes = [len(training.atoms(i)) for i in range(len(training))]
+    card: dict[str, Any] = {
         "training": {
             "structures": len(training),
             "validation_structures": len(validation),
-            "elements": [chemical_symbols[z] for z in training.elements()],
-            "median_atoms": float(
-                np.median([len(training.atoms(i)) for i in range(len(training))])
-            ),
+            "median_atoms": float(np.median(sizes)),
+            "largest_atoms": max(sizes),
             "configuration": config.model_dump(),
         }
     }
+    electrons = _electrons_per_element(training)
+    if electrons is not None:
+        card["electrons"] = electrons
+    return card
+
+
+def _electrons_per_element(training: DensityDataset) -> dict[str, int] | None:
+    """Infer how many electrons each element brings, if whole numbers explain the data."""
+    elements = training.elements()
+    every = np.array(
+        [[(training.atoms(i).numbers == z).sum() for z in elements] for i in range(len(training))]
+    )
+    # Some structures with each element: densities on grids have to be read to be counted.
+    chosen = sorted({int(i) for column in every.T for i in np.flatnonzero(column)[:40]})
+    counts = every[chosen]
+    totals = np.array([training.n_electrons(i) for i in chosen])
+    found, _, rank, _ = np.linalg.lstsq(counts.astype(float), totals, rcond=None)
+    whole = np.rint(found)
+    if rank < len(elements) or np.abs(counts @ whole - totals).max() > 0.2:
+        return None
+    return {chemical_symbols[z]: int(n) for z, n in zip(elements, whole, strict=True)}

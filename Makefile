@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine:
+#   make demo   set up, predict a molecule with the bundled model, compare with DFT
+#   make test   set up, run all checks and tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Stamps: reinstall only when what is installed has changed.
+CORE := $(VENV)/.core
+DEVELOP := $(VENV)/.develop
+
+.PHONY: demo test check bench docs clean
+
+demo: $(CORE)
+	$(BIN)/python examples/demo.py
+
+test: check
+	$(BIN)/python -m pytest -n 2
+
+check: $(DEVELOP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(DEVELOP)
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/predict_molecule.py
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(CORE): $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(DEVELOP): $(CORE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[develop]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,65 @@
+"""Electron densities of molecules, crystals and liquids, predicted in linear time.
+
+import deepdft
+
+density = deepdft.predict(atoms)         # an ASE structure in, a Density out
+density.write("density.cube")
+
+model = deepdft.load_model("default")
+model.density_at(atoms, points)          # any points, e/Å^3
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepdft.data import open_dataset
+    from deepdft.density import Density, Grid, LevelOfTheory
+    from deepdft.errors import DeepDFTError
+    from deepdft.evaluation import evaluate
+    from deepdft.io import read, write
+    from deepdft.prediction import load_model, predict
+    from deepdft.training import train
+
+__version__ = "0.1.0"
+
+# Loaded on first use, so that `import deepdft` and `deepdft --help` are quick.
+_HOME = {
+    "DeepDFTError": "deepdft.errors",
+    "Density": "deepdft.density",
+    "Grid": "deepdft.density",
+    "LevelOfTheory": "deepdft.density",
+    "evaluate": "deepdft.evaluation",
+    "load_model": "deepdft.prediction",
+    "open_dataset": "deepdft.data",
+    "predict": "deepdft.prediction",
+    "read": "deepdft.io",
+    "train": "deepdft.training",
+    "write": "deepdft.io",
+}
+
+__all__ = [
+    "DeepDFTError",
+    "Density",
+    "Grid",
+    "LevelOfTheory",
+    "evaluate",
+    "load_model",
+    "open_dataset",
+    "predict",
+    "read",
+    "train",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'deepdft' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

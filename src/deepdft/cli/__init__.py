@@ -1,0 +1,35 @@
+"""The command `deepdft`. Each command parses, calls one library function and prints."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from deepdft.cli import evaluate, models, predict, train
+from deepdft.errors import DeepDFTError
+
+app = typer.Typer(
+    name="deepdft",
+    help="Electron densities of molecules, crystals and liquids in seconds, learned from DFT.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("predict")(predict.predict)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("models")(models.models)
+app.command("info")(models.info)
+
+
+def main() -> None:
+    """Run the command; errors of input become one sentence and exit code 2."""
+    try:
+        app()
+    except DeepDFTError as error:
+        print(f"deepdft: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("deepdft: interrupted.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,124 @@
+"""`deepdft evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from deepdft.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from deepdft.data import DensityDataset
+    from deepdft.evaluation import Predictor
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Bundled name or model folder.")],
+    data: Annotated[list[str], typer.Argument(help="Reference densities: files or folders.")],
+    split: Annotated[
+        str | None, typer.Option(metavar="FILE:PART", help="Part of a JSON split, as s.json:test.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for summary, table and figure.")
+    ] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(help="A further model, evaluated on the same points.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="'atoms': evaluate superposed atomic densities as well.")
+    ] = None,
+    quick: Annotated[
+        int | None,
+        typer.Option(min=10, help="An estimate from so many random points a structure."),
+    ] = None,
+    spacing: Annotated[
+        float, typer.Option(min=0.01, help="Grid spacing for molecules given by orbitals, Å.")
+    ] = 0.1,
+    margin: Annotated[
+        float, typer.Option(min=0.0, help="Reach of that grid beyond the nuclei, Å.")
+    ] = 5.0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many structures.")
+    ] = None,
+    mix_levels: Annotated[
+        bool, typer.Option("--mix-levels", help="Compare different levels of theory all the same.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
+) -> None:
+    """Measure eps_mae (eq. 7) against reference densities."""
+    from deepdft.data import open_dataset, split_part
+    from deepdft.evaluation import evaluate as run
+    from deepdft.evaluation import write_evaluation
+    from deepdft.prediction import load_model
+
+    dataset = open_dataset(data, mix_levels=mix_levels)
+    if split is not None:
+        file, separator, part = split.rpartition(":")
+        if not separator or not file:
+            raise ConfigurationError(
+                f"--split must be FILE:PART, as splits.json:test, not '{split}'."
+            )
+        dataset = split_part(file, part, dataset)
+    if limit is not None:
+        dataset = dataset.subset(range(min(limit, len(dataset))))
+    predictors: list[Predictor] = []
+    for name in [model, *(also or [])]:
+        loaded = load_model(name, device)
+        loaded.threads = threads
+        predictors.append(loaded)
+    if baseline is not None:
+        predictors.append(_baseline(baseline, dataset))
+    console = Console()
+    with Progress(
+        TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"), console=console, transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("", total=len(dataset))
+        results = run(
+            predictors,
+            dataset,
+            quick=quick,
+            mix_levels=mix_levels,
+            spacing=spacing,
+            margin=margin,
+            progress=lambda name: bar.update(task, advance=1, description=name),
+        )
+    heading = f"eps_mae / % over {len(dataset)} structures, {dataset.level}"
+    if quick is not None:
+        heading += f"\nESTIMATE from {quick} random points a structure"
+    table = Table(title=heading)
+    for column in ("", "mean", "standard error", "median", "95th percentile", "max", "worst"):
+        table.add_column(column, justify="left" if column in ("", "worst") else "right")
+    for result in results:
+        summary = result.summary()
+        eps = summary["eps_mae"]
+        error = "-" if eps["standard_error"] is None else f"{eps['standard_error']:.4f}"
+        if quick is not None:
+            error += f" (sampling {eps['sampling_error']:.4f})"
+        table.add_row(
+            result.predictor, f"{eps['mean']:.4f}", error, f"{eps['median']:.4f}",
+            f"{eps['percentile_95']:.4f}", f"{eps['max']:.4f}", eps["worst"],
+        )  # fmt: skip
+    console.print(table)
+    if output is not None:
+        write_evaluation(output, results)
+        console.print(
+            f"written: {output}/summary.json, structures.csv, eps_mae.png", soft_wrap=True
+        )
+
+
+def _baseline(name: str, dataset: DensityDataset) -> Predictor:
+    from deepdft.atomic import AtomicDensityTables
+    from deepdft.atomic.choice import tables_for_level
+    from deepdft.evaluation import AtomicSuperposition
+
+    if name != "atoms":
+        raise ConfigurationError(f"The only baseline is 'atoms', not '{name}'.")
+    tables = tables_for_level(dataset.level, dataset.elements())
+    return AtomicSuperposition(AtomicDensityTables.load(tables))

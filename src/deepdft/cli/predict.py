@@ -1,0 +1,139 @@
+"""`deepdft predict`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from deepdft.errors import ConfigurationError
+from deepdft.structures import Structure, read_structures
+
+
+class _PointRate(ProgressColumn):
+    """Points per second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the current rate."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} points/s")
+
+
+def predict(
+    structures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STRUCTURE...",
+            help="Files that ASE reads (xyz, cif, POSCAR, pdb, ...; all frames), or SMILES.",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", help="Bundled name or model folder; default: chosen."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File (format by suffix: .cube, .CHGCAR, .npz, ...), or a folder for many "
+            "structures. Default: NAME.cube in the working directory.",
+        ),
+    ] = None,
+    spacing: Annotated[
+        float | None, typer.Option(help="Largest distance between grid points, Å [default: 0.1].")
+    ] = None,
+    grid: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(metavar="NX NY NZ", help="Number of grid points along each axis."),
+    ] = None,
+    like: Annotated[Path | None, typer.Option(help="A density file; use exactly its grid.")] = None,
+    vacuum: Annotated[
+        float, typer.Option(help="Space around molecules beyond the outermost nuclei, Å.")
+    ] = 3.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
+) -> None:
+    """Predict electron densities and write them to files."""
+    from deepdft.prediction import choose_grid, predict_to_file, resolve_model
+
+    if like is not None and (spacing is not None or grid is not None):
+        raise ConfigurationError("Give one of --like, --spacing and --grid.")
+    console = Console()
+    found = [item for source in structures for item in read_structures(source)]
+    targets = list(_targets(found, output))
+    chosen = resolve_model(model, [item.atoms for item in found], device)
+    chosen.threads = threads
+    chosen.warm_up()
+    console.print(f"model [bold]{chosen.name}[/bold] ({chosen.level}) on {chosen.network_device}")
+    like_grid = None
+    if like is not None:
+        from deepdft.io import read
+
+        like_grid = read(like).grid
+    for item, path in zip(found, targets, strict=True):
+        points = like_grid or choose_grid(item.atoms, spacing=spacing, shape=grid, vacuum=vacuum)
+        with _progress_bar(console) as bar:
+            task = bar.add_task(item.atoms.get_chemical_formula(), total=points.n_points)
+            summary = predict_to_file(
+                item.atoms, path, chosen, points, progress=functools.partial(bar.advance, task)
+            )
+        expected = summary.expected_electrons
+        console.print(
+            f"{summary.path}: {summary.formula}, grid {'x'.join(map(str, points.shape))}, "
+            f"{summary.electrons:.3f} electrons"
+            + ("" if expected is None else f" (expected {expected})")
+            + f", {summary.seconds:.1f} s, {points.n_points / summary.seconds:,.0f} points/s",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _progress_bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        _PointRate(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+
+
+def _targets(found: list[Structure], output: Path | None) -> Iterator[Path]:
+    """Yield a path for each structure: the file asked for, or files named after the structures."""
+    if len(found) == 1 and output is not None and not _is_folder(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        yield output
+        return
+    folder, suffix = Path(), ".cube"
+    if output is not None and _is_folder(output):
+        folder = output
+    elif output is not None:
+        # One file for many structures: its stem and suffix with the structure's name between.
+        folder, suffix = output.parent, output.suffix
+    folder.mkdir(parents=True, exist_ok=True)
+    used: set[str] = set()
+    prefix = f"{output.stem}_" if output is not None and not _is_folder(output) else ""
+    for item in found:
+        name = base = prefix + _file_name(item.name)
+        number = 1
+        while name in used:
+            number += 1
+            name = f"{base}_{number}"
+        used.add(name)
+        yield folder / f"{name}{suffix}"
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() or (path.suffix == "" and "CHG" not in path.name.upper())
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_=#()[]@+" else "_" for c in name)[:100]

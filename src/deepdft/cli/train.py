@@ -1,0 +1,37 @@
+"""`deepdft train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML configuration.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Changes, as optimizer.loss=..."),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option("--from", help="Fine-tune this model (bundled name or folder)."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in run_directory.")
+    ] = False,
+) -> None:
+    """Train a model on DFT densities."""
+    from deepdft.config import read_config
+    from deepdft.training import train as run
+
+    console = Console()
+    result = run(read_config(config, overrides or ()), start_from=start_from, resume=resume)
+    console.print(
+        f"best model: {result.folder}, validation eps_mae {100 * result.eps_mae:.3f} % "
+        f"after {result.steps} steps",
+        highlight=False,
+        soft_wrap=True,
+    )

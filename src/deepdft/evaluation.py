@@ -1,0 +1,302 @@
+"""Errors against reference densities: eps_mae per structure, summaries, the paper's Fig. 3."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from ase import Atoms
+
+from deepdft.atomic import AtomicDensityTables
+from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
+from deepdft.density import FloatArray, Grid, LevelOfTheory
+from deepdft.prediction.engine import ProbeEngine, block_shape
+from deepdft.prediction.trained_model import TrainedModel
+
+_SLAB_POINTS = 1_000_000
+_QUICK_REACH = 5.0
+"""Quick estimates draw their points within this distance of an atom, Å."""
+
+
+class _Evaluator(Protocol):
+    def density_at(self, points: FloatArray) -> FloatArray: ...
+
+    def on_grid(
+        self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
+    ) -> FloatArray: ...
+
+
+class Predictor(Protocol):
+    """Whatever is evaluated: a trained model, or superposed atoms.
+
+    Attributes:
+        name: heading in tables.
+        level: level of theory of what it predicts.
+    """
+
+    name: str
+    level: LevelOfTheory
+
+    def engine(self, atoms: Atoms) -> _Evaluator:
+        """Return what evaluates one structure at points and on grids."""
+        ...
+
+
+class AtomicSuperposition:
+    """Superposed atomic densities as a predictor: the baseline every model must beat."""
+
+    def __init__(self, tables: AtomicDensityTables, threads: int | None = None) -> None:
+        self.name = "superposed atoms"
+        self.tables = tables
+        self.level = tables.level
+
+    def engine(self, atoms: Atoms) -> _SuperpositionEngine:
+        """Return the evaluator of one structure."""
+        return _SuperpositionEngine(self.tables, atoms)
+
+
+@dataclass(frozen=True)
+class _SuperpositionEngine:
+    tables: AtomicDensityTables
+    atoms: Atoms
+
+    def density_at(self, points: FloatArray) -> FloatArray:
+        return np.asarray(self.tables.superpose(self.atoms, points), dtype=np.float64)
+
+    def on_grid(
+        self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
+    ) -> FloatArray:
+        points = grid.points(start, stop)
+        return self.density_at(points.reshape(-1, 3)).reshape(points.shape[:3])
+
+
+@dataclass(frozen=True)
+class StructureError:
+    """Error of one predictor on one structure.
+
+    Attributes:
+        name: name of the structure in the data.
+        formula: chemical formula.
+        atoms: number of atoms.
+        points: grid points, or random points of a quick estimate.
+        eps_mae: eq. (7), a fraction.
+        eps_mae_standard_error: of a quick estimate; zero on a grid.
+        electrons: integral of the reference (zero for quick estimates).
+        predicted_electrons: integral of the prediction (zero for quick estimates).
+    """
+
+    name: str
+    formula: str
+    atoms: int
+    points: int
+    eps_mae: float
+    eps_mae_standard_error: float = 0.0
+    electrons: float = 0.0
+    predicted_electrons: float = 0.0
+
+
+@dataclass
+class Evaluation:
+    """Errors of one predictor on a dataset.
+
+    Attributes:
+        predictor: its name.
+        level: level of theory of the reference.
+        quick: whether random points were used (an estimate).
+        rows: one per structure.
+    """
+
+    predictor: str
+    level: LevelOfTheory
+    quick: bool
+    rows: list[StructureError] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """Return count, and eps_mae in percent: mean with standard error, median, maximum."""
+        values = 100.0 * np.array([row.eps_mae for row in self.rows])
+        spread = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
+        worst = int(values.argmax())
+        electrons = [abs(row.predicted_electrons - row.electrons) for row in self.rows]
+        result: dict[str, Any] = {
+            "predictor": self.predictor,
+            "count": len(values),
+            "level_of_theory": self.level.to_dict(),
+            "estimate": self.quick,
+            "eps_mae": {
+                "unit": "percent",
+                "mean": float(values.mean()),
+                "standard_error": spread,
+                "median": float(np.median(values)),
+                "percentile_95": float(np.percentile(values, 95)),
+                "max": float(values.max()),
+                "worst": self.rows[worst].name,
+            },
+        }
+        if self.quick:
+            points = 100.0 * np.array([row.eps_mae_standard_error for row in self.rows])
+            result["eps_mae"]["sampling_error"] = float(np.sqrt((points**2).sum())) / len(values)
+        else:
+            result["mean_absolute_electron_error"] = float(np.mean(electrons))
+        return result
+
+
+def evaluate(
+    predictors: Sequence[Predictor],
+    dataset: DensityDataset,
+    *,
+    quick: int | None = None,
+    seed: int = 0,
+    mix_levels: bool = False,
+    spacing: float = EVALUATION_SPACING,
+    margin: float = EVALUATION_MARGIN,
+    progress: Callable[[str], None] | None = None,
+) -> list[Evaluation]:
+    """Evaluate predictors on the same points of the same structures.
+
+    Molecules given by orbitals are compared on a uniform grid of `spacing` in a box `margin`
+    beyond the outermost nuclei, densities on a grid on that grid.
+
+    Args:
+        predictors: what to evaluate.
+        dataset: reference densities.
+        quick: instead of grids, this many random points a structure: an estimate.
+        seed: seed of the random points.
+        mix_levels: compare although levels of theory differ.
+        spacing: Å.
+        margin: Å.
+        progress: called with a structure's name after it is done.
+
+    Returns:
+        One evaluation per predictor.
+
+    Raises:
+        LevelOfTheoryError: if levels differ and `mix_levels` is not set.
+    """
+    for predictor in predictors:
+        if not mix_levels:
+            dataset.level.require_match(
+                predictor.level, f"{predictor.name} cannot be evaluated on these data"
+            )
+    results = [Evaluation(p.name, dataset.level, quick is not None) for p in predictors]
+    for index, name in enumerate(dataset.names):
+        atoms = dataset.atoms(index)
+        engines = [predictor.engine(atoms) for predictor in predictors]
+        if quick is None:
+            sums, n_points = _on_grid(engines, dataset, index, spacing, margin)
+        else:
+            sums, n_points = _at_random(engines, dataset, index, quick, seed)
+        for result, values in zip(results, sums, strict=True):
+            result.rows.append(
+                StructureError(name, atoms.get_chemical_formula(), len(atoms), n_points, **values)
+            )
+        if progress is not None:
+            progress(name)
+    return results
+
+
+def _on_grid(
+    engines: Sequence[_Evaluator],
+    dataset: DensityDataset,
+    index: int,
+    spacing: float,
+    margin: float,
+) -> tuple[list[dict[str, float]], int]:
+    grid = dataset.grid(index, spacing, margin)
+    layers = block_shape(grid, 512)[0]
+    per_layer = grid.shape[1] * grid.shape[2]
+    thickness = layers * max(1, _SLAB_POINTS // (per_layer * layers))
+    norm = electrons = 0.0
+    errors, predicted = np.zeros(len(engines)), np.zeros(len(engines))
+    for start in range(0, grid.shape[0], thickness):
+        stop = min(start + thickness, grid.shape[0])
+        reference = dataset.slab(index, grid, start, stop)
+        norm += float(np.abs(reference).sum(dtype=np.float64))
+        electrons += float(reference.sum(dtype=np.float64))
+        for number, engine in enumerate(engines):
+            values = engine.on_grid(grid, (start, 0, 0), (stop, *grid.shape[1:]))
+            errors[number] += np.abs(values - reference).sum(dtype=np.float64)
+            predicted[number] += values.sum(dtype=np.float64)
+    volume = grid.voxel_volume
+    return [
+        {
+            "eps_mae": float(error) / norm,
+            "electrons": electrons * volume,
+            "predicted_electrons": float(total) * volume,
+        }
+        for error, total in zip(errors, predicted, strict=True)
+    ], grid.n_points
+
+
+def _at_random(
+    engines: Sequence[_Evaluator], dataset: DensityDataset, index: int, count: int, seed: int
+) -> tuple[list[dict[str, float]], int]:
+    generator = np.random.default_rng((seed, index))
+    probes = dataset.draw(index, count, generator, cutoff=_QUICK_REACH, importance=0.5)
+    norm = probes.weights * np.abs(probes.values)
+    sums = []
+    for engine in engines:
+        error = probes.weights * np.abs(engine.density_at(probes.points) - probes.values)
+        ratio = float(error.sum() / norm.sum())
+        # Standard error of a ratio of means, to first order.
+        residual = error - ratio * norm
+        spread = float(np.sqrt((residual**2).sum()) / norm.sum())
+        sums.append({"eps_mae": ratio, "eps_mae_standard_error": spread})
+    return sums, len(probes.points)
+
+
+def write_evaluation(folder: str | Path, evaluations: Sequence[Evaluation]) -> None:
+    """Write `summary.json`, `structures.csv` and `eps_mae.png` into a folder.
+
+    The first evaluation is the summary's main entry; the others stand under "others".
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = evaluations[0].summary()
+    if len(evaluations) > 1:
+        summary["others"] = [evaluation.summary() for evaluation in evaluations[1:]]
+    _replace(folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    _replace(folder / "structures.csv", _table(evaluations).encode())
+    from deepdft.plotting import error_histogram
+
+    errors: Mapping[str, Sequence[tuple[str, float]]] = {
+        evaluation.predictor: [(row.formula, 100 * row.eps_mae) for row in evaluation.rows]
+        for evaluation in evaluations
+    }
+    _replace(folder / "eps_mae.png", error_histogram(errors))
+
+
+def _table(evaluations: Sequence[Evaluation]) -> str:
+    text = io.StringIO()
+    columns = ["predictor", *StructureError.__dataclass_fields__]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for evaluation in evaluations:
+        for row in evaluation.rows:
+            writer.writerow({"predictor": evaluation.predictor, **asdict(row)})
+    return text.getvalue()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+# A trained model is a predictor; mypy checks it here.
+def _as_predictor(model: TrainedModel) -> Predictor:
+    return model
+
+
+def _as_evaluator(engine: ProbeEngine) -> _Evaluator:
+    return engine

@@ -1,0 +1,17 @@
+"""Prediction: the probe engine, grids, models ready to use."""
+
+from deepdft.prediction.engine import ProbeEngine
+from deepdft.prediction.grids import choose_grid
+from deepdft.prediction.predict import PredictionSummary, predict, predict_to_file, resolve_model
+from deepdft.prediction.trained_model import TrainedModel, load_model
+
+__all__ = [
+    "PredictionSummary",
+    "ProbeEngine",
+    "TrainedModel",
+    "choose_grid",
+    "load_model",
+    "predict",
+    "predict_to_file",
+    "resolve_model",
+]

@@ -1,0 +1,87 @@
+"""Which grid a prediction is made on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+
+from deepdft.density import FloatArray, Grid
+from deepdft.errors import ConfigurationError
+
+DEFAULT_SPACING = 0.1
+"""Largest distance between points, Å."""
+
+DEFAULT_VACUUM = 3.0
+"""Space beyond the outermost nuclei in directions without periodicity, Å."""
+
+
+def choose_grid(
+    atoms: Atoms,
+    *,
+    spacing: float | None = None,
+    shape: Sequence[int] | None = None,
+    vacuum: float = DEFAULT_VACUUM,
+) -> Grid:
+    """Return a grid for a structure.
+
+    Along periodic directions it spans the cell; along others it reaches `vacuum` (Å) beyond the
+    outermost nuclei, and the cell plays no part.
+
+    Args:
+        atoms: the structure.
+        spacing: largest distance between points, Å; default 0.1.
+        shape: number of points along each axis, instead of a spacing.
+        vacuum: see above.
+
+    Raises:
+        ConfigurationError: if both or unusable values are given, or a periodic cell vector is
+            zero.
+    """
+    if spacing is not None and shape is not None:
+        raise ConfigurationError("Give either a spacing or the number of grid points, not both.")
+    if spacing is not None and not (np.isfinite(spacing) and spacing > 0):
+        raise ConfigurationError(f"The grid spacing must be positive, not {spacing} Å.")
+    if not (np.isfinite(vacuum) and vacuum >= 0):
+        raise ConfigurationError(f"The vacuum must not be negative, not {vacuum} Å.")
+    if shape is not None and (len(shape) != 3 or min(shape) < 1):
+        raise ConfigurationError(f"A grid needs three positive point counts, not {list(shape)}.")
+    if len(atoms) == 0:
+        raise ConfigurationError("There are no atoms to put a grid around.")
+    step = DEFAULT_SPACING if spacing is None else spacing
+    if not atoms.pbc.any() and shape is None:
+        return Grid.around(atoms, step, vacuum)
+    cell, origin = _box(atoms, vacuum)
+    if shape is None:
+        counts = np.maximum(np.ceil(np.linalg.norm(cell, axis=1) / step - 1e-9), 1)
+        shape = [int(n) for n in counts]
+    return Grid(cell, (int(shape[0]), int(shape[1]), int(shape[2])), origin)
+
+
+def _box(atoms: Atoms, vacuum: float) -> tuple[FloatArray, FloatArray]:
+    """Cell and origin: the cell vector where periodic, a snug box where not."""
+    cell = np.array(atoms.cell, dtype=np.float64)
+    periodic = np.array(atoms.pbc)
+    if (np.linalg.norm(cell[periodic], axis=1) < 1e-6).any():
+        raise ConfigurationError("The structure is periodic along a cell vector that is zero.")
+    if not periodic.any():
+        cell = np.eye(3)
+    elif not periodic.all():
+        cell[~periodic] = _orthogonal_directions(cell[periodic])
+    origin = np.zeros(3)
+    fractional = np.linalg.solve(cell.T, atoms.positions.T).T
+    for axis in np.flatnonzero(~periodic):
+        # The thickness of the box is measured along the normal to the other two vectors, which
+        # here is the direction of the vector itself.
+        low, high = fractional[:, axis].min() - vacuum, fractional[:, axis].max() + vacuum
+        origin = origin + low * cell[axis]
+        cell[axis] = cell[axis] * max(high - low, 1e-3)
+    return cell, origin
+
+
+def _orthogonal_directions(vectors: FloatArray) -> FloatArray:
+    """Unit vectors that complete `vectors` (1 or 2 rows) to three dimensions."""
+    _, _, rows = np.linalg.svd(vectors)
+    missing: FloatArray = rows[len(vectors) :]
+    return missing

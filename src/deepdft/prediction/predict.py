@@ -1,0 +1,171 @@
+"""From a structure to its density, in memory or streamed into a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from deepdft.density import Density, FloatArray, Grid
+from deepdft.errors import UnsupportedStructureError
+from deepdft.models.bundled import bundled_models
+from deepdft.prediction.engine import ProbeEngine, block_shape
+from deepdft.prediction.grids import DEFAULT_VACUUM, choose_grid
+from deepdft.prediction.trained_model import TrainedModel, load_model
+
+Progress = Callable[[int], None]
+"""Told how many further points are done."""
+
+_SLAB_POINTS = 2_000_000
+"""Grid points held in memory while streaming (16 MB)."""
+
+
+@dataclass(frozen=True)
+class PredictionSummary:
+    """What was predicted.
+
+    Attributes:
+        path: file written.
+        formula: chemical formula.
+        grid: grid of the density.
+        model: name of the model.
+        electrons: integral of the predicted density over the grid.
+        expected_electrons: electrons that the structure has at the model's level of theory.
+        seconds: time for prediction and writing.
+    """
+
+    path: Path
+    formula: str
+    grid: Grid
+    model: str
+    electrons: float
+    expected_electrons: int | None
+    seconds: float
+
+
+def predict(
+    atoms: Atoms,
+    model: TrainedModel | str | Path | None = None,
+    *,
+    grid: Grid | None = None,
+    spacing: float | None = None,
+    vacuum: float = DEFAULT_VACUUM,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Density:
+    """Predict the density of a structure on a grid, in memory.
+
+    Args:
+        atoms: the structure.
+        model: a loaded model, a bundled name or a folder; by default the bundled model that covers
+            the elements.
+        grid: points; by default one of `spacing`, see `choose_grid`.
+        spacing: distance between points, Å (default 0.1).
+        vacuum: space around molecules, Å.
+        device: where to compute, see `load_model`; ignored for a loaded model.
+        progress: called with the number of points done.
+
+    Returns:
+        The density, e/Å^3, labelled with the model's level of theory.
+
+    Raises:
+        UnsupportedStructureError: if the model cannot treat the structure.
+        ConfigurationError: if an argument is unusable.
+    """
+    chosen = resolve_model(model, atoms, device)
+    if grid is None:
+        grid = choose_grid(atoms, spacing=spacing, vacuum=vacuum)
+    values = np.empty(grid.shape)
+    for start, stop, slab in predicted_slabs(chosen.engine(atoms), grid, 0, progress):
+        values[start:stop] = slab
+    return Density(atoms, grid, values, level=chosen.level)
+
+
+def predict_to_file(
+    atoms: Atoms,
+    path: str | Path,
+    model: TrainedModel,
+    grid: Grid,
+    *,
+    progress: Progress | None = None,
+) -> PredictionSummary:
+    """Predict a density and write it block by block; memory does not grow with the grid.
+
+    Args:
+        atoms: the structure.
+        path: file to write; the format follows from the name.
+        model: the model.
+        grid: points.
+        progress: called with the number of points done.
+
+    Raises:
+        UnsupportedStructureError: if the model cannot treat the structure.
+        FileFormatError: if the format is unknown or cannot hold the grid.
+    """
+    from deepdft.io import open_writer
+
+    started = time.perf_counter()
+    engine = model.engine(atoms)
+    total = 0.0
+    comment = f"predicted by deepdft, model {model.name}"
+    with open_writer(path, atoms, grid, level=model.level, comment=comment) as writer:
+        for _, _, slab in predicted_slabs(engine, grid, writer.axis, progress):
+            total += float(slab.sum())
+            writer.write_slab(slab)
+    return PredictionSummary(
+        Path(path),
+        atoms.get_chemical_formula(),
+        grid,
+        model.name,
+        total * grid.voxel_volume,
+        model.expected_electrons(atoms),
+        time.perf_counter() - started,
+    )
+
+
+def predicted_slabs(
+    engine: ProbeEngine, grid: Grid, axis: int, progress: Progress | None = None
+) -> Iterator[tuple[int, int, FloatArray]]:
+    """Yield (start, stop, values) of consecutive slabs of a grid along `axis`, e/Å^3."""
+    per_layer = grid.n_points // grid.shape[axis]
+    # Whole layers of blocks, so that no block is cut thin.
+    layers = block_shape(grid, engine.block_size)[axis]
+    thickness = layers * max(1, _SLAB_POINTS // (per_layer * layers))
+    for first in range(0, grid.shape[axis], thickness):
+        start, stop = [0, 0, 0], list(grid.shape)
+        start[axis], stop[axis] = first, min(first + thickness, grid.shape[axis])
+        slab = engine.on_grid(grid, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+        if progress is not None:
+            progress(slab.size)
+        yield start[axis], stop[axis], slab
+
+
+def resolve_model(
+    model: TrainedModel | str | Path | None, atoms: Atoms | Sequence[Atoms], device: str = "auto"
+) -> TrainedModel:
+    """Return a loaded model, choosing a bundled one where none is given.
+
+    Raises:
+        UnsupportedStructureError: if no bundled model covers the elements.
+    """
+    if isinstance(model, TrainedModel):
+        return model
+    if model is not None:
+        return load_model(model, device)
+    structures = [atoms] if isinstance(atoms, Atoms) else atoms
+    wanted = {symbol for structure in structures for symbol in structure.get_chemical_symbols()}
+    covered = {}
+    for name in bundled_models():
+        candidate = load_model(name, device)
+        if wanted <= set(candidate.elements):
+            return candidate
+        covered[name] = ", ".join(candidate.elements)
+    listing = "; ".join(f"'{name}' covers {elements}" for name, elements in covered.items())
+    raise UnsupportedStructureError(
+        f"No bundled model covers {', '.join(sorted(wanted))}: {listing or 'none is bundled'}. "
+        "Train one with 'deepdft train', or give one with -m."
+    )
