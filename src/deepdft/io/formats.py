@@ -94,6 +94,26 @@ FORMATS = (
         "any, with origin",
         "NumPy",
     ),
+    Format(
+        "molden",
+        "Molden",
+        _named(r"\.(molden|mold)([._](input|inp|in))?$"),
+        "deepdft.io.molden",
+        "",
+        "yes",
+        "none, or any at the Gamma point",
+        "PySCF",
+    ),
+    Format(
+        "pyscf-checkpoint",
+        "PySCF checkpoint",
+        _named(r"\.(chk|chkfile)$"),
+        "deepdft.io.pyscf_checkpoint",
+        "",
+        "yes",
+        "none, or any at the Gamma point",
+        "PySCF",
+    ),
 )
 
 

@@ -73,6 +73,7 @@ class _Content:
     orbitals: list[dict[int, float]] = field(default_factory=list)
     occupations: list[float] = field(default_factory=list)
     beta: list[bool] = field(default_factory=list)
+    titles: int = 0
 
 
 def sniff(head: bytes) -> bool:
@@ -139,6 +140,9 @@ def _read(source: Source) -> OrbitalDensity:
     except (ConfigurationError, FileFormatError) as error:
         raise FileFormatError(f"{source.path}: {error}") from None
     occupations = np.array(content.occupations)
+    if content.titles > 1 and not any(content.beta) and np.isin(occupations, (0, 1)).all():
+        # CFOUR, which alone repeats the title, counts the electrons of closed shells once.
+        occupations = 2 * occupations
     filled = np.flatnonzero(occupations)
     spin = _spin_occupations(occupations, np.array(content.beta))
     return OrbitalDensity(
@@ -186,6 +190,7 @@ def _parse(stream: TextStream) -> _Content:
         elif section == "sto":
             raise stream.error("The basis consists of Slater functions, which are not supported.")
         else:
+            content.titles += section == "molden format"
             content.spherical.update(_SPHERICAL.get(section, {}))
             following = _skip(stream, content, section in ("", "molden format", "title"))
         if following is None:

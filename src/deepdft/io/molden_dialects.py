@@ -8,7 +8,8 @@ known combination of conventions is tried, and the one closest to orthonormality
   ``r^l exp(-a r^2)`` (ORCA, old CP2K and Psi4).
 - Contractions: used as given, or normalised (ORCA, Psi4, and what Molden itself does).
 - Cartesian functions from d on: each normalised; or all with the factor of xx (Psi4 up to 1.3), of
-  xy or xyz (CFOUR), or of the radial function alone.
+  xy or xyz (CFOUR), or of the radial function alone; or each too large by the root of
+  ``(2l - 1)!!`` (TURBOMOLE).
 - Signs: ORCA's functions with \\|m\\| = 3 and 4 are the negatives of everyone else's.
 """
 
@@ -94,7 +95,9 @@ def interpret(
     """
     for shell in shells:
         if shell.atom >= len(atoms):
-            raise FileFormatError(f"There are basis functions for atom {shell.atom + 1}, which is absent.")
+            raise FileFormatError(
+                f"There are basis functions for atom {shell.atom + 1}, which is absent."
+            )
     cartesian = [
         shell.angular_momentum > 1 and not spherical.get(shell.angular_momentum, False)
         for shell in shells
@@ -109,12 +112,7 @@ def interpret(
         order, by_atom = _by_atom(shells, [shell for shell, _ in normalised], len(atoms))
         overlap = overlap_matrix(atoms, by_atom)
         for dialect in _dialects(plain, shells, cartesian, prefer_orca):
-            factors = np.concatenate(
-                [
-                    _factors(shell, norm, dialect)
-                    for shell, norm in normalised
-                ]
-            )
+            factors = np.concatenate([_factors(shell, norm, dialect) for shell, norm in normalised])
             coefficients = (table * factors[:, None])[order]
             deviations[dialect] = _deviation(coefficients, overlap, beta)
             results[dialect] = by_atom, coefficients
@@ -134,10 +132,11 @@ def _dialects(
 ) -> Iterator[Dialect]:
     """Yield the dialects that make a difference for these shells, the specification first."""
     any_high = any(
-        shell.angular_momentum > 2 and not flag for shell, flag in zip(shells, cartesian, strict=True)
+        shell.angular_momentum > 2 and not flag
+        for shell, flag in zip(shells, cartesian, strict=True)
     )
     signs = ((True, False) if prefer_orca else (False, True)) if any_high else (False,)
-    factors = ("each", "xx", "xyz", "radial") if any(cartesian) else ("each",)
+    factors = ("each", "xx", "xyz", "radial", "turbomole") if any(cartesian) else ("each",)
     # The constants that plain primitives lack differ between programs, so only normalising helps.
     given = (False,) if plain else (True, False)
     for orca, factor, as_given in product(signs, factors, given):
@@ -177,6 +176,7 @@ def _factors(shell: Shell, norm: float, dialect: Dialect) -> FloatArray:
         "xx": np.full(len(single), _double_factorial(2 * momentum - 1)),
         "xyz": np.ones(len(single)),
         "radial": np.full(len(single), whole),
+        "turbomole": single / _double_factorial(2 * momentum - 1),
     }[dialect.cartesian]
     return np.asarray(scale * np.sqrt(whole / reference))
 
@@ -190,11 +190,17 @@ def _in_standard_order(
     cartesian: Sequence[bool],
     orbitals: Sequence[Mapping[int, float]],
 ) -> FloatArray:
-    """Return (n_functions, n_orbitals) coefficients with the functions of each shell in our order."""
+    """Return (n_functions, n_orbitals) coefficients, functions of each shell in our order."""
     order: list[int] = []
     for shell, flag in zip(shells, cartesian, strict=True):
         first = len(order)
         order.extend(first + place for place in _places(shell.angular_momentum, flag))
+    listed = {len(orbital) for orbital in orbitals}
+    if len(listed) == 1 and max(listed) < len(order) and _leave_nothing_out(orbitals):
+        raise FileFormatError(
+            f"The orbitals have {max(listed)} coefficients, but there are {len(order)} basis "
+            "functions; a mark like [5D] may be missing or wrong."
+        )
     table = np.zeros((len(order), len(orbitals)))
     for column, orbital in enumerate(orbitals):
         numbers = np.fromiter(orbital.keys(), dtype=np.int64, count=len(orbital))
@@ -205,6 +211,10 @@ def _in_standard_order(
             )
         table[numbers, column] = np.fromiter(orbital.values(), dtype=np.float64, count=len(orbital))
     return table[order]
+
+
+def _leave_nothing_out(orbitals: Sequence[Mapping[int, float]]) -> bool:
+    return all(set(orbital) == set(range(len(orbital))) for orbital in orbitals)
 
 
 def _places(momentum: int, cartesian: bool) -> list[int]:

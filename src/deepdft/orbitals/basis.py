@@ -91,7 +91,7 @@ def contracted_shell(
         raise ConfigurationError(
             "A shell has an exponent that is not positive or a value that is not finite."
         )
-    radial = table.T / np.sqrt(_radial_integral(angular_momentum, 2 * alpha))
+    radial = table.T * primitive_norms(angular_momentum, alpha)
     overlap = _radial_integral(angular_momentum, alpha[:, None] + alpha[None, :])
     norm = np.einsum("nk,kl,nl->n", radial, overlap, radial)
     if not (norm > 0).all():
@@ -103,6 +103,12 @@ def contracted_shell(
         tuple(tuple(row) for row in radial.tolist()),
         cartesian,
     )
+
+
+def primitive_norms(angular_momentum: int, exponents: ArrayLike) -> np.ndarray:
+    """Return the factors that normalise ``r^l exp(-a r^2)``, for exponents a of any unit."""
+    alpha = np.asarray(exponents, dtype=np.float64)
+    return np.asarray(1 / np.sqrt(_radial_integral(angular_momentum, 2 * alpha)))
 
 
 def _radial_integral(angular_momentum: int, exponent: np.ndarray) -> np.ndarray:
