@@ -51,6 +51,33 @@ def test_scattered_points(molecule):
     assert np.abs(single.numpy() - reference).max() < 1e-6 * reference.max()
 
 
+def test_many_points_far_apart_come_back_in_order(monkeypatch):
+    """A chain of 300 atoms and small chunks: points are sorted inside, and not outside."""
+    monkeypatch.setattr("deepdft.orbitals.density._CHUNK", {"cpu": 100})
+    shell = contracted_shell(1, [0.4], [1.0])
+    positions = np.arange(300)[:, None] * np.array([1.1, 0.3, 0.0])
+    chain = Atoms("C300", positions)
+    generator = np.random.default_rng(0)
+    coefficients = generator.normal(size=(900, 2))
+    points = positions[generator.integers(300, size=1000)] + generator.normal(size=(1000, 3))
+    density = OrbitalDensity(chain, [(shell,)] * 300, coefficients, [2, 1])
+    located = torch.tensor(points, requires_grad=True)
+    values = density.values_at(located)
+    # A p function of exponent 0.4 / bohr^2 by hand.
+    exponent = 0.4 / BOHR**2
+    shifts = points[:, None] - positions
+    decay = np.exp(-exponent * (shifts**2).sum(axis=-1, keepdims=True))
+    functions = (2 * exponent / np.pi) ** 0.75 * 2 * np.sqrt(exponent) * shifts * decay
+    orbitals = functions.reshape(1000, 900) @ coefficients
+    np.testing.assert_allclose(
+        values.detach().numpy(), orbitals**2 @ [2, 1], rtol=0, atol=1e-6 * values.max().item()
+    )
+    (gradient,) = torch.autograd.grad(values[7], located)
+    assert gradient[7].abs().max() > 0
+    gradient[7] = 0
+    assert not gradient.any()
+
+
 def test_no_points(molecule):
     assert molecule.values_at(np.empty((0, 3))).shape == (0,)
 

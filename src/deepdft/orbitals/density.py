@@ -22,11 +22,14 @@ from deepdft.orbitals.groups import FunctionGroup, group_functions
 FUNCTION_THRESHOLD = 1e-9
 """Basis functions smaller than this (Å^-3/2) all over a block of points are left out there."""
 
-_BLOCK_EDGE = 16
-"""Points along each edge of a block of a grid."""
-
 _CHUNK = {"cpu": 4096, "cuda": 65536}
-"""Scattered points evaluated at once."""
+"""Points of a grid or scattered points evaluated at once."""
+
+_MOST_VALUES = 1 << 25
+"""Values of basis functions held at once for scattered points."""
+
+_BIN = 4.0
+"""Edge of the bins by which many scattered points are sorted, Å."""
 
 
 class OrbitalDensity:
@@ -158,13 +161,19 @@ class OrbitalDensity:
             located = points.to(device=device, dtype=torch.float64)
         else:
             located = torch.from_numpy(as_points(points)).to(device=device)
-        chunk = _CHUNK.get(located.device.type, 4096)
+        most = max(64, _MOST_VALUES // max(1, len(self.coefficients)))
+        chunk = min(_CHUNK.get(located.device.type, 4096), most)
         weights = torch.as_tensor(occupations, dtype=dtype, device=located.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and located.requires_grad):
-            parts = [located[first : first + chunk] for first in range(0, len(located), chunk)]
-            if not parts:
+            if len(located) == 0:
                 return located.sum(dim=1).to(dtype)
-            return torch.cat([weights @ self._orbitals(part, dtype) ** 2 for part in parts])
+            if len(located) <= chunk:
+                return weights @ self._orbitals(located, dtype) ** 2
+            order = _by_region(located.detach())
+            ordered = located[order]
+            parts = [ordered[first : first + chunk] for first in range(0, len(ordered), chunk)]
+            values = torch.cat([weights @ self._orbitals(part, dtype) ** 2 for part in parts])
+            return values[torch.argsort(order)]
 
     def _orbitals(self, points: Tensor, dtype: torch.dtype) -> Tensor:
         """Return every orbital at points (p, 3) that share a region, (n_orbitals, p)."""
@@ -228,7 +237,7 @@ class OrbitalDensity:
         weights = torch.as_tensor(np.array(occupations), dtype=dtype, device=device)
         result = np.empty((len(occupations), *shape), dtype=str(dtype).removeprefix("torch."))
         with torch.no_grad():
-            for low, high in _blocks(first, last):
+            for low, high in _blocks(first, last, _CHUNK["cpu"]):
                 points = torch.from_numpy(grid.points(low, high).reshape(-1, 3)).to(device)
                 values = weights @ self._orbitals(points, dtype).square_()
                 where = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
@@ -252,17 +261,26 @@ class OrbitalDensity:
         return Density(self.atoms, grid, values[0], spin, self.level)
 
 
+def _by_region(points: Tensor) -> Tensor:
+    """Return an order in which points that follow one another are near, so that few atoms count."""
+    bins = torch.floor((points - points.amin(dim=0)) / _BIN).to(torch.int64)
+    counts = bins.amax(dim=0) + 1
+    return torch.argsort((bins[:, 0] * counts[1] + bins[:, 1]) * counts[2] + bins[:, 2])
+
+
 def _blocks(
-    first: Sequence[int], last: Sequence[int]
+    first: Sequence[int], last: Sequence[int], n_points: int
 ) -> Iterator[tuple[tuple[int, int, int], tuple[int, int, int]]]:
-    """Yield index boxes of at most `_BLOCK_EDGE` points along each edge."""
-    ranges = [range(low, high, _BLOCK_EDGE) for low, high in zip(first, last, strict=True)]
+    """Yield index boxes of at most about `n_points` points that are as cubic as can be."""
+    extents = [high - low for low, high in zip(first, last, strict=True)]
+    edges = [1, 1, 1]
+    left = float(n_points)
+    for rank, axis in enumerate(sorted(range(3), key=lambda axis: extents[axis])):
+        edges[axis] = max(1, min(extents[axis], round(left ** (1 / (3 - rank)))))
+        left /= edges[axis]
+    ranges = [range(*span) for span in zip(first, last, edges, strict=True)]
     for i, j, k in product(*ranges):
-        yield (
-            (i, j, k),
-            (
-                min(i + _BLOCK_EDGE, last[0]),
-                min(j + _BLOCK_EDGE, last[1]),
-                min(k + _BLOCK_EDGE, last[2]),
-            ),
-        )
+        stop = [
+            min(low + edge, high) for low, edge, high in zip((i, j, k), edges, last, strict=True)
+        ]
+        yield (i, j, k), (stop[0], stop[1], stop[2])
