@@ -101,6 +101,16 @@ def test_nothing_to_do(tables):
     assert not tables.superpose(Atoms(), np.zeros((2, 3))).any()
 
 
+def test_given_images_only(tables):
+    atoms = Atoms("CO", [[0, 0, 0], [0.9, 0.8, 0.1]], cell=[2.1, 2.3, 2.2], pbc=True)
+    points = np.random.default_rng(4).uniform(-2, 2, (50, 3))
+    values = tables.superpose_images(atoms.numbers, atoms.positions, points)
+    alone = Atoms(atoms.numbers, atoms.positions)
+    np.testing.assert_allclose(values, brute_force(tables, alone, points, 0), rtol=0, atol=1e-12)
+    with pytest.raises(UnsupportedStructureError, match="Fe"):
+        tables.superpose_images(np.array([26]), np.zeros((1, 3)), points)
+
+
 def test_grid_and_slabs(tables):
     atoms = molecule("CH3CH2OH")
     grid = Grid.around(atoms, 0.2, 4.0)

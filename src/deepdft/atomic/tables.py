@@ -154,6 +154,28 @@ class AtomicDensityTables:
         wrapped = _wrapped(as_points(points), atoms)
         return self._evaluate(atoms, species, wrapped, dtype)
 
+    def superpose_images(
+        self, numbers: NDArray[np.int64], positions: FloatArray, points: FloatArray
+    ) -> FloatArray:
+        """Return the sum of the densities of given atoms or images, without looking for others.
+
+        Args:
+            numbers: (m,) atomic numbers.
+            positions: (m, 3) Å.
+            points: (n, 3) Å.
+
+        Returns:
+            (n,) e/Å^3.
+
+        Raises:
+            UnsupportedStructureError: if an element has no table.
+        """
+        return np.asarray(
+            superposition.superpose(
+                points, positions, self._species(numbers), self._polynomials, self.spacing
+            )
+        )
+
     def _evaluate(
         self, atoms: Atoms, species: NDArray[np.int64], points: FloatArray, dtype: Any
     ) -> NDArray[np.floating[Any]]:
@@ -239,12 +261,9 @@ class AtomicDensityTables:
         centres = torch.as_tensor(images.positions, dtype=points.dtype, device=points.device)
         kinds = torch.as_tensor(species[images.atoms], device=points.device)
         chunk = max(1, _PAIRS // max(1, len(centres)))
-        return torch.cat(
-            [
-                self._dense_sum(part, centres, kinds)
-                for part in (points + shift).split(chunk)  # type: ignore[no-untyped-call]
-            ]
-        )
+        moved = points + shift
+        parts = [moved[first : first + chunk] for first in range(0, len(moved), chunk)]
+        return torch.cat([self._dense_sum(part, centres, kinds) for part in parts])
 
     def _dense_sum(self, points: Tensor, centres: Tensor, kinds: Tensor) -> Tensor:
         table = torch.as_tensor(self._polynomials, dtype=points.dtype, device=points.device)
