@@ -9,6 +9,7 @@ continuously differentiable. For a function f the interpolation error is at most
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,10 @@ from torch import Tensor
 DEFAULT_SPACING = 0.02
 """Distance between knots, Å. For Gaussians of width 0.1 Å the error is about 2e-8 of
 the amplitude."""
+
+_FORWARD_MODE = threading.Lock()
+"""torch keeps the level of forward-mode differentiation in a variable of the whole process, so only
+one thread at a time may be inside."""
 
 # Row r holds the coefficients of u^0 ... u^5 of one basis polynomial, in the order of the table's
 # entries: value, slope, curvature at the left knot, then the same at the right knot.
@@ -85,9 +90,10 @@ def tabulate(
         value, slope = torch.func.jvp(filters, (x,), (direction,))  # type: ignore[misc]
         return value, slope
 
-    (value, slope), (_, curvature) = torch.func.jvp(  # type: ignore[misc]
-        value_and_slope, (distances,), (direction,)
-    )
+    with _FORWARD_MODE:
+        (value, slope), (_, curvature) = torch.func.jvp(  # type: ignore[misc]
+            value_and_slope, (distances,), (direction,)
+        )
     return RadialTable(torch.stack((value, slope, curvature), dim=2), step)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ PROBES_PER_BLOCK = {"cpu": 512, "cuda": 32768}
 
 _POINT_BIN = 3.0
 """Edge of the boxes into which a list of points is sorted, Å."""
+
+_IMPORTED_BY = os.getpid()
 
 
 class ProbeEngine:
@@ -57,7 +59,7 @@ class ProbeEngine:
         self.device, self.dtype = parameter.device, parameter.dtype
         self.threads = threads or available_threads()
         self.block_size = PROBES_PER_BLOCK["cuda" if self.device.type == "cuda" else "cpu"]
-        with torch.inference_mode():
+        with torch.inference_mode(), _torch_threads_that_work():
             graph = atom_graph(atoms, network.cutoff).to(self.device, self.dtype)
             self.senders = network.encode(graph)
             self.table = None if network.filters == "direct" else network.probe_table()
@@ -158,6 +160,14 @@ def available_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _torch_threads_that_work() -> AbstractContextManager[None]:
+    """Keep a forked process to one torch thread.
+
+    Its parent's OpenMP threads do not exist there, and GNU OpenMP would wait for them for ever.
+    """
+    return nullcontext() if os.getpid() == _IMPORTED_BY else _one_torch_thread()
 
 
 @contextmanager
