@@ -183,7 +183,7 @@ class DecompressedFile(io.RawIOBase):
         FileFormatError: while reading, if the data are damaged or end too early.
     """
 
-    def __init__(self, file: BinaryIO, codec: Codec, path: str) -> None:
+    def __init__(self, file: io.RawIOBase, codec: Codec, path: str) -> None:
         self._file = file
         self._codec = codec
         self._path = path
@@ -222,17 +222,20 @@ class DecompressedFile(io.RawIOBase):
             f"{self._path}: the {self._codec.name} data are damaged or truncated ({reason})."
         )
 
+    def _read_chunk(self) -> bytes:
+        return self._file.read(_CHUNK) or b""
+
     def _next_piece(self) -> bytes:
         data = b""
         while True:
             if self._decompressor.eof:
-                data = (self._decompressor.unused_data or b"") or self._file.read(_CHUNK)
+                data = (self._decompressor.unused_data or b"") or self._read_chunk()
                 # Padding behind the last stream (tar and tape write zeros) is no further stream.
                 if not data.strip(b"\x00"):
                     return b""
                 self._decompressor = self._codec.decompressor()
             elif self._decompressor.needs_input:
-                data = self._file.read(_CHUNK)
+                data = self._read_chunk()
                 if not data:
                     raise EOFError("the file ends inside the stream")
             piece = self._decompressor.decompress(data, 1 << 20)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from deepdft.errors import FileFormatError
 from deepdft.io.compression import (
@@ -14,6 +14,7 @@ from deepdft.io.compression import (
     codec_of_content,
     codec_of_name,
 )
+from deepdft.io.range_file import RangeFile
 from deepdft.io.text import TextStream
 
 _HEAD = 1 << 15
@@ -39,13 +40,13 @@ class Source:
     size: int | None
     head: bytes = field(repr=False)
 
-    def open(self) -> BinaryIO:
+    def open(self) -> RawIOBase:
         """Open for reading in binary, decompressed."""
         return _open(self.local, self.codec, self.path)
 
     def open_text(self) -> TextStream:
         """Open as lines and numbers."""
-        return TextStream(self.open(), self.path, self.size)
+        return TextStream(self.open(), self.path)
 
 
 def find_source(path: str | Path) -> Source:
@@ -77,7 +78,7 @@ def _with_head(path: str, name: str, local: str, codec: Codec | None, size: int 
     with _open(local, codec, path) as file:
         head = b""
         while len(head) < _HEAD:
-            piece = file.read(_HEAD - len(head))
+            piece = file.read(_HEAD - len(head)) or b""
             if not piece:
                 break
             head += piece
@@ -86,8 +87,6 @@ def _with_head(path: str, name: str, local: str, codec: Codec | None, size: int 
     return Source(path, name, local, codec, size, head)
 
 
-def _open(local: str, codec: Codec | None, path: str) -> BinaryIO:
-    file = open(local, "rb", buffering=0)  # noqa: SIM115
-    if codec is None:
-        return file
-    return DecompressedFile(file, codec, path)  # type: ignore[return-value]
+def _open(local: str, codec: Codec | None, path: str) -> RawIOBase:
+    file = RangeFile(local)
+    return file if codec is None else DecompressedFile(file, codec, path)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import RawIOBase
 from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.density import Grid
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.io.fortran_float import parse_float as parse_float
+from deepdft.io.range_file import RangeFile
 
 FloatArray = NDArray[np.float64]
 
@@ -21,22 +21,8 @@ LONGEST_LINE = 1 << 16
 """Longest line or token, bytes: a file with a longer one is not a text file of numbers."""
 _BLOCK = 1 << 23
 _FIRST_BLOCK = 1 << 16
-_FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eEdDqQ]([+-]?\d+)|([+-]\d+))?")
-
-
-def parse_float(token: str) -> float:
-    """Return a number as Fortran or C writes it (`1.5`, `1.5D+00`, `1.2-101`).
-
-    Raises:
-        ValueError: if the token is not a finite number.
-    """
-    match = _FORTRAN.fullmatch(token)
-    if match is None:
-        raise ValueError(token)
-    value = float(f"{match[1]}e{match[2] or match[3] or 0}")
-    if not math.isfinite(value):
-        raise ValueError(token)
-    return value
+_LONG_RUN = 1 << 20
+"""Bytes of text from which on several threads parse it; numbers allocated on faith."""
 
 
 class TextStream:
@@ -48,14 +34,12 @@ class TextStream:
     Args:
         raw: binary file with `readinto`; closed by `close`.
         path: what errors call the file.
-        size: bytes of text in the file if known; no more is allocated than they can hold.
     """
 
-    def __init__(self, raw: BinaryIO, path: str, size: int | None = None) -> None:
+    def __init__(self, raw: RawIOBase, path: str) -> None:
         self.path = path
         self.line = 1
         self._raw = raw
-        self._size = size
         self._buffer = np.empty(0, dtype=np.uint8)
         self._spare = np.empty(0, dtype=np.uint8)
         self._position = 0
@@ -134,7 +118,7 @@ class TextStream:
         tokens = text.split()
         try:
             return [int(token) for token in tokens[:count]] if len(tokens) >= count else [][count]
-        except (ValueError, IndexError):
+        except ValueError:
             raise self.error(
                 f"Expected {what}, found {text.strip()[:60]!r}.", self.line - 1
             ) from None
@@ -143,12 +127,10 @@ class TextStream:
         """Return the first `count` numbers of the line just read."""
         tokens = text.split()
         try:
-            return (
-                [parse_float(token) for token in tokens[:count]]
-                if len(tokens) >= count
-                else [][count]
-            )
-        except (ValueError, IndexError):
+            if len(tokens) < count:
+                raise ValueError
+            return [parse_float(token) for token in tokens[:count]]
+        except ValueError:
             raise self.error(
                 f"Expected {what}, found {text.strip()[:60]!r}.", self.line - 1
             ) from None
@@ -167,7 +149,7 @@ class TextStream:
 
     # Numbers -----------------------------------------------------------------------------------
 
-    def read_numbers(self, count: int, factor: float = 1.0, what: str = "values") -> FloatArray:
+    def read_numbers(self, count: int, factor: float = 1.0) -> FloatArray:
         """Read `count` numbers separated by white space, each times `factor`.
 
         Returns:
@@ -176,32 +158,17 @@ class TextStream:
         Raises:
             FileFormatError: if the file ends too early or a token is not a finite number.
         """
-        limit = count if self._size is None else min(count, self._size // 2 + 1)
-        # Of a compressed file the length is not known: grow as text arrives.
-        numbers = np.empty(min(limit, 1 << 20) if self._size is None else limit)
+        if count * 2 >= _LONG_RUN and isinstance(self._raw, RangeFile):
+            return self._parse_file(count, factor)
+        # The length of a compressed file is not known: grow as text arrives.
+        numbers = np.empty(min(count, _LONG_RUN))
         found = 0
         while True:
             found, numbers = self._parse_buffer(found, count, numbers, factor)
             if found == count:
-                break
+                return numbers if len(numbers) == count else numbers[:count]
             if not self._refill(prefetch=True):
-                raise self.error(
-                    f"The file ends after {found} of {count} {what}; it is truncated, or its "
-                    "header is wrong."
-                )
-        return numbers if len(numbers) == count else numbers[:count]
-
-    def count_numbers_left(self) -> int:
-        """Return how many tokens follow up to the end of the file, passing over them."""
-        from deepdft.io.decimal_parser import count_tokens
-
-        total = 0
-        while True:
-            stop = self._last_break()
-            total += count_tokens(self._buffer, self._position, stop)
-            self._position = stop
-            if self._exhausted or not self._refill():
-                return total
+                raise self._too_few(found, count)
 
     def _parse_buffer(
         self, found: int, count: int, numbers: FloatArray, factor: float
@@ -221,30 +188,43 @@ class TextStream:
     def _parse_range(
         self, start: int, stop: int, numbers: FloatArray, limit: int, factor: float
     ) -> int:
-        """Parse one range of the buffer, with Python's help for undecided tokens."""
-        from deepdft.io.decimal_parser import FINISHED, parse_numbers
+        """Parse one range of the buffer."""
+        from deepdft.io.number_parsing import NotANumberError, parse_range
 
-        found = 0
-        self._position = start
-        while True:
-            position, parsed, lines, status = parse_numbers(
-                self._buffer, self._position, stop, numbers[found:], limit - found, factor
-            )
-            found += parsed
-            self.line += lines
-            self._position = position
-            if status == FINISHED:
-                return found
-            token = bytes(self._buffer[position : position + 2000]).split(maxsplit=1)[0]
-            text = token.decode("utf-8", errors="replace")
-            try:
-                numbers[found] = parse_float(text) * factor
-            except ValueError:
-                raise self.error(f"{text[:40]!r} is not a finite number.") from None
-            found += 1
-            self._position = position + len(token)
-            if found == limit:
-                return found
+        try:
+            position, found, lines = parse_range(self._buffer, start, stop, numbers, limit, factor)
+        except NotANumberError as error:
+            self.line += error.lines
+            raise self.error(f"{error.token[:40]!r} is not a finite number.") from None
+        self._position = position
+        self.line += lines
+        return found
+
+    def _parse_file(self, count: int, factor: float) -> FloatArray:
+        """Parse a long run of numbers of a plain file with several threads."""
+        from deepdft.io.number_parsing import NotANumberError, parse_file, thread_count
+
+        assert isinstance(self._raw, RangeFile)
+        start = self._raw.tell() - (self._end - self._position)
+        numbers = np.empty(min(count, (self._raw.size - start) // 2 + 1))
+        try:
+            end, found, lines = parse_file(self._raw, start, numbers, factor, thread_count())
+        except NotANumberError as error:
+            line = _line_at(self._raw, error.offset)
+            raise self.error(f"{error.token[:40]!r} is not a finite number.", line) from None
+        self.line += lines
+        self._raw.seek(end)
+        self._position = self._end = 0
+        self._exhausted = False
+        if found < count:
+            raise self._too_few(found, count)
+        return numbers
+
+    def _too_few(self, found: int, count: int) -> FileFormatError:
+        return self.error(
+            f"The file ends after {found} of {count} values; it is truncated, or its header is "
+            "wrong."
+        )
 
     # Buffers -----------------------------------------------------------------------------------
 
@@ -292,7 +272,7 @@ class TextStream:
         target = buffer.data[2 * LONGEST_LINE : len(buffer) - _padding()]
         received = 0
         while received < len(target):
-            count = self._raw.readinto(target[received:])  # type: ignore[attr-defined]
+            count = self._raw.readinto(target[received:])
             if not count:
                 break
             received += count
@@ -318,3 +298,14 @@ def _last_space(buffer: NDArray[np.uint8], start: int, stop: int) -> int:
         stop = low
         step *= 4
     return start
+
+
+def _line_at(file: RangeFile, offset: int) -> int:
+    """Return the number of the line that a byte of a file is in, from 1."""
+    file.seek(0)
+    lines, left = 1, offset
+    while left > 0:
+        piece = file.read(min(left, _BLOCK)) or b""
+        lines += piece.count(b"\n")
+        left = left - len(piece) if piece else 0
+    return lines
