@@ -113,6 +113,8 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     network = create_model(description["architecture"], description["options"], elements)
     try:
         weights = load_file(folder / WEIGHTS)
+        # As stored: double precision is not rounded on the way.
+        network.to(next((w.dtype for w in weights.values()), torch.float32))
         network.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]

@@ -35,17 +35,16 @@ class StackedLinear(nn.Module):
 class GaussianBasis(nn.Module):
     """Gaussians on a uniform grid of distances, eq. (2): centres 0, width, ... below the cutoff."""
 
-    centres: Tensor
-
     def __init__(self, cutoff: float, width: float) -> None:
         super().__init__()
         self.width = width
-        centres = torch.arange(math.ceil(cutoff / width - 1e-9), dtype=torch.float64) * width
-        self.register_buffer("centres", centres.to(torch.get_default_dtype()), persistent=False)
+        # Not a buffer: moved from float32 to float64 it would keep the rounding of float32.
+        self.centres = torch.arange(math.ceil(cutoff / width - 1e-9), dtype=torch.float64) * width
 
     def forward(self, distances: Tensor) -> Tensor:
         """Map distances (n,) in Å to (n, centres)."""
-        return torch.exp(-0.5 * ((distances[:, None] - self.centres) / self.width) ** 2)
+        centres = self.centres.to(distances.device, distances.dtype)
+        return torch.exp(-0.5 * ((distances[:, None] - centres) / self.width) ** 2)
 
 
 def published_cutoff(distances: Tensor, cutoff: float) -> Tensor:

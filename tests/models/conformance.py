@@ -1,0 +1,344 @@
+"""What every architecture has to satisfy; `test_conformance.py` applies it to all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+from deepdft.density import FloatArray, LevelOfTheory
+from deepdft.errors import FileFormatError, UnsupportedStructureError
+from deepdft.graph import atom_graph, concatenate_edges, concatenate_graphs, probe_edges
+from deepdft.models import DensityModel, create_model
+from deepdft.models.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    transfer_weights,
+)
+from deepdft.models.registry import parse_options
+from deepdft.prediction.engine import ProbeEngine
+from tests.brute_force import points_off_cutoff
+from tests.structures import ELEMENTS, STRUCTURES, ethanol, points_near, triclinic
+
+SMALL = {"steps": 2, "channels": 8}
+"""Sizes for tests, of those options that an architecture has."""
+
+EXACT = 1e-9
+"""Largest change of rho (e/Å^3) under a symmetry, in float64."""
+
+
+def small_network(
+    architecture: str, dtype: torch.dtype = torch.float64, seed: int = 0, **options: Any
+) -> DensityModel:
+    """Return a small network with random weights, larger than the initial ones: rho has to vary."""
+    names = type(parse_options(architecture, {})).model_fields
+    chosen = {name: value for name, value in SMALL.items() if name in names}
+    torch.manual_seed(seed)
+    network = create_model(architecture, {**chosen, **options}, ELEMENTS).to(dtype)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(1.7)
+    return network.eval()
+
+
+def density_at(network: DensityModel, atoms: Atoms, points: FloatArray) -> FloatArray:
+    """Predict by way of the engine."""
+    return ProbeEngine(network, None, atoms, threads=1).density_at(points)
+
+
+def forward(network: DensityModel, atoms: Atoms, points: FloatArray) -> torch.Tensor:
+    """Predict by way of the module's `forward`."""
+    dtype = next(network.parameters()).dtype
+    graph = atom_graph(atoms, network.cutoff).to(dtype=dtype)
+    return network(graph, probe_edges(atoms, points, network.cutoff).to(dtype=dtype))
+
+
+def random_rotation(seed: int = 0) -> FloatArray:
+    """Return a proper rotation."""
+    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))
+    rotation: FloatArray = q * np.sign(np.linalg.det(q))
+    return rotation
+
+
+def other_cell(atoms: Atoms, seed: int) -> Atoms:
+    """Return the same crystal in another unit cell: periodic vectors mixed by integers."""
+    generator = np.random.default_rng(seed)
+    periodic = np.flatnonzero(atoms.pbc)
+    mixing = np.eye(3, dtype=int)
+    for _ in range(3):
+        if len(periodic) > 1:
+            i, j = generator.choice(periodic, 2, replace=False)
+            mixing[i] += generator.choice([-1, 1]) * mixing[j]
+    mixing[periodic[0]] *= -1
+    changed = atoms.copy()
+    changed.set_cell(mixing @ np.asarray(atoms.cell), scale_atoms=False)
+    return changed
+
+
+class Conformance:
+    """Tests of one architecture, whose name the fixture `architecture` gives."""
+
+    @pytest.fixture
+    def network(self, architecture: str) -> DensityModel:
+        return small_network(architecture)
+
+    @pytest.fixture
+    def points(self, network: DensityModel, structure: Atoms) -> FloatArray:
+        """Points near a structure, none with an atom at the cutoff to within rounding."""
+        points = points_near(structure, 40)
+        points[:2] = structure.positions[:2]
+        return points_off_cutoff(structure, points, network.cutoff)
+
+    def test_density_varies(
+        self, network: DensityModel, structure: Atoms, points: FloatArray
+    ) -> None:
+        # Without this a constant would pass everything below.
+        values = density_at(network, structure, points)
+        assert np.ptp(values) > 1e-2
+        if len(structure) > 1:
+            moved = structure.copy()
+            moved.positions[-1] += [0.01, -0.02, 0.01]
+            assert np.abs(density_at(network, moved, points) - values).max() > 1e-6
+        other = structure.copy()
+        other.numbers[0] = next(z for z in ELEMENTS if z != other.numbers[0])
+        assert np.abs(density_at(network, other, points) - values).max() > 1e-4
+
+    def test_rotation(self, network: DensityModel, structure: Atoms, points: FloatArray) -> None:
+        rotation = random_rotation()
+        rotated = structure.copy()
+        rotated.positions = structure.positions @ rotation.T
+        rotated.set_cell(np.asarray(structure.cell) @ rotation.T, scale_atoms=False)
+        found = density_at(network, rotated, points @ rotation.T)
+        np.testing.assert_allclose(found, density_at(network, structure, points), 0, EXACT)
+
+    def test_translation(self, network: DensityModel, structure: Atoms, points: FloatArray) -> None:
+        expected = density_at(network, structure, points)
+        for shift in ([0.1, -2.0, 3.3], [500.0, -400.0, 300.0]):
+            moved = structure.copy()
+            moved.positions += shift
+            found = density_at(network, moved, points + shift)
+            np.testing.assert_allclose(found, expected, rtol=0, atol=EXACT)
+
+    def test_permutation(self, network: DensityModel, structure: Atoms, points: FloatArray) -> None:
+        order = np.random.default_rng(0).permutation(len(structure))
+        found = density_at(network, structure[order], points)
+        np.testing.assert_allclose(found, density_at(network, structure, points), 0, EXACT)
+
+    def test_periodicity(self, network: DensityModel, structure: Atoms, points: FloatArray) -> None:
+        if not structure.pbc.any():
+            return
+        expected = density_at(network, structure, points)
+        shifts = np.random.default_rng(0).integers(-3, 4, (len(points), 3)) * structure.pbc
+        found = density_at(network, structure, points + shifts @ np.asarray(structure.cell))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=EXACT)
+
+    def test_choice_of_unit_cell(
+        self, network: DensityModel, structure: Atoms, points: FloatArray
+    ) -> None:
+        if not structure.pbc.any():
+            return
+        expected = density_at(network, structure, points)
+        for seed in range(2):
+            changed = other_cell(structure, seed)
+            assert not np.allclose(changed.cell, structure.cell)
+            np.testing.assert_allclose(density_at(network, changed, points), expected, 0, EXACT)
+        moved = structure.copy()
+        shifts = np.random.default_rng(1).integers(-2, 3, (len(moved), 3)) * moved.pbc
+        moved.positions += shifts @ np.asarray(moved.cell)
+        np.testing.assert_allclose(density_at(network, moved, points), expected, 0, EXACT)
+
+    def test_supercell(self, network: DensityModel, structure: Atoms, points: FloatArray) -> None:
+        if not structure.pbc.any():
+            return
+        repeats = np.where(structure.pbc, [2, 1, 3], 1)
+        repeats[np.flatnonzero(structure.pbc)[0]] = 2
+        larger = structure.repeat(tuple(int(n) for n in repeats))
+        assert len(larger) > len(structure)
+        found = density_at(network, larger, points)
+        np.testing.assert_allclose(found, density_at(network, structure, points), 0, EXACT)
+
+    def test_zero_with_no_atom_in_reach(self, network: DensityModel) -> None:
+        atoms = ethanol()
+        corner = atoms.positions.max(axis=0)
+        points = np.array([corner + network.cutoff, corner + 0.3, corner + 1e4])
+        for values in (
+            density_at(network, atoms, points),
+            forward(network, atoms, points).detach().numpy(),
+        ):
+            assert values[0] == 0.0
+            assert values[1] != 0.0
+            assert values[2] == 0.0
+        assert not density_at(network, atoms, points[[0, 2]]).any()
+
+    @pytest.mark.parametrize("filters", ["tabulated", "direct"])
+    def test_finite_on_a_nucleus(self, network: DensityModel, filters: str) -> None:
+        network.filters = filters
+        atoms = triclinic()
+        edges = probe_edges(atoms, atoms.positions, network.cutoff)
+        assert (edges.distances == 0.0).sum() == len(atoms)
+        distances = edges.distances.clone().requires_grad_()
+        senders = network.encode(atom_graph(atoms, network.cutoff)).detach()
+        value = network.density(senders, edges.with_distances(distances))
+        (slope,) = torch.autograd.grad(value.sum(), distances, create_graph=True)
+        (curvature,) = torch.autograd.grad(slope.sum(), distances)
+        for found in (value, slope, curvature):
+            assert torch.isfinite(found).all()
+        assert slope.abs().max() > 0.0
+        # The value on the nucleus is the limit of those beside it.
+        beside = atoms.positions + np.array([1e-9, 0.0, 0.0])
+        np.testing.assert_allclose(
+            density_at(network, atoms, beside), value.detach(), rtol=0, atol=1e-6
+        )
+
+    def test_tabulated_filters_are_the_direct_ones(
+        self, network: DensityModel, structure: Atoms, points: FloatArray
+    ) -> None:
+        tabulated = density_at(network, structure, points)
+        network.filters = "direct"
+        direct = density_at(network, structure, points)
+        np.testing.assert_allclose(tabulated, direct, rtol=0, atol=1e-6)
+        assert (tabulated != direct).any()
+
+    def test_engine_and_forward_agree(
+        self, network: DensityModel, structure: Atoms, points: FloatArray
+    ) -> None:
+        expected = forward(network, structure, points).detach().numpy()
+        np.testing.assert_allclose(density_at(network, structure, points), expected, 0, 1e-12)
+
+    @pytest.mark.parametrize(
+        ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-6)]
+    )
+    def test_a_point_does_not_depend_on_the_others(
+        self, architecture: str, dtype: torch.dtype, tolerance: float
+    ) -> None:
+        network = small_network(architecture, dtype)
+        atoms = triclinic()
+        points = points_near(atoms, 700, spread=4.0)
+        together = density_at(network, atoms, points)
+        scale = np.abs(together).max()
+        engine = ProbeEngine(network, None, atoms, threads=1)
+        for p in range(0, 700, 43):
+            alone = engine.density_at(points[p : p + 1])
+            np.testing.assert_allclose(alone, together[p], rtol=0, atol=tolerance * scale)
+        backwards = density_at(network, atoms, points[::-1])[::-1]
+        np.testing.assert_allclose(backwards, together, rtol=0, atol=tolerance * scale)
+
+    def test_structures_of_a_batch_do_not_mix(self, network: DensityModel) -> None:
+        parts = [make() for make in STRUCTURES.values()]
+        points = [points_near(atoms, 7) for atoms in parts]
+        graphs = [atom_graph(atoms, network.cutoff) for atoms in parts]
+        edges = [probe_edges(a, p, network.cutoff) for a, p in zip(parts, points, strict=True)]
+        joined = network(
+            concatenate_graphs(graphs), concatenate_edges(edges, [len(a) for a in parts])
+        )
+        alone = [forward(network, a, p) for a, p in zip(parts, points, strict=True)]
+        torch.testing.assert_close(joined, torch.cat(alone), rtol=0, atol=1e-12)
+
+    def test_single_precision_is_close_to_double(self, architecture: str, structure: Atoms) -> None:
+        double = small_network(architecture)
+        points = points_off_cutoff(structure, points_near(structure, 40), double.cutoff)
+        single = small_network(architecture).to(torch.float32)
+        exact = density_at(double, structure, points)
+        found = density_at(single, structure, points)
+        np.testing.assert_allclose(found, exact, rtol=0, atol=2e-5 * np.abs(exact).max())
+        assert forward(single, structure, points).dtype == torch.float32
+        assert forward(double, structure, points).dtype == torch.float64
+
+    @pytest.mark.parametrize("filters", ["tabulated", "direct"])
+    def test_gradients_reach_every_parameter(self, network: DensityModel, filters: str) -> None:
+        network.filters = filters
+        network.train()
+        atoms = triclinic()
+        forward(network, atoms, points_near(atoms, 50)).square().sum().backward()
+        rows = [network.elements.index(z) for z in atoms.numbers]
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+            if name in network.per_element:
+                reached = parameter.grad.flatten(1).abs().sum(dim=1) > 0
+                assert sorted(torch.nonzero(reached)[:, 0].tolist()) == sorted(rows), name
+            else:
+                # All along the first axis: interaction steps, or outputs.
+                assert (parameter.grad.reshape(len(parameter), -1) != 0).any(dim=1).all(), name
+
+    def test_gradients_of_tabulated_filters_are_those_of_direct_ones(
+        self, network: DensityModel
+    ) -> None:
+        atoms = triclinic()
+        found = []
+        for filters in ("tabulated", "direct"):
+            network.filters = filters
+            network.zero_grad()
+            forward(network, atoms, points_near(atoms, 50)).square().sum().backward()
+            found.append({name: p.grad.clone() for name, p in network.named_parameters()})
+        for name, direct in found[1].items():
+            scale = float(direct.abs().max())
+            torch.testing.assert_close(found[0][name], direct, rtol=0, atol=1e-5 * scale)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_saved_and_loaded(self, architecture: str, dtype: torch.dtype, tmp_path: Any) -> None:
+        network = small_network(architecture, dtype)
+        level = LevelOfTheory("PBE", "PAW", "400 eV", "VASP 6.4")
+        save_checkpoint(Checkpoint(network, level, None, {"about": "Å"}), tmp_path / "model")
+        assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
+            "model.json",
+            "model.safetensors",
+        ]
+        loaded = load_checkpoint(tmp_path / "model")
+        assert (loaded.level, loaded.baseline, loaded.card) == (level, None, {"about": "Å"})
+        assert loaded.network.architecture_name == architecture
+        assert loaded.network.options == network.options
+        assert loaded.network.elements == network.elements
+        assert not loaded.network.training
+        before, after = network.state_dict(), loaded.network.state_dict()
+        assert list(before) == list(after)
+        for name, tensor in before.items():
+            assert tensor.dtype == after[name].dtype
+            assert torch.equal(tensor, after[name]), name
+        atoms = ethanol()
+        points = points_near(atoms, 20)
+        assert np.array_equal(
+            density_at(loaded.network, atoms, points), density_at(network, atoms, points)
+        )
+
+    def test_unknown_elements_are_named(self, network: DensityModel) -> None:
+        atoms = Atoms("XeHU", [[0, 0, 0], [0, 0, 2.0], [0, 2.0, 0]])
+        with pytest.raises(UnsupportedStructureError) as caught:
+            density_at(network, atoms, np.zeros((1, 3)))
+        assert str(caught.value) == (
+            "The model does not know Xe, U; it was trained on H, C, N, O, Na, Al, Cl."
+        )
+
+    def test_transfer_to_more_elements(self, architecture: str, network: DensityModel) -> None:
+        torch.manual_seed(99)
+        options = network.options.model_dump()
+        target = create_model(architecture, options, [2, 6, *ELEMENTS, 79]).double().eval()
+        fresh = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+        transfer_weights(network, target)
+        old = [target.elements.index(z) for z in ELEMENTS]
+        new = [target.elements.index(z) for z in (2, 79)]
+        assert network.per_element
+        for name, tensor in target.state_dict().items():
+            source = network.state_dict()[name]
+            if name in network.per_element:
+                assert torch.equal(tensor[old], source), name
+                assert torch.equal(tensor[new], fresh[name][new]), name
+            else:
+                assert torch.equal(tensor, source), name
+        atoms = ethanol()
+        points = points_near(atoms, 20)
+        assert np.array_equal(density_at(target, atoms, points), density_at(network, atoms, points))
+        assert np.isfinite(
+            density_at(target, Atoms("HeAu", [[0, 0, 0], [0, 0, 2.0]]), points)
+        ).all()
+
+    def test_transfer_needs_the_same_options(
+        self, architecture: str, network: DensityModel
+    ) -> None:
+        options = {**network.options.model_dump(), "cutoff": 3.5}
+        with pytest.raises(FileFormatError, match="same architecture and options"):
+            transfer_weights(network, create_model(architecture, options, ELEMENTS))

@@ -1,0 +1,17 @@
+"""Every registered architecture against the conformance suite."""
+
+from __future__ import annotations
+
+import pytest
+
+from deepdft.models import architectures
+from tests.models.conformance import Conformance
+
+
+@pytest.mark.parametrize("architecture", architectures())
+class TestConformance(Conformance):
+    """One run of the suite for each architecture."""
+
+
+def test_the_architectures_that_come_with_the_package_are_registered():
+    assert "deepdft" in architectures()
