@@ -55,8 +55,8 @@ def _looks_like_path(source: str) -> bool:
 
 
 _SUFFIXES = frozenset(
-    ("xyz", "extxyz", "cif", "poscar", "contcar", "vasp", "pdb", "mol", "sdf", "traj", "json")
-    + ("cube", "gen", "xsf", "in", "out", "log", "gro", "res")
+    "xyz extxyz cif poscar contcar vasp pdb mol sdf traj json cube gen xsf in out log gro"  # noqa: SIM905
+    " res".split()
 )
 
 
@@ -101,7 +101,7 @@ def atoms_from_smiles(smiles: str) -> Atoms:
     conformers = list(rdDistGeom.EmbedMultipleConfs(molecule, 10, parameters))
     if not conformers:
         raise FileFormatError(f"No geometry could be built for the SMILES string '{smiles}'.")
-    best: int = 0
+    best = 0
     if rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
         energies = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)
         best = min(range(len(energies)), key=lambda i: float(energies[i][1]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,13 @@ from rich.text import Text
 
 from deepdft.errors import ConfigurationError
 from deepdft.structures import Structure, read_structures
+
+if TYPE_CHECKING:
+    from deepdft.prediction import PredictionSummary
+
+
+_SUSPICIOUS = 0.02
+"""Relative error of the electron count above which a prediction comes with a warning."""
 
 
 class _PointRate(ProgressColumn):
@@ -84,12 +91,26 @@ def predict(
             summary = predict_to_file(
                 item.atoms, path, chosen, points, progress=functools.partial(bar.advance, task)
             )
-        expected = summary.expected_electrons
+        _print_summary(console, summary)
+
+
+def _print_summary(console: Console, summary: PredictionSummary) -> None:
+    expected = summary.expected_electrons
+    points = summary.grid.n_points
+    console.print(
+        f"{summary.path}: {summary.formula}, grid {'x'.join(map(str, summary.grid.shape))}, "
+        f"{summary.electrons:.3f} electrons"
+        + ("" if expected is None else f" (expected {expected})")
+        + f", {summary.seconds:.1f} s, {points / summary.seconds:,.0f} points/s",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if expected and abs(summary.electrons / expected - 1) > _SUSPICIOUS:
         console.print(
-            f"{summary.path}: {summary.formula}, grid {'x'.join(map(str, points.shape))}, "
-            f"{summary.electrons:.3f} electrons"
-            + ("" if expected is None else f" (expected {expected})")
-            + f", {summary.seconds:.1f} s, {points.n_points / summary.seconds:,.0f} points/s",
+            f"[yellow]warning[/yellow]: the density holds "
+            f"{100 * abs(summary.electrons / expected - 1):.1f} % of electrons too "
+            f"{'many' if summary.electrons > expected else 'few'}: {summary.formula} is probably "
+            "outside what the model knows, or the grid cuts into the density",
             highlight=False,
             soft_wrap=True,
         )

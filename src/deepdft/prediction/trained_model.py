@@ -89,8 +89,8 @@ class TrainedModel:
 
         Raises:
             UnsupportedStructureError: for no atoms, unknown elements, a net charge or unpaired
-                electrons (an odd number of electrons, or initial magnetic moments), which the
-                model has no input for.
+                electrons (a molecule with an odd number of electrons, or initial magnetic
+                moments), which the model has no input for.
         """
         if len(atoms) == 0:
             raise UnsupportedStructureError("The structure has no atoms.")
@@ -110,6 +110,13 @@ class TrainedModel:
             raise UnsupportedStructureError(
                 f"The structure has initial magnetic moments; the model '{self.name}' was trained "
                 "on closed shells only. Remove the moments to predict it as one."
+            )
+
+        electrons = self.expected_electrons(atoms)
+        if electrons is not None and electrons % 2 and not atoms.pbc.any():
+            raise UnsupportedStructureError(
+                f"{atoms.get_chemical_formula()} has an odd number of electrons; the model "
+                f"'{self.name}' was trained on closed shells only."
             )
 
     def expected_electrons(self, atoms: Atoms) -> int | None:

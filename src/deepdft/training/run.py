@@ -173,7 +173,7 @@ def _trainer(
         devices=options.devices,
         strategy="ddp" if options.devices > 1 else "auto",
         callbacks=every,
-        logger=[CSVLogger(directory, "logs", ""), TensorBoardLogger(directory, "tensorboard", "")],
+        logger=[CSVLogger(directory, "logs"), TensorBoardLogger(directory, "tensorboard", "")],
         plugins=[RenamedCheckpointIO()],
         gradient_clip_val=config.optimizer.gradient_clip,
         num_sanity_val_steps=0,

@@ -1,0 +1,64 @@
+"""Turn a finished run into a bundled model with its card.
+
+    python recipes/models/bundle.py runs/default default \\
+        --test evaluation/default/summary.json --minutes 80
+
+The card's errors come from the summary that `deepdft evaluate -o` wrote on the test split; nothing
+is computed or chosen here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from deepdft.models.checkpoint import load_checkpoint, save_checkpoint
+
+BUNDLED = Path(__file__).resolve().parents[2] / "src" / "deepdft" / "bundled" / "models"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("name", help="name of the bundled model")
+    parser.add_argument("--test", type=Path, required=True, help="summary.json on the test split")
+    parser.add_argument("--minutes", type=float, required=True, help="training time")
+    parser.add_argument("--hardware", default="one CPU core", help="what it was trained on")
+    parser.add_argument("--card", type=Path, required=True, help="JSON: description, data, ...")
+    arguments = parser.parse_args()
+
+    checkpoint = load_checkpoint(arguments.run / "best")
+    found = checkpoint.card
+    summary = json.loads(arguments.test.read_text())
+    errors = summary["eps_mae"]
+    training = dict(found["training"])
+    configuration = training.pop("configuration")
+    # Where the data lay during training means nothing to others.
+    for key in ("run_directory", "data"):
+        configuration.pop(key)
+    checkpoint.card = {
+        **json.loads(arguments.card.read_text()),
+        "test": {
+            "structures": summary["count"],
+            "eps_mae_percent": round(errors["mean"], 4),
+            "standard_error_percent": round(errors["standard_error"], 4),
+            "median_percent": round(errors["median"], 4),
+            "max_percent": round(errors["max"], 4),
+            "mean_absolute_electron_error": round(summary["mean_absolute_electron_error"], 4),
+        },
+        "validation": found["validation"],
+        "electrons": found["electrons"],
+        "training": {
+            **training,
+            "minutes": arguments.minutes,
+            "hardware": arguments.hardware,
+            "configuration": configuration,
+        },
+    }
+    save_checkpoint(checkpoint, BUNDLED / arguments.name)
+    print(f"written {BUNDLED / arguments.name}")
+
+
+if __name__ == "__main__":
+    main()
