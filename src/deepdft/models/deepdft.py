@@ -13,7 +13,6 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from deepdft.graph import AtomGraph, Edges
 from deepdft.kernels.messages import direct_messages, filtered_messages
@@ -24,6 +23,7 @@ from deepdft.models.layers import (
     StackedLinear,
     polynomial_cutoff,
     published_cutoff,
+    softplus,
 )
 from deepdft.models.registry import register
 

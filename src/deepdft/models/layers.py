@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class StackedLinear(nn.Module):
@@ -45,6 +46,14 @@ class GaussianBasis(nn.Module):
         """Map distances (n,) in Å to (n, centres)."""
         centres = self.centres.to(distances.device, distances.dtype)
         return torch.exp(-0.5 * ((distances[:, None] - centres) / self.width) ** 2)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """The paper's g(x) = ln(1 + exp(x)).
+
+    torch's own default returns x from 20 on, a step of 2e-9 that double precision sees.
+    """
+    return functional.softplus(x, threshold=40.0)
 
 
 def published_cutoff(distances: Tensor, cutoff: float) -> Tensor:
