@@ -57,7 +57,8 @@ class TrainedModel:
     def warm_up(self) -> None:
         """Compile what the first prediction would compile, so that rates shown are true ones."""
         atom = Atoms(numbers=[self.network.elements[0]], positions=[(0.0, 0.0, 0.0)])
-        self.engine(atom).density_at([(0.0, 0.0, 0.5), (0.0, 0.5, 0.0)])
+        engine = ProbeEngine(self.network, self.baseline, atom, self.threads)
+        engine.density_at([(0.0, 0.0, 0.5), (0.0, 0.5, 0.0)])
 
     def engine(self, atoms: Atoms) -> ProbeEngine:
         """Return the engine for one structure: its atoms encoded, ready for any probes.
