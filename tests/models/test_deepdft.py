@@ -89,7 +89,7 @@ def test_the_full_size_model_has_all_symmetries(full_size):
         changed.positions += [3.0, -200.0, 1.0]
         changed.set_cell(np.asarray(atoms.cell) @ rotation.T, scale_atoms=False)
         changed.positions = changed.positions @ rotation.T
-        moved = (points + [3.0, -200.0, 1.0]) @ rotation.T
+        moved = (points + np.array([3.0, -200.0, 1.0])) @ rotation.T
         if atoms.pbc.any():
             changed = other_cell(changed, 1).repeat((2, 1, 1))
         np.testing.assert_allclose(density_at(full_size, changed, moved), expected, 0, EXACT)
@@ -177,16 +177,17 @@ def test_the_smooth_envelope_removes_the_jump():
     assert far / near == pytest.approx(8.0, rel=0.1)
 
 
-def test_the_jump_scales_with_the_soft_cutoff():
-    # The same network with the smooth envelope has the same filters times a polynomial.
-    network = small_network("deepdft")
-    d = torch.tensor([np.nextafter(CUTOFF, 0.0)], dtype=torch.float64)
-    filters = network.probe_filters(d)
-    bare = filters / published_cutoff(d, CUTOFF)[:, None]
-    assert bare.abs().max() > 0.1
-    assert (filters / bare).flatten().tolist() == pytest.approx(
-        [5.5278e-4] * bare.numel(), rel=1e-4
+def test_the_smooth_envelope_is_the_published_one_times_a_polynomial():
+    published, smooth = (
+        small_network("deepdft", envelope=envelope) for envelope in ("published", "smooth")
     )
+    d = torch.linspace(0.0, CUTOFF, 33, dtype=torch.float64)
+    expected = published.probe_filters(d) * (1 - 10 * (d / 4) ** 3 + 15 * (d / 4) ** 4
+                                             - 6 * (d / 4) ** 5)[:, None]  # fmt: skip
+    torch.testing.assert_close(smooth.probe_filters(d), expected, rtol=1e-12, atol=1e-15)
+    # At the cutoff the filters themselves still are 5.5e-4 of their bare value.
+    assert 1e-5 < published.probe_filters(d)[:, -1].abs().max() < 1e-2
+    assert smooth.probe_filters(d)[:, -1].abs().max() < 1e-15
 
 
 # Precision and cost
