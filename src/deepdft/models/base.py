@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from deepdft.errors import UnsupportedStructureError
 from deepdft.graph import AtomGraph, Edges
+from deepdft.kernels.block_edges import BlockNetwork
 from deepdft.kernels.messages import direct_messages, filtered_messages
 from deepdft.kernels.tables import DEFAULT_SPACING, RadialTable, tabulate
 
@@ -82,6 +83,17 @@ class DensityModel(nn.Module):
     def readout(self, messages: Tensor) -> Tensor:
         """Map messages (steps, probes, channels) to densities (probes,) in e/Å^3."""
         raise NotImplementedError
+
+    def block_network(self, senders: Tensor, table: RadialTable) -> BlockNetwork | None:
+        """Return a compiled form of `density` for blocks of probes on a CPU, if there is one.
+
+        Optional: without it blocks go through `density` in torch.
+
+        Args:
+            senders: what `encode` returned.
+            table: what `probe_table` returned.
+        """
+        return None
 
     # What follows for all.
 

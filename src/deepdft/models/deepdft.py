@@ -15,6 +15,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from deepdft.graph import AtomGraph, Edges
+from deepdft.kernels.block_messages import padded_senders, padded_table
+from deepdft.kernels.gated_network import GatedNetwork
 from deepdft.kernels.messages import direct_messages, filtered_messages
 from deepdft.kernels.tables import RadialTable
 from deepdft.models.base import ArchitectureOptions, DensityModel
@@ -135,6 +137,29 @@ class DeepDFT(DensityModel):
             state = torch.lerp(update[t], state, gate[t])
         density: Tensor = self.readout_output(softplus(self.readout_hidden(state)))
         return density[:, 0]
+
+
+    def block_network(self, senders: Tensor, table: RadialTable) -> GatedNetwork | None:
+        """Return the probes' part in compiled form, in float32 on a CPU."""
+        if senders.dtype != torch.float32 or senders.device.type != "cpu":
+            return None
+        return GatedNetwork(
+            hidden=(self.probe_W46.weight, self.probe_W46.bias),
+            update=(self.probe_W5.weight, self.probe_W5.bias),
+            gate=(self.probe_W7.weight, self.probe_W7.bias),
+            readout_hidden=(self.readout_hidden.weight.T, self.readout_hidden.bias),
+            readout_output=(self.readout_output.weight[0], float(self.readout_output.bias)),
+            shift=-self._isolated_density() if self.smooth else 0.0,
+            table=padded_table(table),
+            senders=padded_senders(senders),
+        )
+
+    def _isolated_density(self) -> float:
+        """What the node network makes of no messages at all."""
+        weight = self.readout_output.weight
+        zero = weight.new_zeros((self.steps, 1, self.probe_W46.weight.shape[1]))
+        with torch.no_grad():
+            return float(self._node_network(zero))
 
 
 def _step_messages(table: RadialTable, t: int, sent: Tensor, edges: Edges) -> Tensor:

@@ -18,10 +18,14 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from deepdft.atomic import AtomicDensityTables
+from deepdft.atomic.block_superposition import BlockSuperposition
 from deepdft.density import FloatArray, Grid, as_points
 from deepdft.graph import atom_graph, edges_to_images
+from deepdft.kernels.block_edges import BlockNetwork, Workspace, block_edges
 from deepdft.models.base import DensityModel
 from deepdft.prediction.neighbours import NeighbourhoodSearch
+
+IntegerArray = NDArray[np.int64]
 
 PROBES_PER_BLOCK = {"cpu": 512, "cuda": 32768}
 """On a CPU the messages of a block (1.5 MB for the paper's model) stay in cache."""
@@ -59,10 +63,20 @@ class ProbeEngine:
         self.device, self.dtype = parameter.device, parameter.dtype
         self.threads = threads or available_threads()
         self.block_size = PROBES_PER_BLOCK["cuda" if self.device.type == "cuda" else "cpu"]
+        self._superposition = None if baseline is None else BlockSuperposition(baseline, atoms)
+        self._workspaces: list[Workspace] = []
         with torch.inference_mode(), _torch_threads_that_work():
             graph = atom_graph(atoms, network.cutoff).to(self.device, self.dtype)
             self.senders = network.encode(graph)
             self.table = None if network.filters == "direct" else network.probe_table()
+            self._compiled = (
+                None if self.table is None else network.block_network(self.senders, self.table)
+            )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether blocks go through compiled code rather than torch."""
+        return self._compiled is not None
 
     def density_at(self, points: ArrayLike) -> FloatArray:
         """Return the density at points.
@@ -123,6 +137,18 @@ class ProbeEngine:
         atoms, positions = search.near(points.min(axis=0), points.max(axis=0))
         if len(atoms) == 0:
             return result
+        if self._compiled is None:
+            self._add_network(result, points, atoms, positions)
+        else:
+            self._add_compiled(result, points, atoms, positions, self._compiled)
+        if self._superposition is not None:
+            self._superposition.add_to(result, points, atoms, positions)
+        return result
+
+    def _add_network(
+        self, result: FloatArray, points: FloatArray, atoms: IntegerArray, positions: FloatArray
+    ) -> None:
+        """Add what the network makes of image atoms, in torch."""
         edges = edges_to_images(atoms, positions, points, self.network.cutoff)
         reached = edges.in_reach.numpy()
         if reached.any():
@@ -130,10 +156,26 @@ class ProbeEngine:
             edges = edges.of_reached_receivers().to(self.device, self.dtype)
             with torch.inference_mode():
                 values = self.network.density(self.senders, edges, self.table)
-            result[reached] = values.cpu().numpy()
-        if self.baseline is not None:
-            result += self.baseline.superpose_images(self.atoms.numbers[atoms], positions, points)
-        return result
+            result[reached] += values.cpu().numpy()
+
+    def _add_compiled(
+        self, result: FloatArray, points: FloatArray, atoms: IntegerArray, positions: FloatArray,
+        compiled: BlockNetwork,
+    ) -> None:  # fmt: skip
+        """Add what the network makes of image atoms, in compiled code."""
+        assert self.table is not None
+        try:
+            workspace = self._workspaces.pop()
+        except IndexError:
+            workspace = Workspace()
+        edges = block_edges(
+            points, atoms, positions, self.network.cutoff, self.table.spacing,
+            self.table.entries.shape[1], workspace,
+        )  # fmt: skip
+        if edges.n_receivers:
+            values = compiled.density(edges, workspace)
+            result[edges.points[: edges.n_receivers]] += values
+        self._workspaces.append(workspace)
 
     def _run(self, work: object, items: Sequence[object]) -> None:
         assert callable(work)

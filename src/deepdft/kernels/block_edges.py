@@ -1,0 +1,222 @@
+"""The edges of a block of probes, sorted by interval of the filter table.
+
+Edges that fall between the same two knots use the same six rows of the table. Sorted by interval,
+a block's messages are summed with those rows held in registers, three to four times as fast as
+probe by probe. Within an interval, and so for every probe, the order of the edges depends on the
+probe and the atoms alone: results do not change with the block a probe is in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from deepdft.kernels.tables import HERMITE
+from deepdft.kernels.vectors import aligned_zeros
+
+Array = NDArray[Any]
+
+_H = tuple(tuple(row) for row in HERMITE)
+
+
+class Workspace:
+    """Buffers of one thread, kept from block to block.
+
+    A fresh large array costs a page fault for every 4 KiB, as much as the arithmetic done in it.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Array] = {}
+
+    def array(self, name: str, size: int, dtype: Any) -> Array:
+        """Return an aligned one-dimensional buffer of `size` elements.
+
+        Its content is what was left in it, zeros at first.
+        """
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < size:
+            buffer = aligned_zeros(size + size // 4, dtype)
+            self._buffers[name] = buffer
+        return buffer[:size]
+
+
+class BlockEdges(NamedTuple):
+    """Edges of a block sorted by interval, in a workspace's buffers, longer than what is used.
+
+    Attributes:
+        points: (receivers,) int32 index of the probe of each receiver; only probes with an edge
+            are receivers, in the order of the probes.
+        n_receivers: number of receivers.
+        atoms: (edges,) int32 sending atom.
+        receivers: (edges,) int32 receiver.
+        weights: (6 * capacity,) float32 Hermite weights, by weight and then by edge.
+        starts: (knots,) int64; the edges of interval k are starts[k]:starts[k + 1].
+    """
+
+    points: Array
+    n_receivers: int
+    atoms: Array
+    receivers: Array
+    weights: Array
+    starts: Array
+
+
+class BlockNetwork(Protocol):
+    """Compiled form of what an architecture makes of a block's edges."""
+
+    def density(self, edges: BlockEdges, workspace: Workspace) -> Array:
+        """Return the density at the receivers, (receivers,) e/Å^3.
+
+        The result may live in the workspace: it is valid until the next block. Calls from several
+        threads, each with its own workspace, must not disturb each other.
+        """
+        ...
+
+
+def block_edges(
+    points: Array, image_atoms: Array, image_positions: Array, cutoff: float, spacing: float,
+    knots: int, workspace: Workspace,
+) -> BlockEdges:  # fmt: skip
+    """Find the edges from image atoms to probes.
+
+    Args:
+        points: (n, 3) Å.
+        image_atoms: (m,) int64 atom that each image belongs to.
+        image_positions: (m, 3) Å.
+        cutoff: reach of an atom, Å.
+        spacing: distance between the knots of the table, Å.
+        knots: number of knots.
+        workspace: buffers that the result lives in.
+    """
+    capacity = len(points) * len(image_atoms)
+    array = workspace.array
+    receiving = array("receiving points", len(points), np.int32)
+    atoms = array("edge atoms", capacity, np.int32)
+    receivers = array("edge receivers", capacity, np.int32)
+    weights = array("edge weights", 6 * capacity, np.float32)
+    starts = array("interval starts", knots, np.int64)
+    n_receivers = _fill(
+        points, image_atoms, image_positions, cutoff, spacing, knots,
+        array("candidates", 4 * len(image_atoms), np.float64),
+        array("candidate atoms", len(image_atoms), np.int32),
+        array("found squares", capacity, np.float64),
+        array("found offsets", capacity, np.float64),
+        array("found intervals", capacity, np.int32),
+        array("found atoms", capacity, np.int32),
+        array("found receivers", capacity, np.int32),
+        receiving, atoms, receivers, weights, starts,
+    )  # fmt: skip
+    return BlockEdges(receiving, n_receivers, atoms, receivers, weights, starts)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _fill(
+    points: Any, image_atoms: Any, image_positions: Any, cutoff: float, spacing: float, knots: int,
+    candidates: Any, candidate_atoms: Any, squares: Any, offsets: Any, intervals: Any,
+    found_atoms: Any, found_receivers: Any, receiving: Any, atoms: Any, receivers: Any,
+    weights: Any, starts: Any,
+) -> int:  # fmt: skip
+    n_candidates = _near_candidates(
+        points, image_atoms, image_positions, cutoff, candidates, candidate_atoms
+    )
+    n_edges, n_receivers = _compare(
+        points, candidates, candidate_atoms, n_candidates, cutoff * cutoff,
+        squares, found_atoms, found_receivers, receiving,
+    )  # fmt: skip
+    inverse = 1.0 / spacing
+    for e in range(n_edges):
+        scaled = np.sqrt(squares[e]) * inverse
+        interval = min(np.int32(scaled), np.int32(knots - 2))
+        intervals[e] = interval
+        squares[e] = scaled - interval
+    for k in range(knots):
+        starts[k] = 0
+    for e in range(n_edges):
+        starts[intervals[e] + 1] += 1
+    for k in range(1, knots):
+        starts[k] += starts[k - 1]
+    for e in range(n_edges):
+        place = starts[intervals[e]]
+        starts[intervals[e]] = place + 1
+        atoms[place] = found_atoms[e]
+        receivers[place] = found_receivers[e]
+        offsets[place] = squares[e]
+    # The scatter has moved every start to the next one.
+    for k in range(knots - 1, 0, -1):
+        starts[k] = starts[k - 1]
+    starts[0] = 0
+    _hermite_weights(offsets, n_edges, weights, len(weights) // 6)
+    return n_receivers
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _near_candidates(
+    points: Any, image_atoms: Any, image_positions: Any, cutoff: float, candidates: Any,
+    candidate_atoms: Any,
+) -> int:  # fmt: skip
+    """Keep the images within the cutoff of the box around the points; x, y and z apart."""
+    lower = np.empty(3)
+    upper = np.empty(3)
+    for i in range(3):
+        lower[i] = points[:, i].min()
+        upper[i] = points[:, i].max()
+    m = len(image_atoms)
+    count = 0
+    for a in range(m):
+        square = 0.0
+        for i in range(3):
+            x = image_positions[a, i]
+            outside = max(0.0, lower[i] - x, x - upper[i])
+            square += outside * outside
+        if square < cutoff * cutoff:
+            candidate_atoms[count] = image_atoms[a]
+            for i in range(3):
+                candidates[i * m + count] = image_positions[a, i]
+            count += 1
+    return count
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _compare(
+    points: Any, candidates: Any, candidate_atoms: Any, n_candidates: int, limit: float,
+    squares: Any, found_atoms: Any, found_receivers: Any, receiving: Any,
+) -> tuple[int, int]:  # fmt: skip
+    """List the pairs in reach, probe by probe."""
+    m = len(candidate_atoms)
+    n_edges = n_receivers = 0
+    distances = candidates[3 * m :]
+    for p in range(points.shape[0]):
+        x, y, z = points[p, 0], points[p, 1], points[p, 2]
+        # Two loops: the first is arithmetic on whole vectors.
+        for a in range(n_candidates):
+            dx, dy, dz = candidates[a] - x, candidates[m + a] - y, candidates[2 * m + a] - z
+            distances[a] = dx * dx + dy * dy + dz * dz
+        first = n_edges
+        for a in range(n_candidates):
+            # Written whether in reach or not, and overwritten if not: no branch to mispredict.
+            squares[n_edges] = distances[a]
+            found_atoms[n_edges] = candidate_atoms[a]
+            found_receivers[n_edges] = n_receivers
+            n_edges += distances[a] < limit
+        receiving[n_receivers] = p
+        n_receivers += n_edges > first
+    return n_edges, n_receivers
+
+
+@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+def _hermite_weights(offsets: Any, n_edges: int, weights: Any, stride: int) -> None:
+    """Quintic Hermite weights in float64, stored as float32; see `deepdft.kernels.tables`."""
+    for e in range(n_edges):
+        u = offsets[e]
+        cube = u * u * u
+        weights[e] = 1.0 + cube * (_H[0][3] + u * (_H[0][4] + u * _H[0][5]))
+        weights[stride + e] = u + cube * (_H[1][3] + u * (_H[1][4] + u * _H[1][5]))
+        weights[2 * stride + e] = u * u * _H[2][2] + cube * (
+            _H[2][3] + u * (_H[2][4] + u * _H[2][5])
+        )
+        weights[3 * stride + e] = cube * (_H[3][3] + u * (_H[3][4] + u * _H[3][5]))
+        weights[4 * stride + e] = cube * (_H[4][3] + u * (_H[4][4] + u * _H[4][5]))
+        weights[5 * stride + e] = cube * (_H[5][3] + u * (_H[5][4] + u * _H[5][5]))

@@ -1,0 +1,92 @@
+"""Messages of one interaction step to the receivers of a block, in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepdft.kernels.tables import RadialTable
+from deepdft.kernels.vectors import (
+    LANES,
+    PANEL,
+    WIDE,
+    address,
+    aligned_copy,
+    padded,
+    sum_interval_pair,
+    sum_interval_wide,
+)
+
+Array = NDArray[Any]
+
+
+def padded_channels(channels: int) -> int:
+    """Return the width of rows of messages, senders and tables: whole panels of vectors."""
+    return padded(channels, PANEL)
+
+
+def padded_table(table: RadialTable) -> Array:
+    """Return the entries of a table as float32 (steps, knots, 3, padded channels), aligned."""
+    return _padded(table.entries)
+
+
+def padded_senders(senders: Tensor) -> Array:
+    """Return senders (steps, atoms, channels) as float32 (steps, atoms, padded channels).
+
+    They are copied only if they are not float32, aligned and of padded width already.
+    """
+    return _padded(senders)
+
+
+def _padded(tensor: Tensor) -> Array:
+    array = tensor.detach().cpu().contiguous().numpy()
+    shape = (*array.shape[:-1], padded_channels(array.shape[-1]))
+    if array.dtype == np.float32 and array.shape == shape and array.ctypes.data % 64 == 0:
+        return array
+    return aligned_copy(array.astype(np.float32), shape)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def sum_messages(
+    table: Any, senders: Any, atoms: Any, receivers: Any, weights: Any, starts: Any, knots: int,
+    width: int, rows: int, out: Any,
+) -> None:  # fmt: skip
+    """Sum the messages of one step.
+
+    Args:
+        table: (knots * 3 * width,) entries of the step.
+        senders: (atoms * width,) sender features of the step.
+        atoms, receivers, weights, starts: see `deepdft.kernels.block_edges.BlockEdges`.
+        knots: number of knots.
+        width: padded number of channels.
+        rows: number of rows of `out` to fill.
+        out: (rows * width,) messages.
+    """
+    for i in range(rows * width):
+        out[i] = np.float32(0.0)
+    stride = len(weights) // 6
+    channel = 0
+    while channel < width:
+        wide = channel + WIDE * LANES <= width
+        for k in range(knots - 1):
+            first, last = starts[k], starts[k + 1]
+            if first == last:
+                continue
+            entries = address(table, 3 * k * width + channel)
+            if wide:
+                sum_interval_wide(
+                    entries, width, address(senders, channel), address(atoms, 0),
+                    address(out, channel), address(receivers, 0), address(weights, 0), stride,
+                    first, last,
+                )  # fmt: skip
+            else:
+                sum_interval_pair(
+                    entries, width, address(senders, channel), address(atoms, 0),
+                    address(out, channel), address(receivers, 0), address(weights, 0), stride,
+                    first, last,
+                )  # fmt: skip
+        channel += WIDE * LANES if wide else PANEL

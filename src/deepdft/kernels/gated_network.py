@@ -1,0 +1,222 @@
+"""The probes' part of the architecture `deepdft` for a block: messages, gates, density.
+
+Equations (3), (5), (6) and the readout network of `deepdft.models.deepdft.DeepDFT`, step after
+step, in float32. A matrix product's result is passed through its activation while it is in the
+first-level cache; nothing larger than a chunk's hidden layer leaves the second level.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepdft.kernels.activations import sigmoid, softplus
+from deepdft.kernels.block_edges import BlockEdges, Workspace
+from deepdft.kernels.block_messages import padded_channels, sum_messages
+from deepdft.kernels.vectors import (
+    PANEL,
+    TILE_ROWS,
+    address,
+    aligned_zeros,
+    multiply_tile,
+    padded,
+)
+
+Array = NDArray[Any]
+
+_U = np.uint64  # unsigned places spare the check for negative ones, which defeats vectorisation
+
+_CHUNK = 96
+"""Probes whose hidden layer (2 F numbers each) is held at once; a multiple of every tile."""
+
+
+def packed_matrix(weight: Array, inputs: int) -> Array:
+    """Reorder (inputs, outputs) weights into panels: (panels, inputs, PANEL), padded with zeros."""
+    outputs = padded_channels(weight.shape[1])
+    result = aligned_zeros((outputs // PANEL, inputs, PANEL), np.float32)
+    full = np.zeros((inputs, outputs), np.float32)
+    full[: weight.shape[0], : weight.shape[1]] = weight
+    result[...] = full.reshape(inputs, outputs // PANEL, PANEL).transpose(1, 0, 2)
+    return result
+
+
+def padded_vector(values: Array) -> Array:
+    """Return float32 values padded with zeros to the width of rows, aligned."""
+    result = aligned_zeros(padded_channels(len(values)), np.float32)
+    result[: len(values)] = values
+    return result
+
+
+class GatedNetwork:
+    """Evaluates blocks of probes.
+
+    Args:
+        hidden: weights (T, F, 2 F) and biases (T, 1, 2 F) of W4 and W6 side by side.
+        update: weights (T, F, F) and biases (T, 1, F) of W5.
+        gate: of W7.
+        readout_hidden: weights (F, F), by input and output, and biases (F,).
+        readout_output: weights (F,) and bias.
+        shift: added to the density, e/Å^3.
+        table: (T, knots, 3, padded F) filters, see `padded_table`.
+        senders: (T, atoms, padded F), see `padded_senders`.
+    """
+
+    def __init__(
+        self, hidden: tuple[Tensor, Tensor], update: tuple[Tensor, Tensor],
+        gate: tuple[Tensor, Tensor], readout_hidden: tuple[Tensor, Tensor],
+        readout_output: tuple[Tensor, float], shift: float, table: Array, senders: Array,
+    ) -> None:  # fmt: skip
+        self.steps, self.channels = hidden[0].shape[:2]
+        self.width = padded_channels(self.channels)
+        self._table = table.reshape(self.steps, -1)
+        self._knots = table.shape[1]
+        self._senders = senders.reshape(self.steps, -1)
+        f = self.channels
+        halves = [
+            (hidden[0][..., :f], hidden[1][..., :f]), (hidden[0][..., f:], hidden[1][..., f:]),
+            update, gate,
+        ]  # fmt: skip
+        self._weights = _stacked(
+            [[packed_matrix(_numpy(w[t]), f) for w, _ in halves] for t in range(self.steps)]
+        )
+        self._biases = _stacked(
+            [[padded_vector(_numpy(b[t, 0])) for _, b in halves] for t in range(self.steps)]
+        )
+        self._readout_weight = packed_matrix(_numpy(readout_hidden[0]), f).reshape(-1)
+        self._readout_bias = padded_vector(_numpy(readout_hidden[1]))
+        self._output_weight = padded_vector(_numpy(readout_output[0]))
+        self._output_bias = float(readout_output[1]) + shift
+
+    def density(self, edges: BlockEdges, workspace: Workspace) -> Array:
+        """Return the density at a block's receivers, (receivers,) float32 in e/Å^3.
+
+        The result is a workspace's buffer: valid until the next block.
+        """
+        rows = padded(edges.n_receivers, TILE_ROWS)
+        array, width = workspace.array, self.width
+        result = array("density", rows, np.float32)
+        _evaluate(
+            self._table, self._senders, edges.atoms, edges.receivers, edges.weights, edges.starts,
+            self._knots, self._weights, self._biases, self._readout_weight, self._readout_bias,
+            self._output_weight, self._output_bias, self.channels, width, rows,
+            array("messages", rows * width, np.float32),
+            array("hidden", _CHUNK * 2 * width, np.float32),
+            array("update", TILE_ROWS * PANEL, np.float32),
+            array("gate", TILE_ROWS * PANEL, np.float32),
+            array("states", rows * width, np.float32),
+            result,
+        )  # fmt: skip
+        return result[: edges.n_receivers]
+
+
+def _numpy(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().cpu().float().numpy()
+    return array
+
+
+def _stacked(arrays: list[list[Array]]) -> Array:
+    """Stack arrays [step][matrix] into one aligned (steps, matrices, numbers)."""
+    result = aligned_zeros((len(arrays), len(arrays[0]), arrays[0][0].size), np.float32)
+    for t, row in enumerate(arrays):
+        for i, array in enumerate(row):
+            result[t, i] = array.reshape(-1)
+    return result
+
+
+# Multiply-adds only: with reassociation a result could depend on how a loop was vectorised.
+_FAST = {"contract", "nsz"}
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+def _evaluate(
+    table: Any, senders: Any, atoms: Any, receivers: Any, edge_weights: Any, starts: Any,
+    knots: int, weights: Any, biases: Any, readout_weight: Any, readout_bias: Any,
+    output_weight: Any, output_bias: float, channels: int, width: int, rows: int, messages: Any,
+    hidden: Any, update: Any, gate: Any, states: Any, result: Any,
+) -> None:  # fmt: skip
+    for i in range(rows * width):
+        states[i] = np.float32(0.0)
+    for t in range(table.shape[0]):
+        sum_messages(
+            table[t], senders[t], atoms, receivers, edge_weights, starts, knots, width, rows,
+            messages,
+        )  # fmt: skip
+        for first in range(0, rows, _CHUNK):
+            count = min(_CHUNK, rows - first)
+            for half in range(2):
+                _softplus_layer(
+                    messages, first * width, width, weights[t, half], biases[t, half], channels,
+                    count, hidden, half * width, 2 * width,
+                )  # fmt: skip
+            _gated_update(
+                hidden, weights[t, 2], biases[t, 2], weights[t, 3], biases[t, 3], channels, width,
+                count, update, gate, states, first * width,
+            )  # fmt: skip
+    for first in range(0, rows, _CHUNK):
+        count = min(_CHUNK, rows - first)
+        _softplus_layer(
+            states, first * width, width, readout_weight, readout_bias, channels, count, hidden, 0,
+            width,
+        )  # fmt: skip
+        for p in range(count):
+            result[first + p] = _dot(hidden, p * width, output_weight, channels) + output_bias
+
+
+@numba.njit(nogil=True, error_model="numpy", fastmath={*_FAST, "reassoc"})
+def _dot(left: Any, first: int, right: Any, length: int) -> Any:
+    total = np.float32(0.0)
+    for i in range(length):
+        total += left[_U(first) + _U(i)] * right[i]
+    return total
+
+
+@numba.njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def _softplus_layer(
+    left: Any, left_first: int, left_stride: int, weight: Any, bias: Any, depth: int, rows: int,
+    out: Any, out_first: int, out_stride: int,
+) -> None:  # fmt: skip
+    """``out = softplus(left @ weight + bias)`` for rows starting at given places."""
+    for panel in range(len(bias) // PANEL):
+        columns = address(weight, panel * depth * PANEL)
+        for row in range(0, rows, TILE_ROWS):
+            place = out_first + row * out_stride + panel * PANEL
+            multiply_tile(
+                address(left, left_first + row * left_stride), left_stride, columns,
+                address(bias, panel * PANEL), depth, address(out, place), out_stride,
+            )  # fmt: skip
+            for i in range(TILE_ROWS):
+                line = _U(place + i * out_stride)
+                for j in range(PANEL):
+                    out[line + _U(j)] = softplus(out[line + _U(j)])
+
+
+@numba.njit(nogil=True, error_model="numpy", fastmath=_FAST)
+def _gated_update(
+    hidden: Any, update_weight: Any, update_bias: Any, gate_weight: Any, gate_bias: Any,
+    depth: int, width: int, rows: int, update: Any, gate: Any, states: Any, first: int,
+) -> None:  # fmt: skip
+    """``states = F states + (1 - F) W5 hidden_1`` with ``F = sigmoid(W7 hidden_2)``."""
+    for column in range(0, width, PANEL):
+        for_update = address(update_weight, column * depth)
+        for_gate = address(gate_weight, column * depth)
+        for row in range(0, rows, TILE_ROWS):
+            multiply_tile(
+                address(hidden, 2 * row * width), 2 * width, for_update,
+                address(update_bias, column), depth, address(update, 0), PANEL,
+            )  # fmt: skip
+            multiply_tile(
+                address(hidden, (2 * row + 1) * width), 2 * width, for_gate,
+                address(gate_bias, column), depth, address(gate, 0), PANEL,
+            )  # fmt: skip
+            for i in range(TILE_ROWS * PANEL):
+                gate[i] = sigmoid(gate[i])
+            for i in range(TILE_ROWS):
+                line, tile = _U(first + (row + i) * width + column), _U(i * PANEL)
+                for j in range(PANEL):
+                    at = line + _U(j)
+                    new = update[tile + _U(j)]
+                    states[at] = new + gate[tile + _U(j)] * (states[at] - new)
