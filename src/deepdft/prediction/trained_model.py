@@ -122,10 +122,12 @@ class TrainedModel:
 
     def expected_electrons(self, atoms: Atoms) -> int | None:
         """Return the number of electrons the density should hold, or None if not known."""
-        counts = self.card.get("electrons")
-        if not counts:
+        counts = self.card.get("electrons") or {}
+        symbols = atoms.get_chemical_symbols()
+        # A fine-tuned model knows elements that its own training data may lack.
+        if not set(symbols) <= set(counts):
             return None
-        return int(sum(counts[symbol] for symbol in atoms.get_chemical_symbols()))
+        return int(sum(counts[symbol] for symbol in symbols))
 
 
 def load_model(name_or_path: str | Path = "default", device: str = "auto") -> TrainedModel:
