@@ -8,9 +8,14 @@ all-electron density holds as many electrons as the nuclei have protons.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from deepdft.density import Grid
+from deepdft.units import BOHR, PER_CUBIC_BOHR
 
 _NOBLE_GASES = (2, 10, 18, 36, 54, 86)
 
@@ -56,3 +61,27 @@ class ElectronCounts:
         if abs(electrons - self.all_electron) <= slack:
             return True
         return self.fewest - slack <= electrons <= self.most + slack
+
+
+_CORE_DENSITY = 200.0
+"""Density, e/Å^3, that no valence electrons reach."""
+_ATOMS_TRIED = 20
+
+
+def holds_cores(atoms: Atoms, grid: Grid, values: NDArray[np.floating[Any]]) -> bool:
+    """Return whether a density has the 1s electrons of its atoms, judged next to the nuclei.
+
+    Next to a nucleus the density is 2 zeta^3 / pi exp(-2 zeta r) bohr^-3 with zeta close to Z. Only
+    atoms that have a grid point so close that this is beyond any valence density are asked.
+    """
+    zeta = np.asarray(atoms.numbers, dtype=np.float64) - 0.3
+    places = np.linalg.solve(grid.voxel.T, (atoms.positions - grid.origin).T).T
+    nearest = np.rint(places)
+    distance = np.linalg.norm((nearest - places) @ grid.voxel, axis=1) / BOHR
+    expected = 2 * zeta**3 / np.pi * np.exp(-2 * zeta * distance) * PER_CUBIC_BOHR
+    asked = np.flatnonzero((expected > _CORE_DENSITY) & (np.asarray(atoms.numbers) > 2))
+    votes = []
+    for index in asked[:_ATOMS_TRIED]:
+        i, j, k = np.mod(nearest[index].astype(np.int64), grid.shape)
+        votes.append(float(values[i, j, k]) > 0.3 * expected[index])
+    return len(votes) > 0 and float(np.mean(votes)) > 0.5

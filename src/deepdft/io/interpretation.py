@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.io.electrons import ElectronCounts
+from deepdft.io.electrons import ElectronCounts, holds_cores
 from deepdft.io.quantities import QUANTITIES, Quantity, refusal
 from deepdft.units import PER_CUBIC_BOHR
 
@@ -50,7 +50,7 @@ class Interpretation:
     quantity: Quantity
     unit: str | None
     default_unit: str = "e/bohr^3"
-    pbc: bool | None = None
+    pbc: bool | list[bool] | None = None
     described: dict[str, Any] = field(default_factory=dict)
     charges: NDArray[np.float64] | None = None
     level: LevelOfTheory = field(default_factory=LevelOfTheory)
@@ -79,7 +79,11 @@ class Interpretation:
                 array *= factor
         if self.quantity.name == "density":
             self._refuse_signs(values)
-            self._note_electrons(atoms, float(values.sum()) * grid.voxel_volume)
+            if holds_cores(atoms, grid, values):
+                level = LevelOfTheory.from_dict({"core": "all-electron", **_known(level)})
+                self._note_all_electron(atoms, float(values.sum()) * grid.voxel_volume)
+            else:
+                self._note_electrons(atoms, float(values.sum()) * grid.voxel_volume)
         else:
             self.metadata["quantity"] = self.quantity.name
         self._set_periodicity(atoms, grid, values)
@@ -109,6 +113,17 @@ class Interpretation:
             name = "potential" if share > 60 else name
             raise refusal(self.path, name, f"{share:.0f} % of its integral is negative")
 
+    def _note_all_electron(self, atoms: Atoms, electrons: float) -> None:
+        expected = ElectronCounts.of(atoms.numbers).all_electron
+        found = f"{electrons:.4f} of {expected} electrons"
+        if abs(electrons - expected) <= max(0.1, 0.01 * expected):
+            self.notes.append(f"An all-electron density, by its values at the nuclei: {found}.")
+        else:
+            self.notes.append(
+                f"Warning: an all-electron density, by its values at the nuclei, with {found}; the "
+                "grid is too coarse for the cores."
+            )
+
     def _note_electrons(self, atoms: Atoms, electrons: float) -> None:
         counts = ElectronCounts.of(atoms.numbers)
         found = f"The density integrates to {electrons:.4f} electrons"
@@ -133,7 +148,7 @@ class Interpretation:
         if self.pbc is not None:
             atoms.pbc = self.pbc
         elif "pbc" in self.described:
-            atoms.pbc = np.array(self.described["pbc"], dtype=bool)
+            atoms.pbc = self.described["pbc"]
         else:
             atoms.pbc = periodic_axes(values)
             words = {0: "no", 3: "every"}.get(int(atoms.pbc.sum()), "some")
@@ -142,9 +157,13 @@ class Interpretation:
                 f"as periodic along {words} axis (pbc={''.join('FT'[int(p)] for p in atoms.pbc)})."
             )
         if "cell" in self.described:
-            atoms.cell = np.array(self.described["cell"], dtype=np.float64)
+            atoms.cell = self.described["cell"]
         elif atoms.pbc.any():
             atoms.cell = grid.cell
+
+
+def _known(level: LevelOfTheory) -> dict[str, str]:
+    return {key: value for key, value in level.to_dict().items() if value}
 
 
 def formula(atoms: Atoms) -> str:

@@ -8,6 +8,7 @@ from io import RawIOBase
 from pathlib import Path
 
 from deepdft.errors import FileFormatError
+from deepdft.io.archive import index_of, split_member
 from deepdft.io.compression import (
     Codec,
     DecompressedFile,
@@ -27,22 +28,30 @@ class Source:
     Attributes:
         path: as errors show it.
         name: file name without folder and without the suffix of its compression.
-        local: the file on disk.
+        local: the file on disk (of a tar member, the archive).
+        start: first byte within that file.
+        stop: byte behind the last.
         codec: how it is compressed, or None.
-        size: bytes after decompression where known, or None.
         head: the first bytes after decompression.
     """
 
     path: str
     name: str
     local: str
-    codec: Codec | None
-    size: int | None
-    head: bytes = field(repr=False)
+    start: int = 0
+    stop: int = 0
+    codec: Codec | None = None
+    head: bytes = field(default=b"", repr=False)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes after decompression where known, or None."""
+        return self.stop - self.start if self.codec is None else None
 
     def open(self) -> RawIOBase:
         """Open for reading in binary, decompressed."""
-        return _open(self.local, self.codec, self.path)
+        file = RangeFile(self.local, self.start, self.stop)
+        return file if self.codec is None else DecompressedFile(file, self.codec, self.path)
 
     def open_text(self) -> TextStream:
         """Open as lines and numbers."""
@@ -50,43 +59,39 @@ class Source:
 
 
 def find_source(path: str | Path) -> Source:
-    """Look at a file without reading it.
+    """Look at a file, or at a member `ARCHIVE.tar::MEMBER`, without reading all of it.
 
     Raises:
         FileFormatError: if there is no such file, it is empty, or its compression is damaged.
     """
     text = os.fspath(path)
-    if os.path.isdir(text):
-        raise FileFormatError(f"{text} is a directory, not a density file.")
-    if not os.path.exists(text):
-        raise FileFormatError(f"There is no file {text}.")
-    name = os.path.basename(text)
+    local, member = split_member(text)
+    if os.path.isdir(local) and member is None:
+        return Source(text, os.path.basename(os.path.normpath(text)), local)
+    if not os.path.exists(local):
+        raise FileFormatError(f"There is no file {local}.")
     try:
-        with open(text, "rb") as file:
-            first = file.read(4096)
-        size = os.path.getsize(text)
+        if member is not None:
+            start, stop = index_of(local).range_of(member)
+        else:
+            start, stop = 0, os.path.getsize(local)
+        with RangeFile(local, start, stop) as file:
+            codec = codec_of_content(file.read(4096) or b"")
+        name = os.path.basename(member if member is not None else local)
+        announced = codec_of_name(name)
+        if announced is not None:
+            name = name[: -len(announced.suffix)]
+        found = Source(text, name, local, start, stop, codec)
+        return Source(text, name, local, start, stop, codec, _read_head(found))
     except OSError as error:
-        raise FileFormatError(f"{text} cannot be read: {error.strerror}.") from None
-    announced = codec_of_name(name)
-    codec = codec_of_content(first)
-    if announced is not None:
-        name = name[: -len(announced.suffix)]
-    return _with_head(text, name, text, codec, size if codec is None else None)
+        raise FileFormatError(f"{text} cannot be read: {error.strerror or error}.") from None
 
 
-def _with_head(path: str, name: str, local: str, codec: Codec | None, size: int | None) -> Source:
-    with _open(local, codec, path) as file:
+def _read_head(source: Source) -> bytes:
+    with source.open() as file:
         head = b""
-        while len(head) < _HEAD:
-            piece = file.read(_HEAD - len(head)) or b""
-            if not piece:
-                break
+        while len(head) < _HEAD and (piece := file.read(_HEAD - len(head))):
             head += piece
     if not head:
-        raise FileFormatError(f"{path} is empty.")
-    return Source(path, name, local, codec, size, head)
-
-
-def _open(local: str, codec: Codec | None, path: str) -> RawIOBase:
-    file = RangeFile(local)
-    return file if codec is None else DecompressedFile(file, codec, path)
+        raise FileFormatError(f"{source.path} is empty.")
+    return head

@@ -186,7 +186,10 @@ def _assemble(
     source: Source, image: _Image, kind: Quantity, asked: bool, unit: str, notes: list[str]
 ) -> Density:
     atoms = image.structure.atoms
-    grid = Grid(np.asarray(atoms.cell), image.shape)
+    described = parse_description(image.structure.comment)
+    origin = described.get("origin", np.zeros(3))
+    grid = Grid(np.asarray(atoms.cell), image.shape, origin)
+    atoms.positions += origin
     blocks = image.blocks
     if not asked and blocks[0].min() >= 0 and blocks[0].max() <= 1:
         raise refusal(
@@ -199,7 +202,6 @@ def _assemble(
         for block in blocks:
             block *= factor
     arrays = [block.reshape(image.shape, order="F") for block in blocks]
-    described = parse_description(image.structure.comment)
     comment = strip_description(image.structure.comment).removesuffix(NO_OCCUPANCIES)
     metadata: dict[str, Any] = {"comment": comment.strip("; ")}
     occupied = any("augmentation" in text for text in image.texts)
@@ -207,7 +209,6 @@ def _assemble(
         metadata["augmentation"] = image.texts
     if image.structure.selective_dynamics:
         metadata["selective_dynamics"] = image.structure.selective_dynamics
-    described.pop("cell", None)
     interpretation = Interpretation(
         path=source.path,
         quantity=kind,

@@ -26,7 +26,8 @@ CHG_LAYOUT = NumberLayout(digits=5, width=12, columns=10, fortran=True)
 class VaspWriter(FileSlabWriter):
     """Writes a CHGCAR slab by slab along its last axis.
 
-    The layout has no origin: a structure in a box that begins elsewhere is shifted to (0, 0, 0).
+    The layout has no origin: a structure in a box that begins elsewhere is shifted to (0, 0, 0),
+    and the comment says by how much.
     """
 
     axis = 2
@@ -57,6 +58,7 @@ class VaspWriter(FileSlabWriter):
                 f"{path}: a CHGCAR holds the density of a whole periodic cell, but the grid does "
                 "not span that of the structure; write a cube or npz file."
             )
+        self._atoms = atoms
         self._level = level or LevelOfTheory()
         self._comment = comment
         self._layout = layout
@@ -75,9 +77,10 @@ class VaspWriter(FileSlabWriter):
         words = " ".join(self._comment.split()) or str(atoms.symbols)
         if not any("augmentation" in text for text in self._augmentation):
             words = f"{words}; {NO_OCCUPANCIES}"
-        periodic = bool(atoms.pbc.all())  # what a reader assumes anyway
+        periodic = bool(atoms.pbc.all()) and not self.grid.origin.any()  # as a reader assumes
         grid = None if periodic else self.grid
-        self._structure.comment = describe(self._level, words, atoms, grid)
+        about = describe(self._level, words, self._atoms, grid, with_origin=True)
+        self._structure.comment = about
         file.write(format_structure(self._structure).encode())
         file.write(b"\n")
         self._begin_block(file)

@@ -1,0 +1,205 @@
+"""SIESTA's binary grids: LABEL.RHO, and what lies beside it in the same layout.
+
+Unformatted Fortran records (iorho.F of SIESTA): the cell, nine float64 in bohr; the point counts
+and the count of spin components, four int32; then, for each component, each z and each y, a record
+of the values along x, e/bohr^3 in float32 (float64 if so compiled). Two components are spin up and
+down; four are the density matrix: up, down, real and imaginary part of up-down. The file has no
+atoms; they are taken from LABEL.XV beside it, if there is one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+from io import RawIOBase
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from deepdft.density import Density, Grid
+from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.io.interpretation import Interpretation
+from deepdft.io.quantities import QUANTITIES, Quantity, find_quantity, refusal
+from deepdft.io.source import Source, find_source
+from deepdft.units import BOHR
+
+FloatArray = NDArray[np.float64]
+
+_OTHERS = (
+    (re.compile(r"\.DRHO$", re.IGNORECASE), "difference-density"),
+    (re.compile(r"\.LDOS$", re.IGNORECASE), "partial-density"),
+    (re.compile(r"\.(VH|VT|VNA)$", re.IGNORECASE), "potential"),
+)
+
+
+def sniff(head: bytes) -> bool:
+    """Return whether the first bytes of a file look like a SIESTA grid."""
+    return _byte_order(head) is not None
+
+
+def _byte_order(head: bytes) -> str | None:
+    for order in "<>":
+        if len(head) >= 104:
+            marks = [struct.unpack_from(order + "i", head, at)[0] for at in (0, 76, 80, 100)]
+            if marks == [72, 72, 16, 16]:
+                return order
+    return None
+
+
+@dataclass
+class _Layout:
+    order: str
+    cell: FloatArray
+    shape: tuple[int, int, int]
+    components: int
+    start: int
+
+
+def read(source: Source, *, quantity: str | None = None, structure: str | None = None) -> Density:
+    """Read a SIESTA grid.
+
+    Args:
+        source: the file.
+        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        structure: file with the atoms, any that ASE reads; instead of LABEL.XV beside the grid.
+
+    Raises:
+        FileFormatError: if the file is not such a grid, is damaged, or holds something else.
+    """
+    kind = _recognise(source, quantity)
+    with source.open() as file:
+        layout = _read_header(source, file)
+        components = _read_components(source, file, layout)
+    grid = Grid(layout.cell, layout.shape)
+    notes: list[str] = []
+    atoms = _find_atoms(source, structure, notes)
+    atoms.cell = grid.cell
+    total, spin = _combine(components)
+    interpretation = Interpretation(
+        path=source.path,
+        quantity=kind,
+        unit="e/bohr^3",
+        pbc=[True] * 3,
+        described={"code": "SIESTA"},
+        notes=notes,
+    )
+    return interpretation.density(atoms, grid, total, spin)
+
+
+def _recognise(source: Source, asked: str | None) -> Quantity:
+    if asked is not None:
+        return find_quantity(asked)
+    for pattern, name in _OTHERS:
+        if pattern.search(source.name):
+            raise refusal(source.path, name, f"its name is {source.name}")
+    return QUANTITIES["density"]
+
+
+def _damaged(source: Source, reason: str) -> FileFormatError:
+    return FileFormatError(f"{source.path} is not a SIESTA grid, or it is damaged: {reason}.")
+
+
+def _take(source: Source, file: RawIOBase, count: int) -> bytes:
+    """Read exactly `count` bytes."""
+    parts, left = [], count
+    while left > 0:
+        part = file.read(left)
+        if not part:
+            raise _damaged(source, "it ends too early")
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _read_header(source: Source, file: RawIOBase) -> _Layout:
+    head = _take(source, file, 104)
+    order = _byte_order(head)
+    if order is None:
+        raise _damaged(source, "the first records are not a cell and three point counts")
+    cell = np.frombuffer(head[4:76], dtype=order + "f8").reshape(3, 3) * BOHR
+    nx, ny, nz, components = struct.unpack_from(order + "iiii", head, 84)
+    if min(nx, ny, nz) < 1 or components not in (1, 2, 4, 8):
+        raise _damaged(source, f"point counts {nx}, {ny}, {nz} with {components} components")
+    if not np.isfinite(cell).all() or abs(np.linalg.det(cell)) < 1e-12:
+        raise _damaged(source, "its cell has no volume")
+    return _Layout(order, cell, (nx, ny, nz), components, len(head))
+
+
+def _read_components(source: Source, file: RawIOBase, layout: _Layout) -> list[FloatArray]:
+    """Read all records; (nx, ny, nz) for each component."""
+    nx, ny, nz = layout.shape
+    length = struct.unpack(layout.order + "i", _take(source, file, 4))[0]
+    if length not in (4 * nx, 8 * nx):
+        raise _damaged(source, f"a record of {length} bytes does not hold {nx} values")
+    real = f"{layout.order}f{length // nx}"
+    mark = f"{layout.order}i4"
+    kind = np.dtype([("head", mark), ("row", real, nx), ("tail", mark)])
+    expected = layout.components * nz * ny * kind.itemsize
+    if source.size is not None and layout.start + expected > source.size:
+        raise _damaged(
+            source, f"{source.size} bytes do not hold {layout.components * nx * ny * nz} values"
+        )
+    components, pending = [], struct.pack(layout.order + "i", length)
+    for _ in range(layout.components):
+        planes = []
+        for _ in range(nz):
+            data = pending + _take(source, file, ny * kind.itemsize - len(pending))
+            pending = b""
+            rows = np.frombuffer(data, dtype=kind)
+            if (rows["head"] != length).any() or (rows["tail"] != length).any():
+                raise _damaged(source, "a record has another length than the first")
+            planes.append(rows["row"].astype(np.float64))
+        values = np.stack(planes).transpose(2, 1, 0)
+        if not np.isfinite(values).all():
+            raise _damaged(source, "a value is not finite")
+        components.append(values)
+    return components
+
+
+def _combine(components: list[FloatArray]) -> tuple[FloatArray, FloatArray | None]:
+    """Return total and spin density of one, two or four components of the density matrix."""
+    if len(components) == 1:
+        return components[0], None
+    up, down = components[:2]
+    if len(components) == 2:
+        return up + down, up - down
+    # rho_up_down = (m_x - i m_y) / 2
+    return up + down, np.stack([2 * components[2], -2 * components[3], up - down])
+
+
+def _find_atoms(source: Source, structure: str | None, notes: list[str]) -> Atoms:
+    if structure is not None:
+        import ase.io
+
+        try:
+            atoms = ase.io.read(structure)
+        except Exception as error:  # whatever ASE's many readers raise
+            raise ConfigurationError(f"{structure} cannot be read by ASE: {error}") from None
+        assert isinstance(atoms, Atoms)
+        return Atoms(numbers=atoms.numbers, positions=atoms.positions)
+    path = os.path.splitext(source.local)[0] + ".XV"
+    if not os.path.exists(path):
+        notes.append(
+            f"The file has no atoms, and there is no {os.path.basename(path)} beside it; pass "
+            "structure=FILE."
+        )
+        return Atoms()
+    notes.append(f"The atoms were taken from {os.path.basename(path)}.")
+    return _read_xv(path)
+
+
+def _read_xv(path: str) -> Atoms:
+    """Read LABEL.XV: three lines of cell (bohr), the count, and a line an atom."""
+    with find_source(path).open_text() as stream:
+        for _ in range(3):
+            stream.floats(stream.read_line("a lattice vector"), 3, "a lattice vector")
+        (count,) = stream.integers(stream.read_line("the count of atoms"), 1, "the count of atoms")
+        rows: list[list[float]] = []
+        while len(rows) < count:
+            line = stream.read_line("an atom")
+            rows.append(stream.floats(line, 5, "a species, an atomic number and a position"))
+    table = np.array(rows).reshape(-1, 5)
+    return Atoms(numbers=np.abs(table[:, 1]).astype(int) % 200, positions=table[:, 2:] * BOHR)
