@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +77,7 @@ def train(
             "run_directory."
         )
     training_data, validation_data = _split(config)
+    _require_known_elements(training_data, validation_data)
     baseline_name = _baseline(config, training_data)
     baseline = None if baseline_name is None else AtomicDensityTables.load(baseline_name)
     network = _network(config, training_data, start_from)
@@ -98,15 +102,41 @@ def train(
     best = SaveBestModel(directory / BEST, description)
     trainer = _trainer(config, directory, [StepBookkeeping(batches), best])
     module = DensityTraining(network, config.optimizer, config.trainer.max_steps)
-    trainer.fit(
-        module,
-        DataLoader(batches, batch_size=None),
-        DataLoader(validation, batch_size=None),
-        ckpt_path=str(state) if resume else None,
-        weights_only=True,
-    )
+    with _without_advice():
+        trainer.fit(
+            module,
+            DataLoader(batches, batch_size=None),
+            DataLoader(validation, batch_size=None),
+            ckpt_path=str(state) if resume else None,
+            weights_only=True,
+        )
     eps_mae = float("nan") if best.best is None else best.best / 100.0
     return TrainingResult(directory / BEST, eps_mae, trainer.global_step)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence Lightning's hints that do not apply here; warnings of substance still show."""
+    with warnings.catch_warnings():
+        for start in (
+            "Checkpoint directory",
+            "`isinstance\\(treespec, LeafSpec\\)`",
+            "Your `IterableDataset` has `__len__` defined",
+            "Found .* in eval mode at the start of training",
+            "The number of training batches",
+            "The '.*_dataloader' does not have many workers",
+        ):
+            warnings.filterwarnings("ignore", message=start)
+        yield
+
+
+def _require_known_elements(training: DensityDataset, validation: DensityDataset) -> None:
+    missing = sorted(set(validation.elements()) - set(training.elements()))
+    if missing:
+        raise ConfigurationError(
+            f"The validation structures hold {', '.join(chemical_symbols[z] for z in missing)}, "
+            "which no training structure does; choose another split."
+        )
 
 
 def _is_worker() -> bool:
@@ -157,6 +187,8 @@ def _trainer(
     config: TrainConfig, directory: Path, callbacks: Sequence[Callback]
 ) -> pytorch_lightning.Trainer:
     options = config.trainer
+    # Announcements of which accelerators there are, and advertisements.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     every = [
         *callbacks,
         ModelCheckpoint(
