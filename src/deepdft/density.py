@@ -56,8 +56,9 @@ class LevelOfTheory:
         """Raise `LevelOfTheoryError` if the two levels of theory are known to differ."""
         conflicts = self.conflicts_with(other)
         if conflicts:
+            differ = "differs" if len(conflicts) == 1 else "differ"
             raise LevelOfTheoryError(
-                f"{what}: the {' and the '.join(conflicts)} differ ({self} against {other}); "
+                f"{what}: the {' and the '.join(conflicts)} {differ} ({self} against {other}); "
                 "pass --mix-levels (mix_levels=True) to compare all the same."
             )
 

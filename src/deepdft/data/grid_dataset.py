@@ -19,6 +19,7 @@ from deepdft.data.dataset import (
     Probes,
 )
 from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.errors import UnsupportedStructureError
 from deepdft.graph import probe_edges
 
 _CACHED_VALUES = 200_000_000
@@ -84,22 +85,28 @@ class GridDataset(DensityDataset):
     ) -> Probes:
         density = self.density(index)
         flat = density.values.reshape(-1)
-        n_large = round(importance * count)
-        chosen = generator.integers(flat.size, size=count - n_large)
-        if n_large:
-            cumulative = np.cumsum(np.abs(flat), dtype=np.float64)
-            where = generator.random(n_large) * cumulative[-1]
-            large = np.minimum(np.searchsorted(cumulative, where, side="right"), flat.size - 1)
-            chosen = np.concatenate((chosen, large))
+        n_large = min(round(importance * count), count - 1) if flat.any() else 0
+        chosen, in_reach = _drawn_in_reach(
+            density, count - n_large, cutoff, lambda n: generator.integers(flat.size, size=n)
+        )
+        if not n_large:
+            values = flat[chosen].astype(np.float64)
+            return Probes(_grid_points(density.grid, chosen), values, np.ones(count))
+        cumulative = np.cumsum(np.abs(flat), dtype=np.float64)
+
+        def where_large(n: int) -> NDArray[np.int64]:
+            where = generator.random(n) * cumulative[-1]
+            places: NDArray[np.int64] = np.searchsorted(cumulative, where, side="right")
+            return places.clip(max=flat.size - 1)
+
+        large, large_in_reach = _drawn_in_reach(density, n_large, cutoff, where_large)
+        chosen = np.concatenate((chosen, large))
         values = flat[chosen].astype(np.float64)
-        weights = np.ones(count)
-        if n_large:
-            fraction = n_large / count
-            relative = np.abs(values) * flat.size / cumulative[-1]
-            weights = 1.0 / ((1.0 - fraction) + fraction * relative)
-        points = _grid_points(density.grid, chosen)
-        within = probe_edges(density.atoms, points, cutoff).in_reach.numpy()
-        return Probes(points[within], values[within], weights[within])
+        # How much likelier than a uniform draw from the points in reach a large one hits a point.
+        relative = np.abs(values) * (flat.size * in_reach / (cumulative[-1] * large_in_reach))
+        fraction = n_large / count
+        weights = 1.0 / ((1.0 - fraction) + fraction * relative)
+        return Probes(_grid_points(density.grid, chosen), values, weights)
 
     def grid(
         self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
@@ -111,6 +118,36 @@ class GridDataset(DensityDataset):
 
     def n_electrons(self, index: int) -> float:
         return self.density(index).n_electrons
+
+
+def _drawn_in_reach(
+    density: Density, count: int, cutoff: float, draw: Callable[[int], NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], float]:
+    """Draw grid points until `count` have an atom in reach.
+
+    Returns:
+        Flat indices (count,) and the fraction of all drawn points that had one.
+
+    Raises:
+        UnsupportedStructureError: if no grid point has an atom in reach.
+    """
+    kept: list[NDArray[np.int64]] = []
+    n_kept = n_tried = 0
+    size = max(count, 256)
+    while n_kept < count:
+        trial = draw(size)
+        points = _grid_points(density.grid, trial)
+        trial = trial[probe_edges(density.atoms, points, cutoff).in_reach.numpy()]
+        kept.append(trial)
+        n_kept += len(trial)
+        n_tried += size
+        if n_kept == 0 and n_tried > 20 * density.grid.n_points:
+            raise UnsupportedStructureError(
+                f"The density of {density.atoms.get_chemical_formula()} has no grid point within "
+                f"{cutoff} Å of an atom; atoms and grid do not belong together."
+            )
+        size = min(2 * size, 1 << 16)
+    return np.concatenate(kept)[:count], n_kept / n_tried
 
 
 def _grid_points(grid: Grid, flat_indices: NDArray[np.int64]) -> FloatArray:
