@@ -24,6 +24,7 @@ from deepdft.graph import AtomGraph, Edges
 from deepdft.kernels.block_edges import BlockNetwork
 from deepdft.kernels.messages import direct_messages, filtered_messages
 from deepdft.kernels.tables import DEFAULT_SPACING, RadialTable, tabulate
+from deepdft.models.atom_steps import AtomSteps
 
 TRAINING_SPACING = 0.04
 """Distance between knots while training, Å: a table a step, at 1e-6 of the filters' amplitude."""
@@ -83,6 +84,13 @@ class DensityModel(nn.Module):
     def readout(self, messages: Tensor) -> Tensor:
         """Map messages (steps, probes, channels) to densities (probes,) in e/Å^3."""
         raise NotImplementedError
+
+    def atom_steps(self) -> AtomSteps | None:
+        """Return `encode` one interaction step at a time, for large structures, if there is one.
+
+        Optional: without it structures of any size are encoded at once.
+        """
+        return None
 
     def block_network(self, senders: Tensor, table: RadialTable) -> BlockNetwork | None:
         """Return a compiled form of `density` for blocks of probes on a CPU, if there is one.

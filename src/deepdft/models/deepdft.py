@@ -19,6 +19,7 @@ from deepdft.kernels.block_messages import padded_senders, padded_table
 from deepdft.kernels.gated_network import GatedNetwork
 from deepdft.kernels.messages import direct_messages, filtered_messages
 from deepdft.kernels.tables import RadialTable
+from deepdft.models.atom_steps import AtomSteps
 from deepdft.models.base import ArchitectureOptions, DensityModel
 from deepdft.models.layers import (
     GaussianBasis,
@@ -61,11 +62,19 @@ class FilterNetwork(nn.Module):
 
     def forward(self, distances: Tensor) -> Tensor:
         """Map distances (n,) in Å to filters (steps, n, channels)."""
+        hidden = softplus(self.W2(self.basis(distances)))
+        return self._envelope(distances) * softplus(self.W3(hidden))
+
+    def step(self, t: int, distances: Tensor) -> Tensor:
+        """Map distances (n,) in Å to the filters of step `t` alone, (n, channels)."""
+        hidden = softplus(self.W2.step(t, self.basis(distances)))
+        return self._envelope(distances) * softplus(self.W3.step(t, hidden))
+
+    def _envelope(self, distances: Tensor) -> Tensor:
         envelope = published_cutoff(distances, self.cutoff)
         if self.smooth:
             envelope = envelope * polynomial_cutoff(distances, self.cutoff)
-        hidden = softplus(self.W2(self.basis(distances)))
-        return envelope[:, None] * softplus(self.W3(hidden))
+        return envelope[:, None]
 
 
 @register("deepdft", DeepDFTOptions)
@@ -94,21 +103,18 @@ class DeepDFT(DensityModel):
 
     def encode(self, graph: AtomGraph) -> Tensor:
         """Pass messages between atoms, eqs. (1), (3), (4); return what they send to probes."""
-        states = self.embedding(self.species(graph.numbers))
-        table = None if self.filters == "direct" else self._tabulate(self.atom_filters)
-        filters = self.atom_filters(graph.edges.distances) if table is None else None
+        steps = _AtomSteps(self)
+        states = steps.initial(graph.numbers)
         after_step = []
         for t in range(self.steps):
-            sent = self.atom_W1.step(t, states)[None]
-            if table is None:
-                assert filters is not None
-                message = direct_messages(filters[t : t + 1], sent, graph.edges)[0]
-            else:
-                message = _step_messages(table, t, sent, graph.edges)
-            states = states + self.atom_W5.step(t, softplus(self.atom_W4.step(t, message)))
+            states = steps.update(t, states, steps.sent(t, states), graph.edges)
             after_step.append(states)
         sent_to_probes: Tensor = self.probe_W1(torch.stack(after_step))
         return sent_to_probes
+
+    def atom_steps(self) -> AtomSteps:
+        """Return `encode` one interaction step at a time."""
+        return _AtomSteps(self)
 
     def probe_filters(self, distances: Tensor) -> Tensor:
         """Filters of eq. (3) from atoms to probes."""
@@ -138,7 +144,6 @@ class DeepDFT(DensityModel):
         density: Tensor = self.readout_output(softplus(self.readout_hidden(state)))
         return density[:, 0]
 
-
     def block_network(self, senders: Tensor, table: RadialTable) -> GatedNetwork | None:
         """Return the probes' part in compiled form, in float32 on a CPU."""
         if senders.dtype != torch.float32 or senders.device.type != "cpu":
@@ -162,6 +167,33 @@ class DeepDFT(DensityModel):
             return float(self._node_network(zero))
 
 
-def _step_messages(table: RadialTable, t: int, sent: Tensor, edges: Edges) -> Tensor:
-    one_step = RadialTable(table.entries[t : t + 1], table.spacing)
-    return filtered_messages(one_step, sent, edges)[0]
+class _AtomSteps:
+    """Messages between atoms and the update of their states, eqs. (1), (3), (4)."""
+
+    def __init__(self, model: DeepDFT) -> None:
+        self.count = model.steps
+        self.channels = model.atom_W1.weight.shape[2]
+        self._model = model
+        direct = model.filters == "direct"
+        self._table = None if direct else model._tabulate(model.atom_filters)
+
+    def initial(self, numbers: Tensor) -> Tensor:
+        states: Tensor = self._model.embedding(self._model.species(numbers))
+        return states
+
+    def sent(self, step: int, states: Tensor) -> Tensor:
+        return self._model.atom_W1.step(step, states)
+
+    def update(self, step: int, states: Tensor, sent: Tensor, edges: Edges) -> Tensor:
+        if self._table is None:
+            filters = self._model.atom_filters.step(step, edges.distances)
+            message = direct_messages(filters[None], sent[None], edges)[0]
+        else:
+            entries = self._table.entries[step : step + 1]
+            one_step = RadialTable(entries, self._table.spacing)
+            message = filtered_messages(one_step, sent[None], edges)[0]
+        hidden = softplus(self._model.atom_W4.step(step, message))
+        return states + self._model.atom_W5.step(step, hidden)
+
+    def sent_to_probes(self, step: int, states: Tensor) -> Tensor:
+        return self._model.probe_W1.step(step, states)
