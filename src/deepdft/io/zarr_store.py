@@ -2,7 +2,8 @@
 
 A group has the array `density` (nx, ny, nz), e/Å^3, perhaps `spin`, and the attributes `format`,
 `version`, `unit`, `cell`, `origin` (of the grid), `numbers`, `positions`, `pbc`, `structure_cell`,
-`level` and `metadata`. Lengths are Å.
+`level` and `metadata`. Lengths are Å. Groups that predictions fill chunk by chunk have `numbers`
+and `positions` as arrays, and the attribute `finished` (see `deepdft.io.zarr_chunks`).
 """
 
 from __future__ import annotations
@@ -33,11 +34,16 @@ def sniff(head: bytes) -> bool:
     return False
 
 
-def read(source: Source) -> Density:
+def read(source: Source, *, lazy: bool = False) -> Density:
     """Read a density from a zarr group.
 
+    Args:
+        source: the directory.
+        lazy: whether `values` shall be a dask array, of which only what is used is loaded.
+
     Raises:
-        FileFormatError: if the directory is no zarr group, is damaged, or holds something else.
+        FileFormatError: if the directory is no zarr group, is damaged, holds something else, or a
+            prediction has not finished filling it.
     """
     import zarr
 
@@ -46,8 +52,16 @@ def read(source: Source) -> Density:
         about = dict(group.attrs)
         if about.get("format") != FORMAT or about.get("version") != VERSION:
             raise ValueError(f"it is {about.get('format')!r} version {about.get('version')!r}")
-        spin = np.asarray(group["spin"][...]) if "spin" in group else None
-        return _assemble(about, np.asarray(group["density"][...]), spin)
+        if not about.get("finished", True):
+            raise FileFormatError(
+                f"{source.path} is not finished: give the command that fills it again, and it "
+                "goes on where it stopped."
+            )
+        load = _lazily if lazy else _whole
+        spin = load(group["spin"]) if "spin" in group else None
+        return _assemble(group, about, load(group["density"]), spin)
+    except FileFormatError:
+        raise
     except (KeyError, ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
         raise _unusable(source, error) from None
     except DeepDFTError as error:
@@ -58,18 +72,39 @@ def _unusable(source: Source, error: Exception) -> FileFormatError:
     return FileFormatError(f"{source.path} is not a density in a zarr group, or damaged: {error}")
 
 
-def _assemble(about: dict[str, Any], values: NDArray[Any], spin: NDArray[Any] | None) -> Density:
+def _whole(array: Any) -> NDArray[Any]:
+    return np.asarray(array[...])
+
+
+def _lazily(array: Any) -> Any:
+    import dask.array
+
+    from_array: Any = dask.array.from_array
+    return from_array(array, chunks=array.chunks)
+
+
+def _assemble(
+    group: Any, about: dict[str, Any], values: NDArray[Any], spin: NDArray[Any] | None
+) -> Density:
     nx, ny, nz = values.shape
     grid = Grid(np.array(about["cell"]), (nx, ny, nz), np.array(about["origin"]))
-    atoms = Atoms(
-        numbers=np.array(about["numbers"], dtype=int),
-        positions=np.array(about["positions"], dtype=np.float64).reshape(-1, 3),
+    metadata = {"notes": [], **about.get("metadata", {})}
+    level = LevelOfTheory.from_dict(about.get("level", {}))
+    return Density(read_structure(group, about), grid, values, spin, level, metadata)
+
+
+def read_structure(group: Any, about: dict[str, Any]) -> Atoms:
+    """Return the structure of a group; its atoms are arrays or, if not many, attributes."""
+
+    def entry(name: str) -> NDArray[Any]:
+        return np.asarray(group[name][...] if name in group else about[name])
+
+    return Atoms(
+        numbers=entry("numbers").astype(int),
+        positions=entry("positions").astype(np.float64).reshape(-1, 3),
         cell=about["structure_cell"],
         pbc=about["pbc"],
     )
-    metadata = {"notes": [], **about.get("metadata", {})}
-    level = LevelOfTheory.from_dict(about.get("level", {}))
-    return Density(atoms, grid, values, spin, level, metadata)
 
 
 class ZarrWriter(SlabWriter):

@@ -1,0 +1,287 @@
+"""A zarr group that is filled chunk by chunk, in any order, by any number of processes.
+
+The layout is that of `deepdft.io.zarr_store`, with the structure as arrays `numbers` (n,) and
+`positions` (n, 3), because it may have a million atoms. The attribute `finished` is false until
+the last chunk is there; until then points without a chunk read as NaN.
+
+A chunk is there whole or not at all: its file is written elsewhere and renamed. It ends in a
+checksum, so that damage done by other means (a full disk, a power cut) is found by reading it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import warnings
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from deepdft.density import Grid, LevelOfTheory
+from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.io.npz import FORMAT, VERSION
+from deepdft.io.zarr_store import read_structure
+
+Index = tuple[int, int, int]
+
+VALUES = "density"
+_METADATA = "zarr.json"
+_DTYPE = np.dtype("<f4")
+
+
+class ChunkedDensity:
+    """A density on disk, float32 in e/Å^3, as chunks that are numbered in C order.
+
+    Attributes:
+        path: the directory.
+        attributes: attributes of the group, as they were when it was opened or last updated.
+        grid: the points.
+        chunk_shape: points along each axis of a chunk; chunks at the far faces may hold fewer.
+        counts: number of chunks along each axis.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open an existing group.
+
+        Raises:
+            FileFormatError: if there is none, or it was not made by `create`.
+        """
+        import zarr
+
+        self.path = Path(path)
+        try:
+            group: Any = zarr.open_group(str(self.path), mode="r", zarr_format=3)
+            array: Any = group[VALUES]
+            self.attributes: dict[str, Any] = dict(group.attrs)
+            made = [self.attributes.get(key) for key in ("format", "version")]
+            if made != [FORMAT, VERSION] or "finished" not in self.attributes:
+                raise ValueError("it was written in another way.")
+            nx, ny, nz = array.shape
+            cell, origin = self.attributes["cell"], self.attributes["origin"]
+            self.grid = Grid(np.array(cell), (nx, ny, nz), np.array(origin))
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise FileFormatError(
+                f"{path} is not a density store that predictions can be written to: "
+                f"{(str(error).splitlines() or [type(error).__name__])[0]}"
+            ) from None
+        self._group, self._array = group, array
+        cx, cy, cz = array.chunks
+        self.chunk_shape: Index = (cx, cy, cz)
+        self.counts: Index = (-(-nx // cx), -(-ny // cy), -(-nz // cz))
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        atoms: Atoms,
+        grid: Grid,
+        chunk_shape: Index,
+        *,
+        level: LevelOfTheory | None = None,
+        attributes: dict[str, Any] | None = None,
+    ) -> Self:
+        """Make an empty group; it appears complete with structure and attributes.
+
+        Args:
+            path: the directory, which must not exist.
+            atoms: the structure.
+            grid: the points.
+            chunk_shape: points along each axis of a chunk.
+            level: level of theory.
+            attributes: more attributes, JSON-like.
+
+        Raises:
+            ConfigurationError: if the path exists or cannot be written to.
+        """
+        target = Path(os.path.abspath(path))
+        if not target.parent.is_dir():
+            raise ConfigurationError(
+                f"There is no folder {target.parent} to write {target.name} into."
+            )
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+        about = _attributes(atoms, grid, level) | (attributes or {})
+        try:
+            _write_empty(temporary, about, atoms, grid, chunk_shape)
+            if target.exists():
+                raise ConfigurationError(f"{path} exists already.")
+            os.rename(temporary, target)
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return cls(target)
+
+    @cached_property
+    def atoms(self) -> Atoms:
+        """The structure."""
+        return read_structure(self._group, self.attributes)
+
+    @property
+    def level(self) -> LevelOfTheory:
+        """Level of theory."""
+        return LevelOfTheory.from_dict(self.attributes.get("level", {}))
+
+    @property
+    def values(self) -> Any:
+        """The zarr array (nx, ny, nz), e/Å^3; slices of it are NumPy arrays."""
+        return self._array
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+        return self.counts[0] * self.counts[1] * self.counts[2]
+
+    @property
+    def work_folder(self) -> Path:
+        """Where files are kept that are needed until the group is finished.
+
+        Inside the array's folder, where zarr looks at nothing but chunks.
+        """
+        return self.path / VALUES / "unfinished"
+
+    def box(self, chunk: int) -> tuple[Index, Index]:
+        """Return the index box start:stop of a chunk."""
+        place = np.unravel_index(chunk, self.counts)
+        start = [int(i) * n for i, n in zip(place, self.chunk_shape, strict=True)]
+        stop = [
+            min(a + n, end)
+            for a, n, end in zip(start, self.chunk_shape, self.grid.shape, strict=True)
+        ]
+        return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+
+    def n_points(self, chunk: int) -> int:
+        """Return how many grid points a chunk holds."""
+        start, stop = self.box(chunk)
+        return int(np.prod(np.subtract(stop, start)))
+
+    def has_chunk(self, chunk: int) -> bool:
+        """Return whether a chunk's file exists."""
+        return self._chunk_path(chunk).exists()
+
+    def read_chunk(self, chunk: int) -> NDArray[np.float32] | None:
+        """Return the values of a chunk, or None if it is missing or damaged."""
+        if not self.has_chunk(chunk):
+            return None
+        start, stop = self.box(chunk)
+        try:
+            values: NDArray[np.float32] = self._array[
+                tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+            ]
+        except (ValueError, RuntimeError, OSError):  # from the checksum, the codec, the disk
+            return None
+        return values if np.isfinite(values).all() else None
+
+    def write_chunk(self, chunk: int, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Write a chunk, over what may be there; return the values as stored.
+
+        The work folder must exist.
+
+        Raises:
+            ConfigurationError: if a value is not finite, or the disk does not take the file.
+        """
+        start, stop = self.box(chunk)
+        stored = np.ascontiguousarray(values, dtype=_DTYPE)
+        if stored.shape != tuple(np.subtract(stop, start)):
+            raise ConfigurationError(f"Chunk {chunk} of {self.path} is not {stored.shape} points.")
+        if not np.isfinite(stored).all():
+            raise ConfigurationError(
+                f"The density has values that are not finite at grid points {start} to {stop}; "
+                f"nothing is written for them in {self.path}."
+            )
+        target = self._chunk_path(chunk)
+        temporary = self.work_folder / f"{chunk}.{secrets.token_hex(6)}.part"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(_encoded(stored, self.chunk_shape))
+            os.replace(temporary, target)
+        except OSError as error:
+            raise ConfigurationError(f"{self.path} cannot be written: {error.strerror}.") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+        return stored
+
+    def update_attributes(self, **changes: Any) -> None:
+        """Change attributes of the group, all or none."""
+        target = self.path / _METADATA
+        description = json.loads(target.read_text(encoding="utf-8"))
+        description["attributes"].update(changes)
+        temporary = target.with_name(f".{_METADATA}.{secrets.token_hex(6)}.part")
+        try:
+            temporary.write_text(json.dumps(description, indent=2), encoding="utf-8")
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.attributes = description["attributes"]
+
+    def _chunk_path(self, chunk: int) -> Path:
+        i, j, k = np.unravel_index(chunk, self.counts)
+        return self.path / VALUES / "c" / str(i) / str(j) / str(k)
+
+
+def _attributes(atoms: Atoms, grid: Grid, level: LevelOfTheory | None) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "unit": "e/angstrom^3",
+        "cell": grid.cell.tolist(),
+        "origin": grid.origin.tolist(),
+        "shape": list(grid.shape),
+        "pbc": [bool(periodic) for periodic in atoms.pbc],
+        "structure_cell": np.asarray(atoms.cell).tolist(),
+        "level": (level or LevelOfTheory()).to_dict(),
+        "finished": False,
+    }
+
+
+def _codecs() -> list[Any]:
+    from zarr.codecs import BloscCodec, Crc32cCodec
+
+    return [BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()]
+
+
+def _write_empty(
+    path: Path, attributes: dict[str, Any], atoms: Atoms, grid: Grid, chunk_shape: Index
+) -> None:
+    import zarr
+
+    group: Any = zarr.create_group(str(path), attributes=attributes, zarr_format=3)
+    group.create_array(
+        VALUES, shape=grid.shape, chunks=chunk_shape, dtype=_DTYPE, compressors=_codecs(),
+        fill_value=float("nan"), dimension_names=("a", "b", "c"),
+        attributes={"units": "e/Å^3", "long_name": "electron density"},
+    )  # fmt: skip
+    structure = {
+        "numbers": (np.asarray(atoms.numbers, dtype=np.uint8), ("atom",), {}),
+        "positions": (np.asarray(atoms.positions), ("atom", "xyz"), {"units": "Å"}),
+    }
+    for name, (values, dimensions, known) in structure.items():
+        array = group.create_array(
+            name, shape=values.shape, dtype=values.dtype, dimension_names=dimensions,
+            attributes=known,
+        )  # fmt: skip
+        array[...] = values
+    with warnings.catch_warnings():
+        # zarr reminds that the third format has no standard for it yet; xarray asks for it.
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(str(path))
+
+
+def _encoded(values: NDArray[np.float32], chunk_shape: Index) -> bytes:
+    """Return a chunk's file; points beyond the grid, in chunks at its faces, are NaN."""
+    import zarr
+    from zarr.storage import MemoryStore
+
+    files: dict[str, Any] = {}
+    array: Any = zarr.create_array(
+        MemoryStore(files), shape=chunk_shape, chunks=chunk_shape, dtype=_DTYPE,
+        compressors=_codecs(), fill_value=float("nan"),
+    )  # fmt: skip
+    array[tuple(slice(0, n) for n in values.shape)] = values
+    encoded: bytes = files["c/0/0/0"].to_bytes()
+    return encoded

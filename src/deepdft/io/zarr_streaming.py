@@ -1,0 +1,67 @@
+"""From a zarr group to any other format, in memory of a few layers of chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.io.slab_writer import take_layers
+
+LARGEST_SLAB = 1 << 25
+"""Points held at once, unless a single layer has more."""
+
+
+def stream_to_file(
+    store: str | Path,
+    path: str | Path,
+    *,
+    largest_slab: int = LARGEST_SLAB,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> None:
+    """Convert a finished zarr group to another format, slab by slab.
+
+    A slab is as thick as a chunk where memory allows, so that each chunk is decompressed once.
+
+    Args:
+        store: the zarr group, with one spin channel.
+        path: file to write; the format follows from its name.
+        largest_slab: points held in memory at once; a single layer of points always is.
+        progress: told how many further points are done.
+        options: of the format's writer, see `deepdft.io.open_writer`.
+
+    Raises:
+        FileFormatError: if the store is damaged or not finished.
+        ConfigurationError: if it holds a spin density, or the file cannot be written.
+    """
+    from deepdft.io import open_writer, read
+
+    density = read(store, format="zarr", lazy=True)
+    if density.spin is not None:
+        raise ConfigurationError(
+            f"{store} holds a spin density, which is not streamed; use deepdft.read and write."
+        )
+    grid: Any = density.grid
+    values: Any = density.values
+    with open_writer(path, density.atoms, grid, level=density.level, **options) as writer:
+        axis = writer.axis
+        per_layer = grid.n_points // grid.shape[axis]
+        thickness = min(values.chunksize[axis], max(1, largest_slab // per_layer))
+        for start in range(0, grid.shape[axis], thickness):
+            layers = take_layers(values, axis, start, min(start + thickness, grid.shape[axis]))
+            slab = _load(layers, store)
+            writer.write_slab(slab)
+            if progress is not None:
+                progress(slab.size)
+
+
+def _load(layers: Any, store: str | Path) -> NDArray[np.floating[Any]]:
+    try:
+        return np.asarray(layers)
+    except (ValueError, RuntimeError, OSError) as error:  # from a checksum, the codec, the disk
+        raise FileFormatError(f"{store} is damaged: {error}") from None
