@@ -7,33 +7,43 @@ architecture's readout. Memory depends on the block, not on how many probes ther
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.block_superposition import BlockSuperposition
 from deepdft.density import FloatArray, Grid, as_points
-from deepdft.graph import atom_graph, edges_to_images
+from deepdft.graph import edges_to_images
 from deepdft.kernels.block_edges import BlockNetwork, Workspace, block_edges
 from deepdft.models.base import DensityModel
-from deepdft.prediction.neighbours import NeighbourhoodSearch
+from deepdft.prediction.atom_states import encode_atoms
+from deepdft.prediction.blocks import (
+    block_points,
+    block_shape,
+    grid_blocks,
+    spatial_groups,
+)
+from deepdft.prediction.neighbours import NeighbourhoodSearch, moved_into_cell
+from deepdft.prediction.threads import (
+    available_threads,
+    one_torch_thread,
+    run_in_threads,
+    torch_threads_that_work,
+)
+
+__all__ = ["ProbeEngine", "available_threads", "block_shape"]
 
 IntegerArray = NDArray[np.int64]
+T = TypeVar("T")
 
-PROBES_PER_BLOCK = {"cpu": 512, "cuda": 32768}
-"""On a CPU the messages of a block (1.5 MB for the paper's model) stay in cache."""
-
-_POINT_BIN = 3.0
-"""Edge of the boxes into which a list of points is sorted, Å."""
-
-_IMPORTED_BY = os.getpid()
+PROBES_PER_BLOCK = {"compiled": 512, "cpu": 64, "cuda": 32768}
+"""On a CPU a block's messages and hidden layers (in torch also its filters) stay in cache."""
 
 
 class ProbeEngine:
@@ -44,6 +54,8 @@ class ProbeEngine:
         baseline: atomic densities below the network, or None.
         atoms: the structure.
         threads: CPU threads; default: all that this process may use.
+        senders: what `deepdft.prediction.atom_states` has computed for the structure before,
+            (steps, atoms, channels).
 
     Raises:
         UnsupportedStructureError: if the network does not know an element.
@@ -55,6 +67,7 @@ class ProbeEngine:
         baseline: AtomicDensityTables | None,
         atoms: Atoms,
         threads: int | None = None,
+        senders: Tensor | None = None,
     ) -> None:
         parameter = next(network.parameters())
         self.network = network
@@ -62,16 +75,19 @@ class ProbeEngine:
         self.atoms = atoms
         self.device, self.dtype = parameter.device, parameter.dtype
         self.threads = threads or available_threads()
-        self.block_size = PROBES_PER_BLOCK["cuda" if self.device.type == "cuda" else "cpu"]
         self._superposition = None if baseline is None else BlockSuperposition(baseline, atoms)
         self._workspaces: list[Workspace] = []
-        with torch.inference_mode(), _torch_threads_that_work():
-            graph = atom_graph(atoms, network.cutoff).to(self.device, self.dtype)
-            self.senders = network.encode(graph)
+        self._last_search: tuple[Grid, NeighbourhoodSearch | None] | None = None
+        with torch.inference_mode(), torch_threads_that_work():
+            if senders is None:
+                senders = encode_atoms(network, atoms, self.threads)
+            self.senders = senders.to(self.device, self.dtype)
             self.table = None if network.filters == "direct" else network.probe_table()
             self._compiled = (
                 None if self.table is None else network.block_network(self.senders, self.table)
             )
+        kind = "cpu" if self._compiled is None else "compiled"
+        self.block_size = PROBES_PER_BLOCK["cuda" if self.device.type == "cuda" else kind]
 
     @property
     def is_compiled(self) -> bool:
@@ -87,42 +103,37 @@ class ProbeEngine:
         Returns:
             (n,) e/Å^3; the value at a point does not depend on the other points.
         """
-        positions = as_points(points)
+        positions = moved_into_cell(as_points(points), self.atoms)
         result = np.zeros(len(positions))
         if len(positions) == 0:
             return result
         search = self._search(positions.min(axis=0), positions.max(axis=0))
 
-        def fill(chosen: NDArray[np.int64]) -> None:
+        def fill(chosen: IntegerArray) -> None:
             result[chosen] = self._block(positions[chosen], search)
 
-        self._run(fill, _spatial_groups(positions, self.block_size))
+        self._run(fill, spatial_groups(positions, self.block_size))
         return result
 
     def on_grid(
         self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
     ) -> FloatArray:
         """Return the density on the index box start:stop of a grid, (mx, my, mz) e/Å^3."""
-        size = [high - low for low, high in zip(start, stop, strict=True)]
-        result = np.zeros(size)
-        corners = _corners(grid, start, stop)
-        search = self._search(corners.min(axis=0), corners.max(axis=0))
-        block = block_shape(grid, self.block_size)
+        result = np.zeros([high - low for low, high in zip(start, stop, strict=True)])
+        if result.size == 0:
+            return result
+        blocks = grid_blocks(grid, start, stop, block_shape(grid, self.block_size))
+        search = self._grid_search(grid, blocks.lower.min(axis=0), blocks.upper.max(axis=0))
+        origin = np.array(start)
 
-        def fill(first: tuple[int, int, int]) -> None:
-            last = tuple(min(f + b, s) for f, b, s in zip(first, block, stop, strict=True))
-            points = grid.points(first, (last[0], last[1], last[2]))
-            values = self._block(points.reshape(-1, 3), search)
-            place = tuple(slice(f - s, e - s) for f, e, s in zip(first, last, start, strict=True))
-            result[place] = values.reshape(points.shape[:3])
+        def fill(block: int) -> None:
+            first, last = blocks.first[block], blocks.last[block]
+            values = self._block(block_points(grid, first, last), search)
+            (a, b, c), (d, e, f) = first - origin, last - origin
+            result[a:d, b:e, c:f] = values.reshape(last - first)
 
-        firsts = [
-            (i, j, k)
-            for i in range(start[0], stop[0], block[0])
-            for j in range(start[1], stop[1], block[1])
-            for k in range(start[2], stop[2], block[2])
-        ]
-        self._run(fill, firsts)
+        # Blocks without an atom in reach are left at zero; finding them takes no time.
+        self._run(fill, np.flatnonzero(search.occupied(blocks.lower, blocks.upper)).tolist())
         return result
 
     def _search(self, lower: FloatArray, upper: FloatArray) -> NeighbourhoodSearch:
@@ -131,10 +142,27 @@ class ProbeEngine:
             reach = max(reach, self.baseline.cutoff)
         return NeighbourhoodSearch(self.atoms, lower, upper, reach)
 
+    def _grid_search(self, grid: Grid, lower: FloatArray, upper: FloatArray) -> NeighbourhoodSearch:
+        """Return a search for a part of a grid; from the second part on, one for all of it.
+
+        Otherwise each of the slabs of a large structure would go through all its atoms.
+        """
+        last = self._last_search
+        if last is None or last[0] is not grid:
+            self._last_search = (grid, None)
+            return self._search(lower, upper)
+        if last[1] is not None:
+            return last[1]
+        whole = grid_blocks(grid, (0, 0, 0), grid.shape, grid.shape)
+        # Wider by more than rounding, so that it holds the boxes of all blocks.
+        search = self._search(whole.lower[0] - 1e-6, whole.upper[0] + 1e-6)
+        self._last_search = (grid, search)
+        return search
+
     def _block(self, points: FloatArray, search: NeighbourhoodSearch) -> FloatArray:
         """Density of probes that lie near each other."""
         result = np.zeros(len(points))
-        atoms, positions = search.near(points.min(axis=0), points.max(axis=0))
+        atoms, positions = search.near_points(points)
         if len(atoms) == 0:
             return result
         if self._compiled is None:
@@ -177,73 +205,14 @@ class ProbeEngine:
             result[edges.points[: edges.n_receivers]] += values
         self._workspaces.append(workspace)
 
-    def _run(self, work: object, items: Sequence[object]) -> None:
-        assert callable(work)
-        with _one_torch_thread():
-            if self.threads == 1 or len(items) == 1:
-                for item in items:
-                    work(item)
-                return
+    def _run(self, work: Callable[[T], None], items: Sequence[T]) -> None:
+        if self._compiled is not None:
+            run_in_threads(work, items, self.threads)
+            return
 
-            def in_thread(item: object) -> None:
-                torch.set_num_threads(1)
-                work(item)
+        def in_thread(item: T) -> None:
+            torch.set_num_threads(1)
+            work(item)
 
-            with ThreadPoolExecutor(self.threads) as pool:
-                for _ in pool.map(in_thread, items):
-                    pass
-
-
-def available_threads() -> int:
-    """Return how many CPUs this process may use (OMP_NUM_THREADS is respected)."""
-    requested = os.environ.get("OMP_NUM_THREADS", "")
-    if requested.isdigit() and int(requested) > 0:
-        return int(requested)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _torch_threads_that_work() -> AbstractContextManager[None]:
-    """Keep a forked process to one torch thread.
-
-    Its parent's OpenMP threads do not exist there, and GNU OpenMP would wait for them for ever.
-    """
-    return nullcontext() if os.getpid() == _IMPORTED_BY else _one_torch_thread()
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Our threads are the parallelism; torch must not start a team of its own in each of them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def block_shape(grid: Grid, probes: int) -> tuple[int, int, int]:
-    """Return the points along each axis of a block that is about as long as wide in Å."""
-    lengths = np.linalg.norm(grid.voxel, axis=1)
-    edge = (probes * float(np.prod(lengths))) ** (1 / 3)
-    shape = np.clip(np.rint(edge / lengths), 1, grid.shape).astype(int)
-    return int(shape[0]), int(shape[1]), int(shape[2])
-
-
-def _corners(grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]) -> FloatArray:
-    ends = [(low, high - 1) for low, high in zip(start, stop, strict=True)]
-    ijk = np.array([[i, j, k] for i in ends[0] for j in ends[1] for k in ends[2]])
-    corners: FloatArray = grid.origin + (ijk / np.array(grid.shape)) @ grid.cell
-    return corners
-
-
-def _spatial_groups(points: FloatArray, largest: int) -> list[NDArray[np.int64]]:
-    """Sort points into cubic bins and cut the bins into groups of at most `largest` points."""
-    index = np.floor((points - points.min(axis=0)) / _POINT_BIN).astype(np.int64)
-    order = np.lexsort(index.T)
-    changes = np.flatnonzero((np.diff(index[order], axis=0) != 0).any(axis=1)) + 1
-    groups: list[NDArray[np.int64]] = []
-    for members in np.split(order, changes):
-        groups.extend(members[i : i + largest] for i in range(0, len(members), largest))
-    return groups
+        with one_torch_thread():
+            run_in_threads(in_thread, items, self.threads)

@@ -1,0 +1,78 @@
+"""Work shared out among threads of our own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
+
+import torch
+
+_IMPORTED_BY = os.getpid()
+
+T = TypeVar("T")
+
+
+def available_threads() -> int:
+    """Return how many CPUs this process may use (OMP_NUM_THREADS is respected)."""
+    requested = os.environ.get("OMP_NUM_THREADS", "")
+    if requested.isdigit() and int(requested) > 0:
+        return int(requested)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_in_threads(work: Callable[[T], None], items: Sequence[T], threads: int) -> None:
+    """Do `work` on every item; each thread takes the next item as it gets free.
+
+    Raises:
+        BaseException: what `work` raised first; items not begun by then are left undone.
+    """
+    if threads == 1 or len(items) <= 1:
+        for item in items:
+            work(item)
+        return
+    left = iter(items)
+    failed = False
+
+    def take_items() -> None:
+        nonlocal failed
+        try:
+            for item in left:
+                if failed:
+                    return
+                work(item)
+        except BaseException:
+            failed = True
+            raise
+
+    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        try:
+            for taker in [pool.submit(take_items) for _ in range(min(threads, len(items)))]:
+                taker.result()
+        except BaseException:
+            # Interrupted from the keyboard, for example: the other threads stop as well.
+            failed = True
+            raise
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Our threads are the parallelism; torch must not start a team of its own in each of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def torch_threads_that_work() -> AbstractContextManager[None]:
+    """Keep a forked process to one torch thread.
+
+    Its parent's OpenMP threads do not exist there, and GNU OpenMP would wait for them for ever.
+    """
+    return nullcontext() if os.getpid() == _IMPORTED_BY else one_torch_thread()
