@@ -18,6 +18,7 @@ from typing import Any
 
 from deepdft.errors import DeepDFTError, FileFormatError, did_you_mean
 from deepdft.io.compression import codec_of_content
+from deepdft.io.damage import reason_of
 
 SEPARATOR = "::"
 _VERSION = 1
@@ -134,5 +135,7 @@ def _build(archive: str) -> dict[str, tuple[int, int]]:
                         raise tarfile.ReadError(f"{member.name} ends behind the archive")
                     found[member.name] = (member.offset_data, end)
     except (tarfile.TarError, OSError, ValueError, OverflowError, EOFError) as error:
-        raise FileFormatError(f"{archive} is not a tar file, or it is damaged: {error}") from None
+        raise FileFormatError(
+            f"{archive} is not a tar file, or damaged: {reason_of(error)}"
+        ) from None
     return found

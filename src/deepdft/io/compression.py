@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 from deepdft.errors import FileFormatError, MissingDependencyError
+from deepdft.io.damage import reason_of
 
 _CHUNK = 1 << 18
 
@@ -206,12 +207,12 @@ class DecompressedFile(io.RawIOBase):
             try:
                 self._ready = memoryview(self._next_piece())
             except (OSError, EOFError, RuntimeError, ValueError, lzma.LZMAError) as error:
-                raise self._damaged(str(error)) from None
+                raise self._damaged(reason_of(error)) from None
             except Exception as error:
                 # zlib.error and ZstdError derive from Exception alone.
                 if type(error).__module__.split(".")[0] not in ("zlib", "zstandard"):
                     raise
-                raise self._damaged(str(error)) from None
+                raise self._damaged(reason_of(error)) from None
         count = min(len(target), len(self._ready))
         target[:count] = self._ready[:count]
         self._ready = self._ready[count:]

@@ -256,10 +256,10 @@ def _line(count: int, numbers: Iterable[float]) -> str:
 def _field(number: float) -> str:
     """Print into twelve columns, blank included, with as many decimals as fit.
 
-    Fits the fixed format I5,4F12.6 of older readers, and loses less than its six decimals.
+    Fits the fixed format I5,4F12.6 of older readers; up to 1000 bohr it has no fewer decimals.
     """
     decimals = min(8, 9 - len(f"{abs(number):.0f}"))
-    return f" {number:11.{decimals}f}" if decimals >= 6 else f" {number:18.8f}"
+    return f" {number:11.{decimals}f}" if decimals >= 5 else f" {number:18.8f}"
 
 
 def open_writer(path: str | Path, atoms: Atoms, grid: Grid, **options: Any) -> CubeWriter:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,8 +23,26 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.io.damage import reason_of
 from deepdft.io.slab_writer import FileSlabWriter, write_density
 from deepdft.io.source import Source
+
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    struct.error,
+    SyntaxError,
+    tokenize.TokenError,
+    DeepDFTError,
+)
+"""What the libraries raise for damaged archives; NumPy parses headers as Python."""
 
 FORMAT = "deepdft density"
 VERSION = 1
@@ -46,12 +67,11 @@ def read(source: Source) -> Density:
                     info.filename[:-4]: _read_array(archive, info) for info in archive.infolist()
                 }
             return _assemble(arrays)
-        except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError) as error:
+        except _DAMAGE as error:
             raise FileFormatError(
-                f"{source.path} is not a density in NumPy format, or it is damaged: {error}"
+                f"{source.path} is not a density in NumPy format, or it is damaged: "
+                f"{reason_of(error)}"
             ) from None
-        except (NotImplementedError, RuntimeError, DeepDFTError) as error:
-            raise FileFormatError(f"{source.path} cannot be read: {error}") from None
 
 
 def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:

@@ -151,11 +151,10 @@ def _read_components(source: Source, file: RawIOBase, layout: _Layout) -> list[F
             rows = np.frombuffer(data, dtype=kind)
             if (rows["head"] != length).any() or (rows["tail"] != length).any():
                 raise _damaged(source, "a record has another length than the first")
+            if not np.isfinite(rows["row"]).all():
+                raise _damaged(source, "a value is not finite")
             planes.append(rows["row"].astype(np.float64))
-        values = np.stack(planes).transpose(2, 1, 0)
-        if not np.isfinite(values).all():
-            raise _damaged(source, "a value is not finite")
-        components.append(values)
+        components.append(np.stack(planes).transpose(2, 1, 0))
     return components
 
 

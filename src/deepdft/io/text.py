@@ -117,7 +117,9 @@ class TextStream:
         """Return the first `count` integers of the line just read."""
         tokens = text.split()
         try:
-            return [int(token) for token in tokens[:count]] if len(tokens) >= count else [][count]
+            if len(tokens) < count:
+                raise ValueError
+            return [int(token) for token in tokens[:count]]
         except ValueError:
             raise self.error(
                 f"Expected {what}, found {text.strip()[:60]!r}.", self.line - 1

@@ -166,8 +166,8 @@ def _read_text(stream: TextStream, shape: tuple[int, int, int], n_atoms: int) ->
             return _joined(lines), "structure"
         elif not in_occupancies:
             stray += len(tokens)
-            # A line of moments has one to four numbers an atom.
-            if stray > 4 * n_atoms + 16:
+            # Moments are one to four numbers an atom; the last line may be padded with zeros.
+            if stray > 4 * n_atoms + 4:
                 raise stream.error(
                     f"More values follow than the {shape} grid has points; the header is wrong."
                 )

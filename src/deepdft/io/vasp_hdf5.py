@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.io.damage import reason_of
 from deepdft.io.elements import atomic_number
 from deepdft.io.interpretation import Interpretation
 from deepdft.io.quantities import QUANTITIES, find_quantity
@@ -55,7 +56,9 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
     except DeepDFTError:
         raise
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
-        raise FileFormatError(f"{source.path} is not an HDF5 file, or damaged: {error}") from None
+        raise FileFormatError(
+            f"{source.path} is not an HDF5 file, or damaged: {reason_of(error)}"
+        ) from None
     return _assemble(source, blocks, atoms, kind.name, notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from deepdft.io.slab_writer import SLAB_POINTS, FileSlabWriter, take_layers
 from deepdft.io.vasp import NO_OCCUPANCIES
 
 CHGCAR_LAYOUT = NumberLayout(digits=11, width=18, columns=5, fortran=True)
+_CHG = re.compile(r"(^|[._\s-])chg([._\s-]|$)", re.IGNORECASE)
 CHG_LAYOUT = NumberLayout(digits=5, width=12, columns=10, fortran=True)
 
 
@@ -113,8 +115,7 @@ class VaspWriter(FileSlabWriter):
 
 def layout_of(path: str | Path) -> NumberLayout:
     """Return the layout of a CHG or of a CHGCAR, by the file name."""
-    name = Path(path).name.lower()
-    return CHG_LAYOUT if "chg" in name and "chgcar" not in name else CHGCAR_LAYOUT
+    return CHG_LAYOUT if _CHG.search(Path(path).name) else CHGCAR_LAYOUT
 
 
 def open_writer(path: str | Path, atoms: Atoms, grid: Grid, **options: Any) -> VaspWriter:
