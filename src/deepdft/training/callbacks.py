@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytorch_lightning
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from deepdft.errors import ConfigurationError
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 from deepdft.training.batches import TrainingBatches
 from deepdft.training.module import DensityTraining
@@ -56,11 +58,20 @@ class SaveBestModel(pytorch_lightning.Callback):
     def on_validation_end(
         self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
     ) -> None:
-        """Write the model if it is the best so far."""
+        """Write the model if it is the best so far.
+
+        Raises:
+            ConfigurationError: if the error is no longer a number, which nothing can mend.
+        """
         assert isinstance(pl_module, DensityTraining)
-        if trainer.sanity_checking or not trainer.is_global_zero:
-            return
         value = float(trainer.callback_metrics["validation/eps_mae"])
+        if not math.isfinite(value):
+            raise ConfigurationError(
+                f"Training diverged: after step {trainer.global_step} the validation error is "
+                f"{value}; lower optimizer.learning_rate or optimizer.gradient_clip."
+            )
+        if not trainer.is_global_zero:
+            return
         if self.best is not None and not value < self.best:
             return
         self.best = value
@@ -81,12 +92,18 @@ class SaveBestModel(pytorch_lightning.Callback):
 
 
 class StepBookkeeping(pytorch_lightning.Callback):
-    """Tells the batches where the run stands, and logs structures/s and probes/s."""
+    """Tells the batches where the run stands, ends it, and logs structures/s and probes/s."""
 
     def __init__(self, batches: TrainingBatches) -> None:
         self.batches = batches
-        self._probes = 0
+        self._probes = self._steps = 0
         self._started = 0.0
+
+    def on_train_start(
+        self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
+    ) -> None:
+        """Set the first step; a run resumed within an epoch does not start one."""
+        self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(
         self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
@@ -95,8 +112,7 @@ class StepBookkeeping(pytorch_lightning.Callback):
         self.batches.first_step = trainer.global_step
         self.batches.rank = trainer.global_rank
         self.batches.processes = trainer.world_size
-        self._probes = 0
-        self._steps = 0
+        self._probes = self._steps = 0
         self._started = time.perf_counter()
 
     def on_train_batch_end(
@@ -107,7 +123,10 @@ class StepBookkeeping(pytorch_lightning.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Log the rates so far in this epoch."""
+        """Log the rates so far in this epoch; have the last step of the run validated."""
+        if trainer.global_step >= trainer.max_steps:
+            # Lightning validates at the end of an epoch only, but always when told to stop.
+            trainer.should_stop = True
         self._probes += batch.target.shape[0]
         self._steps += 1
         if self._steps % 20 == 0 or self._steps == len(self.batches):

@@ -79,6 +79,14 @@ class DensityTraining(pytorch_lightning.LightningModule):
         self.log("validation/eps_mae", 100.0 * values.mean(), prog_bar=True, sync_dist=True)
         self.log("validation/eps_mae_max", 100.0 * values.max(), sync_dist=True, reduce_fx="max")
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note which network the state belongs to."""
+        checkpoint["network"] = {
+            "architecture": self.model.architecture_name,
+            "options": self.model.options.model_dump(),
+            "elements": list(self.model.elements),
+        }
+
     def configure_optimizers(self) -> Any:
         """Adam with warm-up and, if asked for, cosine decay."""
         config = self.optimizer_config

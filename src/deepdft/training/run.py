@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,8 +24,8 @@ from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.choice import tables_for_level
 from deepdft.config import TrainConfig
 from deepdft.data import DensityDataset, open_dataset, random_split, read_split
-from deepdft.errors import ConfigurationError
-from deepdft.models import DensityModel, create_model
+from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.models import DensityModel, create_model, parse_options
 from deepdft.models.checkpoint import Checkpoint, load_checkpoint, transfer_weights
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import RenamedCheckpointIO, SaveBestModel, StepBookkeeping
@@ -80,9 +81,9 @@ def train(
     _require_known_elements(training_data, validation_data)
     baseline_name = _baseline(config, training_data)
     baseline = None if baseline_name is None else AtomicDensityTables.load(baseline_name)
-    network = _network(config, training_data, start_from)
+    network = _network(config, training_data, start_from, state if resume else None)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    _write_text(directory / "config.yaml", config.to_yaml())
 
     builder = BatchBuilder(training_data, network.cutoff, baseline)
     batches = TrainingBatches(
@@ -124,6 +125,8 @@ def _without_advice() -> Iterator[None]:
             "Your `IterableDataset` has `__len__` defined",
             "Found .* in eval mode at the start of training",
             "The number of training batches",
+            # Every batch is a function of its step, so nothing is lost by stopping in an epoch.
+            "You're resuming from a checkpoint that ended before the epoch ended",
             "The '.*_dataloader' does not have many workers",
         ):
             warnings.filterwarnings("ignore", message=start)
@@ -165,14 +168,17 @@ def _baseline(config: TrainConfig, data: DensityDataset) -> str | None:
 
 
 def _network(
-    config: TrainConfig, data: DensityDataset, start_from: str | Path | None
+    config: TrainConfig, data: DensityDataset, start_from: str | Path | None, state: Path | None
 ) -> DensityModel:
     pytorch_lightning.seed_everything(config.seed, verbose=False)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     elements = data.elements()
     source = None
-    if start_from is not None:
+    if state is not None:
+        # A fine-tuning run knows more elements than its data; its weights are in the state.
+        elements = _elements_of_state(state, config) or elements
+    elif start_from is not None:
         from deepdft.models.bundled import find_model
 
         source = load_checkpoint(find_model(start_from)).network
@@ -181,6 +187,42 @@ def _network(
     if source is not None:
         transfer_weights(source, network)
     return network
+
+
+def _elements_of_state(state: Path, config: TrainConfig) -> list[int] | None:
+    """Return the elements of an interrupted run's network, if its state tells.
+
+    Raises:
+        FileFormatError: if the state cannot be read.
+        ConfigurationError: if it is that of another network than the configuration's.
+    """
+    try:
+        stored = torch.load(state, map_location="cpu", weights_only=True).get("network")
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FileFormatError(
+            f"The trainer state {state} is damaged and cannot be resumed: {first_line}"
+        ) from None
+    if stored is None:
+        return None
+    options = parse_options(config.model.architecture, config.model.options).model_dump()
+    if (stored["architecture"], stored["options"]) != (config.model.architecture, options):
+        raise ConfigurationError(
+            f"The run in {state.parent} trains {stored['architecture']} {stored['options']}; it "
+            f"cannot go on as {config.model.architecture} {options}."
+        )
+    elements: list[int] = stored["elements"]
+    return elements
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write so that the file appears complete or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _trainer(

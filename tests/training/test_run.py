@@ -1,0 +1,445 @@
+"""Training runs from start to end, killed and resumed, fine-tuned and stopped early."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from deepdft.atomic import AtomicDensityTables
+from deepdft.config import read_config
+from deepdft.data import open_dataset
+from deepdft.density import LevelOfTheory
+from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.models.checkpoint import load_checkpoint
+from deepdft.orbitals import write_orbital_archive
+from deepdft.prediction.trained_model import load_model
+from deepdft.training import callbacks, train
+from deepdft.training.callbacks import StepBookkeeping
+from deepdft.training.module import DensityTraining
+from deepdft.training.run import STATE
+from tests.small_data import PBE, orbital_density, write_archive
+from tests.structures import points_near
+from tests.training.small_runs import assert_same, read_state, small_config
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+SCRIPT = """
+import os, signal, sys
+from deepdft.config import read_config
+from deepdft.training import train
+from deepdft.training.callbacks import StepBookkeeping
+
+def on_train_batch_end(self, trainer, *rest):
+    if trainer.global_step == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+StepBookkeeping.on_train_batch_end = on_train_batch_end
+train(read_config(sys.argv[1]))
+"""
+
+
+class Killed(Exception):
+    """Stands for whatever ends a run."""
+
+
+@pytest.fixture
+def kill_at(monkeypatch):
+    """End a run in this process after the optimiser step of a given number."""
+    original = StepBookkeeping.on_train_batch_end
+
+    def kill_at(step):
+        def on_train_batch_end(self, trainer, *rest):
+            original(self, trainer, *rest)
+            if trainer.global_step == step:
+                raise Killed
+
+        monkeypatch.setattr(StepBookkeeping, "on_train_batch_end", on_train_batch_end)
+
+    yield kill_at
+    monkeypatch.undo()
+
+
+@pytest.fixture(scope="module")
+def finished(archive, tmp_path_factory):
+    """A run of nine steps without an interruption, its configuration and its result."""
+    config = small_config(tmp_path_factory.mktemp("run") / "a" / "run", archive)
+    return config, train(config)
+
+
+def directory_of(config):
+    return Path(config.run_directory)
+
+
+def logged(directory, name):
+    """Values of one column of the logs, in the order of the steps."""
+    rows = [
+        row
+        for path in sorted((directory / "logs").rglob("metrics.csv"))
+        for row in csv.DictReader(path.open())
+    ]
+    return [float(row[name]) for row in rows if row.get(name)]
+
+
+def test_what_a_run_directory_holds(finished):
+    config, result = finished
+    directory = directory_of(config)
+    assert result.steps == 9
+    assert result.folder == directory / "best"
+    assert 0 < result.eps_mae < 10
+    assert {path.name for path in directory.iterdir()} == {
+        "best", "config.yaml", "logs", "tensorboard", STATE,
+    }  # fmt: skip
+    # The configuration is complete: the run can be repeated from it.
+    assert read_config(directory / "config.yaml") == config
+    errors = logged(directory, "validation/eps_mae")
+    assert len(errors) == 3
+    assert min(errors) == pytest.approx(100 * result.eps_mae, rel=1e-5)
+    assert list((directory / "tensorboard").rglob("events*"))
+
+
+def test_the_best_model_can_be_used(finished, archive):
+    config, result = finished
+    model = load_model(directory_of(config))
+    assert model.level == PBE
+    assert model.elements == ["H", "C", "O"]
+    assert model.baseline is None
+    card = model.card
+    assert card["validation"]["eps_mae_percent"] == pytest.approx(100 * result.eps_mae)
+    assert card["validation"]["step"] in (3, 6, 9)
+    assert card["training"]["structures"] == 4
+    assert card["training"]["validation_structures"] == 2
+    assert card["training"]["configuration"] == config.model_dump()
+    assert card["electrons"] == {"H": 1, "C": 4, "O": 6}
+    atoms = open_dataset(archive).atoms(0)
+    assert np.isfinite(model.density_at(atoms, points_near(atoms, 5))).all()
+
+
+def test_training_learns(tmp_path):
+    # The same molecule to train on and to validate on.
+    data = write_archive(tmp_path / "same.npz", ["H2O", "H2O"])
+    with np.load(data) as arrays:
+        same = dict(arrays)
+    same["coeff"] = np.tile(same["coeff"][: len(same["coeff"]) // 2], 2)
+    np.savez(data, **same)
+    config = small_config(
+        tmp_path / "run", data, sampling={"structures": 1, "probes": 100},
+        optimizer={"schedule": "constant", "learning_rate": 2e-2},
+        trainer={"max_steps": 80, "validation_interval": 20, "validation_probes": 300},
+    )  # fmt: skip
+    result = train(config)
+    errors = logged(tmp_path / "run", "validation/eps_mae")
+    losses = logged(tmp_path / "run", "train/loss")
+    assert losses[-1] < 0.8 * losses[0]
+    assert result.eps_mae == pytest.approx(errors[-1] / 100, rel=1e-5)
+    assert errors[-1] < 0.8 * errors[0]
+
+
+# Killed and resumed
+
+
+def assert_same_run(directory, reference):
+    """Weights, averages, optimiser and best model are those of the run that was not interrupted."""
+    found, expected = read_state(directory), read_state(reference)
+    assert found["global_step"] == expected["global_step"]
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert_same(found[part], expected[part], part)
+    weights, best = (
+        (folder / "best" / "model.safetensors").read_bytes() for folder in (directory, reference)
+    )
+    assert weights == best
+
+
+def test_n_and_n_steps_give_the_weights_of_2n(finished, archive, tmp_path, kill_at):
+    config, _ = finished
+    again = small_config(tmp_path / "run", archive)
+    # In the middle of the third stretch between validations; the state is that of step 6.
+    kill_at(8)
+    with pytest.raises(Killed):
+        train(again)
+    assert read_state(tmp_path / "run")["global_step"] == 6
+    kill_at(None)
+    result = train(again, resume=True)
+    assert result.steps == 9
+    assert result.eps_mae == finished[1].eps_mae
+    assert_same_run(tmp_path / "run", directory_of(config))
+
+
+def test_different_seeds_give_different_runs(finished, archive, tmp_path):
+    # Otherwise the comparison above could not fail.
+    config = small_config(tmp_path / "run", archive, seed=4)
+    train(config)
+    found, expected = read_state(tmp_path / "run"), read_state(directory_of(finished[0]))
+    name = "model.probe_W1.weight"
+    assert not torch.equal(found["state_dict"][name], expected["state_dict"][name])
+
+
+def test_a_run_killed_by_the_system_is_resumed(finished, archive, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    config = small_config(tmp_path / "run", archive)
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    killed = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "config.yaml")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240, check=False, capture_output=True,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert read_state(tmp_path / "run")["global_step"] == 3
+    train(config, resume=True)
+    assert_same_run(tmp_path / "run", directory_of(finished[0]))
+
+
+def test_a_kill_while_the_state_is_written_leaves_a_valid_one(
+    finished, archive, tmp_path, monkeypatch
+):
+    config = small_config(tmp_path / "run", archive)
+    save = torch.save
+    calls = []
+
+    def fail_the_second_time(state, path):
+        calls.append(path)
+        if len(calls) == 2:
+            path.write_bytes(b"half of a state")
+            raise Killed
+        save(state, path)
+
+    monkeypatch.setattr(callbacks.torch, "save", fail_the_second_time)
+    with pytest.raises(Killed):
+        train(config)
+    monkeypatch.undo()
+    assert len(calls) == 2
+    assert read_state(tmp_path / "run")["global_step"] == 3
+    assert not list((tmp_path / "run").glob(f".{STATE}*"))
+    train(config, resume=True)
+    assert_same_run(tmp_path / "run", directory_of(finished[0]))
+
+
+def test_a_longer_run_goes_on_from_a_finished_one(archive, tmp_path):
+    # Also where the first run ended between two validations.
+    constant = {"schedule": "constant"}
+    short = small_config(tmp_path / "run", archive, optimizer=constant, trainer={"max_steps": 4})
+    assert train(short).steps == 4
+    longer = small_config(tmp_path / "run", archive, optimizer=constant)
+    assert train(longer, resume=True).steps == 9
+    whole = small_config(tmp_path / "whole", archive, optimizer=constant)
+    train(whole)
+    found, expected = read_state(tmp_path / "run"), read_state(tmp_path / "whole")
+    assert_same(found["state_dict"], expected["state_dict"])
+
+
+def test_resuming_a_finished_run_changes_nothing(archive, tmp_path):
+    config = small_config(tmp_path / "run", archive, trainer={"max_steps": 3})
+    first = train(config)
+    before = read_state(tmp_path / "run")
+    again = train(config, resume=True)
+    assert (again.steps, again.eps_mae) == (first.steps, first.eps_mae)
+    assert_same(read_state(tmp_path / "run")["state_dict"], before["state_dict"])
+
+
+def test_there_has_to_be_something_to_resume(archive, tmp_path):
+    with pytest.raises(ConfigurationError, match="nothing to resume"):
+        train(small_config(tmp_path / "run", archive), resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fresh_start_does_not_overwrite_a_run(finished):
+    config, _ = finished
+    before = (directory_of(config) / STATE).read_bytes()
+    with pytest.raises(ConfigurationError, match="already holds a run; pass --resume"):
+        train(config)
+    assert (directory_of(config) / STATE).read_bytes() == before
+
+
+def test_another_network_cannot_go_on_with_a_run(archive, tmp_path):
+    train(small_config(tmp_path / "run", archive, trainer={"max_steps": 3}))
+    other = {"options": {"steps": 2, "channels": 5}}
+    with pytest.raises(ConfigurationError, match="cannot go on"):
+        train(small_config(tmp_path / "run", archive, model=other), resume=True)
+    (tmp_path / "run" / STATE).write_bytes(b"damaged")
+    with pytest.raises(FileFormatError, match="damaged"):
+        train(small_config(tmp_path / "run", archive), resume=True)
+
+
+# Validation
+
+
+@pytest.mark.parametrize(("max_steps", "validations"), [(2, [2]), (7, [3, 6, 7])])
+def test_the_last_step_is_validated_wherever_it_falls(
+    archive, tmp_path, monkeypatch, max_steps, validations
+):
+    seen = []
+    original = callbacks.SaveBestModel.on_validation_end
+
+    def on_validation_end(self, trainer, module):
+        seen.append(trainer.global_step)
+        original(self, trainer, module)
+
+    monkeypatch.setattr(callbacks.SaveBestModel, "on_validation_end", on_validation_end)
+    config = small_config(tmp_path / "run", archive, trainer={"max_steps": max_steps})
+    result = train(config)
+    assert result.steps == max_steps
+    assert seen == validations
+    assert np.isfinite(result.eps_mae)
+    assert load_model(tmp_path / "run").card["validation"]["step"] in validations
+    assert read_state(tmp_path / "run")["global_step"] == max_steps
+
+
+def test_the_best_model_is_that_of_the_best_validation(archive, tmp_path, monkeypatch):
+    errors = {3: 0.5, 6: 0.3, 9: 0.4, 12: 0.3}
+    averages = {}
+
+    def validation_step(self, batch, batch_index):
+        self._validation.append(torch.tensor(errors[self.trainer.global_step]))
+        averages[self.trainer.global_step] = copy.deepcopy(self.averaged.state_dict())
+
+    monkeypatch.setattr(DensityTraining, "validation_step", validation_step)
+    result = train(small_config(tmp_path / "run", archive, trainer={"max_steps": 12}))
+    assert result.eps_mae == pytest.approx(0.3)
+    best = load_model(tmp_path / "run")
+    assert best.card["validation"]["step"] == 6
+    assert_same(dict(best.network.state_dict()), dict(averages[6]))
+    assert not torch.equal(averages[6]["probe_W1.weight"], averages[12]["probe_W1.weight"])
+
+
+def test_a_run_that_diverges_is_ended(archive, tmp_path):
+    config = small_config(
+        tmp_path / "run", archive,
+        optimizer={"learning_rate": 1e30, "schedule": "constant", "warmup_steps": 0},
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError, match=r"after step 3 .* lower optimizer\.learn"):
+        train(config)
+
+
+def test_early_stopping(archive, tmp_path):
+    options = {"learning_rate": 1e-30, "schedule": "constant", "warmup_steps": 0}
+    config = small_config(
+        tmp_path / "run", archive, optimizer=options, trainer={"max_steps": 30, "patience": 2}
+    )
+    # Nothing changes, so the first validation stays the best and two more are waited for.
+    assert train(config).steps == 9
+    patient = small_config(tmp_path / "patient", archive, optimizer=options)
+    assert patient.trainer.patience is None
+    assert train(patient).steps == 9
+    card = load_model(tmp_path / "run").card
+    assert card["validation"]["step"] == 3
+
+
+# Fine-tuning and the baseline
+
+
+def unchanging():
+    return {"learning_rate": 1e-30, "schedule": "constant", "warmup_steps": 0}
+
+
+def test_fine_tuning_keeps_what_was_learned(finished, tmp_path):
+    config, result = finished
+    data = write_archive(tmp_path / "nitrogen.npz", ["NH3", "N2", "NH3"])
+    tuned = small_config(tmp_path / "run", data, optimizer=unchanging(), seed=8)
+    train(tuned, start_from=directory_of(config))
+    source = load_checkpoint(result.folder).network
+    target = load_checkpoint(tmp_path / "run" / "best").network
+    assert source.elements == (1, 6, 8)
+    assert target.elements == (1, 6, 7, 8)
+    # The step size is nothing, so the weights are those that training started from.
+    rows = target.embedding.weight[[0, 1, 3]]
+    assert torch.equal(rows, source.embedding.weight)
+    assert target.embedding.weight[2].abs().sum() > 0
+    assert torch.equal(target.probe_W5.weight, source.probe_W5.weight)
+
+
+def test_a_fine_tuning_run_is_resumed_without_its_parent(finished, tmp_path, kill_at):
+    data = write_archive(tmp_path / "nitrogen.npz", ["NH3", "N2", "NH3"])
+    config = small_config(tmp_path / "run", data)
+    whole = small_config(tmp_path / "whole", data)
+    train(whole, start_from=directory_of(finished[0]))
+    kill_at(4)
+    with pytest.raises(Killed):
+        train(config, start_from=directory_of(finished[0]))
+    kill_at(None)
+    train(config, resume=True)
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_fine_tuning_needs_the_same_options(finished, archive, tmp_path):
+    config = small_config(tmp_path / "run", archive, model={"options": {"steps": 1, "channels": 8}})
+    with pytest.raises(FileFormatError, match="same architecture and options"):
+        train(config, start_from=directory_of(finished[0]))
+    with pytest.raises(ConfigurationError, match="There is no model"):
+        train(config, start_from=tmp_path / "nowhere")
+
+
+def test_the_baseline_goes_into_the_model(archive, tmp_path):
+    config = small_config(
+        tmp_path / "run", archive, model={"baseline": "atoms"}, trainer={"max_steps": 3}
+    )
+    train(config)
+    model = load_model(tmp_path / "run")
+    tables = AtomicDensityTables.load("pbe-gth-dzvp")
+    assert model.baseline is not None
+    atoms = open_dataset(archive).atoms(0)
+    points = points_near(atoms, 20)
+    whole = model.density_at(atoms, points)
+    model.baseline = None
+    difference = whole - model.density_at(atoms, points)
+    np.testing.assert_allclose(difference, tables.superpose(atoms, points), rtol=0, atol=1e-5)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        ({"data": {"paths": []}}, r"set data\.paths"),
+        ({"data": {"paths": ["/nowhere/at/all"]}}, "does not exist"),
+        ({"data": {"split": None, "validation_count": 6}}, "cannot be held out"),
+        ({"model": {"architecture": "deepdtf"}}, "Did you mean 'deepdft'"),
+        ({"model": {"options": {"channel": 3}}}, "Did you mean 'channels'"),
+    ],
+)
+def test_configurations_that_are_refused(archive, tmp_path, sections, sentence):
+    with pytest.raises(ConfigurationError, match=sentence):
+        train(small_config(tmp_path / "run", archive, **sections))
+    assert not (tmp_path / "run" / STATE).exists()
+
+
+def test_splits_that_are_refused(archive, tmp_path):
+    split = tmp_path / "split.json"
+    config = small_config(tmp_path / "run", archive, data={"split": str(split)})
+    split.write_text('{"train": [10, 11]}')
+    with pytest.raises(ConfigurationError, match="has no structures under 'validation'"):
+        train(config)
+    split.write_text('{"train": [10], "validation": [11]}')
+    with pytest.raises(ConfigurationError, match="validation structures hold C"):
+        train(config)
+
+
+def test_no_baseline_for_an_unknown_level(tmp_path):
+    densities = [orbital_density("H2", i) for i in range(3)]
+    for density in densities:
+        density.level = LevelOfTheory("PBE0", "GTH-PBE", "gth-dzvp")
+    write_orbital_archive(tmp_path / "a.npz", densities)
+    config = small_config(
+        tmp_path / "run", tmp_path / "a.npz", model={"baseline": "atoms"},
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError, match="No atomic densities are shipped for PBE0"):
+        train(config)
+
+
+def test_max_train_takes_the_first_structures(archive, tmp_path):
+    config = small_config(
+        tmp_path / "run", archive, data={"max_train": 2}, trainer={"max_steps": 3}
+    )
+    train(config)
+    assert load_model(tmp_path / "run").card["training"]["structures"] == 2
+    with pytest.raises(ConfigurationError, match="validation structures hold C"):
+        train(small_config(tmp_path / "other", archive, data={"max_train": 1}))
