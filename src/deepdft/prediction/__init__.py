@@ -3,15 +3,18 @@
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.grids import choose_grid
 from deepdft.prediction.predict import PredictionSummary, predict, predict_to_file, resolve_model
+from deepdft.prediction.store import StoreSummary, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel, load_model
 
 __all__ = [
     "PredictionSummary",
     "ProbeEngine",
+    "StoreSummary",
     "TrainedModel",
     "choose_grid",
     "load_model",
     "predict",
     "predict_to_file",
+    "predict_to_store",
     "resolve_model",
 ]

@@ -1,0 +1,146 @@
+"""What the values of a predicted store depend on: its blocks, the model, the structure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from deepdft.density import Grid
+from deepdft.errors import FileFormatError
+from deepdft.io.zarr_chunks import ChunkedDensity
+from deepdft.prediction.blocks import Index, block_shape
+from deepdft.prediction.trained_model import TrainedModel
+
+_TILE_POINTS = 512
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """What the blocks of a store depend on, besides its grid.
+
+    Attributes:
+        identifier: random name of the store.
+        block_shape: grid points along each axis of a block. Blocks are numbered with the last
+            axis fastest.
+        model: SHA-256 of architecture, options, weights and atomic baseline.
+        model_name: what the model was called.
+        structure: SHA-256 of elements, positions, cell and periodicity.
+        precision: floating type of the computation.
+        filters: "tabulated" or "direct".
+        table_spacing: distance between the knots of tables, Å.
+        versions: of the packages that the last bits depend on, for the record.
+    """
+
+    identifier: str
+    block_shape: Index
+    model: str
+    model_name: str
+    structure: str
+    precision: str
+    filters: str
+    table_spacing: float
+    versions: dict[str, str]
+
+    @classmethod
+    def make(cls, model: TrainedModel, atoms: Atoms, shape: Index) -> BlockPlan:
+        """Return the plan of a new store."""
+        network = model.network
+        return cls(
+            identifier=uuid.uuid4().hex,
+            block_shape=shape,
+            model=model_identity(model),
+            model_name=model.name,
+            structure=structure_identity(atoms),
+            precision=str(next(network.parameters()).dtype).removeprefix("torch."),
+            filters=network.filters,
+            table_spacing=network.table_spacing,
+            versions={name: version(name) for name in ("deepdft", "torch", "numpy", "numba")},
+        )
+
+    @classmethod
+    def of_store(cls, store: ChunkedDensity) -> BlockPlan:
+        """Return the plan of an existing store.
+
+        Raises:
+            FileFormatError: if it has none.
+        """
+        try:
+            known = dict(store.attributes["plan"])
+            i, j, k = known["block_shape"]
+            return cls(**known | {"block_shape": (i, j, k)})
+        except (KeyError, TypeError, ValueError):
+            raise FileFormatError(f"{store.path} does not say how it is to be filled.") from None
+
+    def difference(self, other: BlockPlan) -> str:
+        """Return what the values of two stores on the same grid would differ by, or nothing."""
+        names = {
+            "model": "model",
+            "structure": "structure",
+            "precision": "floating type",
+            "filters": "way to evaluate filters",
+            "table_spacing": "spacing of filter tables",
+        }
+        for name, words in names.items():
+            if getattr(self, name) != getattr(other, name):
+                return words
+        return ""
+
+
+def whole_tiles(grid: Grid, points: int) -> Index:
+    """Return a block's shape: whole tiles of the engine, about as long as wide in Å."""
+    wanted, tile = block_shape(grid, points), block_shape(grid, _TILE_POINTS)
+    sizes = [
+        min(max(1, round(edge / unit)) * unit, end)
+        for edge, unit, end in zip(wanted, tile, grid.shape, strict=True)
+    ]
+    return sizes[0], sizes[1], sizes[2]
+
+
+def model_identity(model: TrainedModel) -> str:
+    """Return the SHA-256 of all that a model's densities depend on."""
+    network = model.network
+    options = network.options.model_dump(mode="json")
+    digest = _Digest()
+    digest.add_text(network.architecture_name, json.dumps(options, sort_keys=True))
+    digest.add_array("elements", np.array(network.elements))
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.add_array(name, tensor.detach().cpu().numpy())
+    if model.baseline is not None:
+        digest.add_text("baseline", *model.baseline.elements, repr(model.baseline.spacing))
+        digest.add_array("knots", model.baseline.knots)
+    return digest.result()
+
+
+def structure_identity(atoms: Atoms) -> str:
+    """Return the SHA-256 of elements, positions, cell and periodicity."""
+    digest = _Digest()
+    digest.add_array("numbers", np.asarray(atoms.numbers, dtype=np.int64))
+    digest.add_array("positions", np.asarray(atoms.positions, dtype=np.float64))
+    digest.add_array("cell", np.asarray(atoms.cell, dtype=np.float64))
+    digest.add_array("pbc", np.asarray(atoms.pbc, dtype=bool))
+    return digest.result()
+
+
+class _Digest:
+    """SHA-256 of texts and arrays, each with its length, so that none can pass for another."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add_text(self, *texts: str) -> None:
+        self._hash.update(json.dumps(texts).encode())
+
+    def add_array(self, name: str, values: NDArray[Any]) -> None:
+        self.add_text(name, values.dtype.str, str(values.shape))
+        self._hash.update(np.ascontiguousarray(values).tobytes())
+
+    def result(self) -> str:
+        return self._hash.hexdigest()

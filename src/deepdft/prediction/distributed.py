@@ -1,0 +1,229 @@
+"""Blocks of a store computed by the processes of a dask cluster.
+
+The store's folder is all that client and workers share: a worker reads structure, model and encoded
+atoms from it once, computes the blocks it is given and writes them itself. What travels is the
+number of a block one way and the sum of its values the other. A worker that dies takes with it the
+block it was at; the scheduler gives that to another.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from deepdft.atomic import AtomicDensityTables
+from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
+from deepdft.io.zarr_chunks import ChunkedDensity
+from deepdft.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from deepdft.prediction.block_plan import BlockPlan
+from deepdft.prediction.store import BlockFiller
+from deepdft.prediction.threads import available_threads
+from deepdft.prediction.trained_model import TrainedModel, choose_device
+
+_MODEL = "model"
+_RETRIES = 2
+"""How often a block is tried again after an error; the loss of a worker is counted by dask."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Processes that compute blocks.
+
+    Attributes:
+        scheduler: address of a running dask scheduler, for example "tcp://10.0.0.1:8786".
+        workers: number of processes to start on this machine instead.
+        device: where a worker computes, see `deepdft.load_model`.
+        patience: seconds to wait for the scheduler, and for its first worker.
+    """
+
+    scheduler: str | None = None
+    workers: int | None = None
+    device: str = "auto"
+    patience: float = 60.0
+
+    def __post_init__(self) -> None:
+        if (self.scheduler is None) == (self.workers is None):
+            raise ConfigurationError("Give either the address of a scheduler or a worker count.")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigurationError(f"There must be at least one worker, not {self.workers}.")
+
+
+def fill_on_cluster(
+    store: ChunkedDensity,
+    model: TrainedModel,
+    blocks: list[int],
+    done: Callable[[int, float], None],
+    cluster: Cluster,
+) -> None:
+    """Compute blocks of a store on a cluster; the atoms must be encoded.
+
+    Args:
+        store: the store, on a file system that all workers see at the same path.
+        model: the model of its plan.
+        blocks: which blocks.
+        done: called here with every block and the sum of its values, as they are done.
+        cluster: who computes.
+
+    Raises:
+        ConfigurationError: if there are no workers, or a block fails again and again. What was
+            done until then stays done.
+    """
+    _write_model(store, model)
+    task = partial(
+        compute_block,
+        str(store.path.resolve()),
+        BlockPlan.of_store(store).identifier,
+        threads=_threads_of_worker(model, cluster),
+        device=cluster.device,
+    )
+    with _client(cluster) as client:
+        _gather(client, task, blocks, done)
+
+
+def compute_block(
+    path: str, identifier: str, block: int, *, threads: int | None, device: str
+) -> float:
+    """Compute one block and write it, in a worker; return the sum of its values, e/Å^3.
+
+    Args:
+        path: the store.
+        identifier: of its plan, in case that another store is at the path by now.
+        block: which block.
+        threads: CPU threads; default: those of the process shared among its tasks.
+        device: where to compute.
+
+    Raises:
+        ConfigurationError: if the worker does not see the store.
+    """
+    return _filler(path, identifier, threads, device).fill(block)
+
+
+def _gather(
+    client: Any, task: Callable[[int], float], blocks: list[int], done: Callable[[int, float], None]
+) -> None:
+    distributed: Any = importlib.import_module("distributed")
+    killed = importlib.import_module("distributed.scheduler").KilledWorker
+    futures = client.map(task, blocks, pure=False, retries=_RETRIES)
+    block_of = {future.key: block for future, block in zip(futures, blocks, strict=True)}
+    finished = distributed.as_completed(futures, loop=client.loop)
+    # Nobody else may hold on to a result: it would be computed again if its worker died.
+    del futures
+    for future in finished:
+        block = block_of[future.key]
+        try:
+            total = future.result()
+        except DeepDFTError:
+            raise
+        except killed:
+            raise ConfigurationError(
+                f"Block {block} was given up, because one worker after another died with it "
+                "(perhaps for lack of memory); the same command goes on with what is missing."
+            ) from None
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(f"A worker cannot compute: {error}.") from None
+        except Exception as error:
+            raise ConfigurationError(
+                f"Block {block} failed on the cluster: {type(error).__name__}: {error}"
+            ) from error
+        future.release()
+        done(block, total)
+
+
+@contextmanager
+def _client(cluster: Cluster) -> Iterator[Any]:
+    distributed: Any = importlib.import_module("distributed")
+    with ExitStack() as stack:
+        if cluster.scheduler is None:
+            local = distributed.LocalCluster(
+                n_workers=cluster.workers, threads_per_worker=1, processes=True,
+                host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL,
+                # Encoded atoms are mapped from disk; dask would count them and stop the worker.
+                memory_limit=None,
+            )  # fmt: skip
+            stack.enter_context(local)
+            yield stack.enter_context(distributed.Client(local, set_as_default=False))
+            return
+        try:
+            client = distributed.Client(
+                cluster.scheduler, set_as_default=False, timeout=cluster.patience
+            )
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"No dask scheduler answers at '{cluster.scheduler}': {error}"
+            ) from None
+        stack.enter_context(client)
+        try:
+            client.wait_for_workers(1, timeout=cluster.patience)
+        except TimeoutError:
+            raise ConfigurationError(
+                f"The scheduler at '{cluster.scheduler}' has no workers; start some with "
+                f"'dask worker {cluster.scheduler}'."
+            ) from None
+        yield client
+
+
+def _threads_of_worker(model: TrainedModel, cluster: Cluster) -> int | None:
+    if cluster.workers is None:
+        return model.threads
+    return max(1, (model.threads or available_threads()) // cluster.workers)
+
+
+def _write_model(store: ChunkedDensity, model: TrainedModel) -> None:
+    """Put the model where workers find it; whoever has the store then has the model."""
+    folder = store.work_folder / _MODEL
+    save_checkpoint(Checkpoint(model.network, model.level, card=model.card), folder)
+    if model.baseline is not None:
+        model.baseline.save(_baseline_path(store))
+
+
+def _baseline_path(store: ChunkedDensity) -> Path:
+    # Tables are cached by name within a process, so the name must never mean two things.
+    return store.work_folder / _MODEL / f"baseline_{BlockPlan.of_store(store).identifier}.npz"
+
+
+_loaded: dict[tuple[str, str, int | None, str], BlockFiller] = {}
+_loading = threading.Lock()
+
+
+def _filler(path: str, identifier: str, threads: int | None, device: str) -> BlockFiller:
+    """Return what computes blocks of a store, loaded once in a process."""
+    key = (path, identifier, threads, device)
+    with _loading:
+        if key not in _loaded:
+            _loaded.clear()  # A long-lived worker keeps the last structure and no others.
+            _loaded[key] = _load_filler(path, identifier, threads, device)
+        return _loaded[key]
+
+
+def _load_filler(path: str, identifier: str, threads: int | None, device: str) -> BlockFiller:
+    try:
+        store = ChunkedDensity(path)
+        plan = BlockPlan.of_store(store)
+        network = load_checkpoint(store.work_folder / _MODEL).network
+        tables = _baseline_path(store)
+        baseline = AtomicDensityTables.load(tables) if tables.exists() else None
+    except FileFormatError as error:
+        raise ConfigurationError(
+            f"The worker on {socket.gethostname()} cannot use {path}, which has to be on a file "
+            f"system that all workers share: {error}"
+        ) from None
+    if plan.identifier != identifier:
+        raise ConfigurationError(f"{path} was replaced while it was being filled.")
+    network.filters, network.table_spacing = plan.filters, plan.table_spacing
+    network.to(choose_device(device))
+    return BlockFiller(store, network, baseline, threads or _threads_of_task())
+
+
+def _threads_of_task() -> int:
+    """Return how many threads one of the tasks that run at once in this worker may use."""
+    from distributed import get_worker
+
+    return max(1, available_threads() // int(get_worker().state.nthreads))

@@ -1,0 +1,292 @@
+"""Predictions of any size: a grid in blocks, each written to a zarr group as soon as it is done.
+
+A block of the grid is a chunk of the group. The blocks are fixed when the group is made and kept in
+its attributes, with what they depend on: model, structure and filter tables. Whoever computes a
+block, in whatever order, now or after an interruption, gets the same values; the atoms are encoded
+once and the result is kept beside the chunks until the last one is there.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from deepdft.atomic import AtomicDensityTables
+from deepdft.density import Grid
+from deepdft.errors import ConfigurationError
+from deepdft.io.zarr_chunks import ChunkedDensity
+from deepdft.models.base import DensityModel
+from deepdft.prediction.atom_states import map_atom_states, write_atom_states
+from deepdft.prediction.block_plan import BlockPlan, whole_tiles
+from deepdft.prediction.engine import ProbeEngine
+from deepdft.prediction.predict import PredictionSummary, Progress
+from deepdft.prediction.threads import available_threads
+from deepdft.prediction.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from deepdft.prediction.distributed import Cluster
+
+BLOCK_POINTS = 1 << 17
+"""Points of a block: half a megabyte, and about two seconds of one CPU core."""
+
+MOST_BLOCKS = 20_000
+"""Larger grids get larger blocks: every block is a file."""
+
+_STATES = "atom_states.npy"
+
+
+@dataclass(frozen=True)
+class StoreSummary(PredictionSummary):
+    """What was predicted into a store.
+
+    Attributes:
+        blocks: number of blocks of the store.
+        blocks_computed: number of them that were not there before.
+    """
+
+    blocks: int
+    blocks_computed: int
+
+
+def predict_to_store(
+    atoms: Atoms,
+    path: str | Path,
+    model: TrainedModel,
+    grid: Grid,
+    *,
+    cluster: Cluster | None = None,
+    block_points: int | None = None,
+    progress: Progress | None = None,
+) -> StoreSummary:
+    """Predict a density block by block into a zarr group, or go on with what is there of it.
+
+    Memory does not grow with the grid, and by a few kB an atom. Interrupted at any moment, the
+    same call goes on where it stopped.
+
+    Args:
+        atoms: the structure.
+        path: the group's directory, new or begun by the same call.
+        model: the model.
+        grid: points.
+        cluster: processes that compute the blocks; by default this one.
+        block_points: points of a block, for a new group.
+        progress: called with the number of points done.
+
+    Raises:
+        UnsupportedStructureError: if the model cannot treat the structure.
+        ConfigurationError: if the path holds anything else, is being written to by another
+            process, or the cluster fails.
+    """
+    started = time.perf_counter()
+    model.check(atoms)
+    store = open_store(atoms, path, model, grid, block_points)
+    blocks = range(store.n_chunks)
+    report = progress or (lambda points: None)
+    computed = 0
+    if store.attributes["finished"] and all(map(store.has_chunk, blocks)):
+        report(grid.n_points)
+    else:
+        with _sole_writer(store):
+            sums = _sums_of_present(store, report)
+            missing = [block for block in blocks if block not in sums]
+            computed = len(missing)
+
+            def done(block: int, total: float) -> None:
+                sums[block] = total
+                report(store.n_points(block))
+
+            fill_blocks(store, model, missing, done, cluster)
+            finish(store, sums)
+    return StoreSummary(
+        path=Path(path),
+        formula=atoms.get_chemical_formula(),
+        grid=grid,
+        model=model.name,
+        electrons=float(store.attributes["electrons"]),
+        expected_electrons=model.expected_electrons(atoms),
+        seconds=time.perf_counter() - started,
+        blocks=store.n_chunks,
+        blocks_computed=computed,
+    )
+
+
+def open_store(
+    atoms: Atoms,
+    path: str | Path,
+    model: TrainedModel,
+    grid: Grid,
+    block_points: int | None = None,
+) -> ChunkedDensity:
+    """Return the store at `path`, made if it does not exist.
+
+    Raises:
+        ConfigurationError: if what exists is another prediction or nothing of ours.
+    """
+    points = block_points or max(BLOCK_POINTS, grid.n_points // MOST_BLOCKS)
+    plan = BlockPlan.make(model, atoms, whole_tiles(grid, points))
+    if not Path(path).exists():
+        return ChunkedDensity.create(
+            path, atoms, grid, plan.block_shape, level=model.level,
+            attributes={"model": model.name, "plan": asdict(plan)},
+        )  # fmt: skip
+    store = ChunkedDensity(path)
+    difference = plan.difference(BlockPlan.of_store(store))
+    if not difference and not _same_grid(store.grid, grid):
+        difference = "grid"
+    if difference:
+        raise ConfigurationError(
+            f"{path} holds a prediction with another {difference}; give another name, or remove it."
+        )
+    return store
+
+
+class BlockFiller:
+    """Computes blocks of a store and writes them; the atoms must be encoded (`encode_for`).
+
+    Args:
+        store: the store.
+        network: the network of its plan.
+        baseline: atomic densities below the network, or None.
+        threads: CPU threads; default: all that this process may use.
+    """
+
+    def __init__(
+        self,
+        store: ChunkedDensity,
+        network: DensityModel,
+        baseline: AtomicDensityTables | None,
+        threads: int | None = None,
+    ) -> None:
+        self.store = store
+        states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
+        self._engine = ProbeEngine(network, baseline, store.atoms, threads, senders=states)
+
+    def fill(self, block: int) -> float:
+        """Compute a block, unless it is there already; return the sum of its values, e/Å^3."""
+        values = self.store.read_chunk(block)
+        if values is None:
+            density = self._engine.on_grid(self.store.grid, *self.store.box(block))
+            values = self.store.write_chunk(block, density)
+        return _sum(values)
+
+
+def fill_blocks(
+    store: ChunkedDensity,
+    model: TrainedModel,
+    blocks: list[int],
+    done: Callable[[int, float], None],
+    cluster: Cluster | None = None,
+) -> None:
+    """Compute blocks of a store.
+
+    Args:
+        store: the store.
+        model: the model of its plan.
+        blocks: which blocks.
+        done: called with every block and the sum of its values.
+        cluster: processes that compute the blocks; by default this one.
+    """
+    if not blocks:
+        return
+    encode_for(store, model)
+    if cluster is None:
+        filler = BlockFiller(store, model.network, model.baseline, model.threads)
+        for block in blocks:
+            done(block, filler.fill(block))
+        return
+    from deepdft.prediction.distributed import fill_on_cluster
+
+    fill_on_cluster(store, model, blocks, done, cluster)
+
+
+def encode_for(store: ChunkedDensity, model: TrainedModel) -> None:
+    """Encode the atoms of a store, if they are not, for its work folder."""
+    store.work_folder.mkdir(exist_ok=True)
+    target = store.work_folder / _STATES
+    if not target.exists():
+        write_atom_states(model.network, store.atoms, target, model.threads)
+
+
+def finish(store: ChunkedDensity, sums: dict[int, float]) -> None:
+    """Mark a store as finished and remove what was only needed to fill it.
+
+    Args:
+        store: the store.
+        sums: sum of the values of every block, e/Å^3.
+
+    Raises:
+        ConfigurationError: if a block is not there.
+    """
+    missing = [block for block in range(store.n_chunks) if not store.has_chunk(block)]
+    if missing:
+        raise ConfigurationError(
+            f"{len(missing)} blocks that were computed are not in {store.path}; the workers have "
+            "to write to the same file system."
+        )
+    # Summed exactly, so that the order in which blocks were done does not matter.
+    electrons = math.fsum(sums.values()) * store.grid.voxel_volume
+    store.update_attributes(finished=True, electrons=electrons)
+    shutil.rmtree(store.work_folder, ignore_errors=True)
+
+
+def _sums_of_present(store: ChunkedDensity, report: Progress) -> dict[int, float]:
+    """Return the sum of values of every block that is there and undamaged."""
+    if store.attributes["finished"]:
+        store.update_attributes(finished=False)
+
+    def total(block: int) -> float | None:
+        values = store.read_chunk(block)
+        return None if values is None else _sum(values)
+
+    sums: dict[int, float] = {}
+    with ThreadPoolExecutor(available_threads()) as pool:
+        for block, found in enumerate(pool.map(total, range(store.n_chunks))):
+            if found is not None:
+                sums[block] = found
+                report(store.n_points(block))
+    return sums
+
+
+def _sum(values: NDArray[np.float32]) -> float:
+    return float(np.sum(np.ascontiguousarray(values), dtype=np.float64))
+
+
+@contextmanager
+def _sole_writer(store: ChunkedDensity) -> Iterator[None]:
+    """Keep others from filling a store; the system ends the lock when the process ends."""
+    folder = store.work_folder
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"{store.path} is being filled by another process; wait until it has finished."
+            ) from None
+        except (ImportError, OSError):
+            pass  # Not on this system or file system. Two at once would do the work twice.
+        for left in folder.glob("*.part"):
+            left.unlink(missing_ok=True)
+        yield
+
+
+def _same_grid(one: Grid, other: Grid) -> bool:
+    return (
+        one.shape == other.shape
+        and np.array_equal(one.cell, other.cell)
+        and np.array_equal(one.origin, other.origin)
+    )
