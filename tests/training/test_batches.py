@@ -1,0 +1,168 @@
+"""Batches of probes: functions of seed, step and process, and of nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from deepdft.atomic import AtomicDensityTables
+from deepdft.config import SamplingConfig
+from deepdft.data import open_dataset
+from deepdft.graph import probe_edges
+from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
+from tests.models.conformance import forward, small_network
+from tests.training.small_runs import assert_same
+
+CUTOFF = 4.0
+
+
+@pytest.fixture(scope="module")
+def dataset(archive):
+    return open_dataset(archive)
+
+
+def batches(dataset, *, seed=1, rank=0, processes=1, structures=2, count=5, baseline=None):
+    builder = BatchBuilder(dataset, CUTOFF, baseline)
+    sampling = SamplingConfig(structures=structures, probes=20, importance=0.5)
+    result = TrainingBatches(builder, sampling, seed, count)
+    result.rank, result.processes = rank, processes
+    return result
+
+
+def fields(batch):
+    edges = batch.edges
+    return {
+        "numbers": batch.graph.numbers, "atom_distances": batch.graph.edges.distances,
+        "senders": edges.senders, "offsets": edges.offsets, "distances": edges.distances,
+        "target": batch.target, "baseline": batch.baseline, "weights": batch.weights,
+        "structure": batch.structure,
+    }  # fmt: skip
+
+
+def test_a_draw_is_a_function_of_seed_step_and_process(dataset):
+    reference = fields(batches(dataset).batch(7))
+    # Whatever was drawn before.
+    used = batches(dataset)
+    list(used)
+    used.batch(100)
+    assert_same(fields(used.batch(7)), reference)
+    for other in (
+        batches(dataset, seed=2).batch(7),
+        batches(dataset).batch(8),
+        batches(dataset, rank=1).batch(7),
+    ):
+        assert other.target.shape[0] != reference["target"].shape[0] or not torch.equal(
+            other.target, reference["target"]
+        )
+
+
+def test_the_same_structures_draw_other_points_in_other_processes(dataset):
+    single = dataset.subset([0])
+    drawn = [
+        batches(single, rank=rank, processes=2, structures=1).batch(3).target for rank in (0, 1)
+    ]
+    assert not np.isin(drawn[0], drawn[1]).any()
+
+
+def test_iteration_starts_where_the_run_stands(dataset):
+    some = batches(dataset, count=3)
+    some.first_step = 40
+    assert len(some) == 3
+    for step, batch in zip((40, 41, 42), some, strict=True):
+        assert_same(fields(batch), fields(batches(dataset).batch(step)))
+
+
+@pytest.mark.parametrize(("processes", "structures"), [(1, 1), (1, 2), (2, 1), (3, 2), (1, 4)])
+def test_every_epoch_sees_every_structure_once(dataset, processes, structures):
+    ranks = [
+        batches(dataset, rank=rank, processes=processes, structures=structures)
+        for rank in range(processes)
+    ]
+    n_epochs = 4
+    per_step = processes * structures
+    seen = [
+        index
+        for step in range(n_epochs * 6 // per_step)
+        for rank in ranks
+        for index in rank.structures(step)
+    ]
+    epochs = [seen[6 * i : 6 * (i + 1)] for i in range(n_epochs)]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(6))
+    # In a new order every time.
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_more_structures_a_step_than_there_are(dataset):
+    chosen = batches(dataset.subset([0, 1]), structures=5).structures(0)
+    assert len(chosen) == 5
+    assert sorted(chosen[:2]) == sorted(chosen[2:4]) == [0, 1]
+
+
+def test_a_batch_holds_what_the_dataset_drew(dataset):
+    # Rebuilt by hand, structure after structure, with a generator in the same state.
+    builder = BatchBuilder(dataset, CUTOFF, AtomicDensityTables.load("pbe-gth-dzvp"))
+    batch = builder.build([2, 0], 30, 0.5, np.random.default_rng(5))
+    generator = np.random.default_rng(5)
+    network = small_network("deepdft", torch.float32)
+    predicted = network(batch.graph, batch.edges)
+    start = 0
+    for number, index in enumerate([2, 0]):
+        drawn = dataset.draw(index, 30, generator, cutoff=CUTOFF, importance=0.5)
+        own = slice(start, start + len(drawn.points))
+        start = own.stop
+        assert (batch.structure[own] == number).all()
+        np.testing.assert_allclose(batch.target[own], drawn.values, rtol=1e-6)
+        np.testing.assert_allclose(batch.weights[own], drawn.weights, rtol=1e-6)
+        superposed = builder.baseline.superpose(dataset.atoms(index), drawn.points)
+        np.testing.assert_allclose(batch.baseline[own], superposed, rtol=1e-5, atol=1e-7)
+        alone = forward(network, dataset.atoms(index), drawn.points)
+        torch.testing.assert_close(predicted[own], alone, rtol=0, atol=1e-5)
+    assert start == len(batch.target)
+
+
+def test_no_probe_is_out_of_reach(dataset):
+    for step in range(5):
+        batch = batches(dataset).batch(step)
+        assert batch.edges.in_reach.all()
+        assert batch.edges.n_receivers == len(batch.target)
+
+
+def test_types(dataset):
+    batch = batches(dataset).batch(0)
+    assert batch.target.dtype == batch.edges.distances.dtype == torch.float32
+    assert not batch.baseline.any()
+    double = batch.to("cpu", torch.float64)
+    assert double.target.dtype == double.graph.edges.distances.dtype == torch.float64
+    assert double.structure.dtype == torch.int64
+    assert double.edges.senders.dtype == torch.int32
+
+
+def test_validation_sees_the_same_probes_every_time(dataset):
+    builder = BatchBuilder(dataset, CUTOFF, None)
+    first, second = (ValidationBatches(builder, 40, seed=1) for _ in range(2))
+    assert len(first) == 6
+    for index in (4, 0, 4):
+        assert_same(fields(first[index]), fields(second[index]))
+        assert first[index].graph.numbers.tolist() == dataset.atoms(index).numbers.tolist()
+    other = ValidationBatches(builder, 40, seed=2)[4]
+    assert not torch.equal(other.edges.distances[:5], first[4].edges.distances[:5])
+    with pytest.raises(IndexError):
+        first[6]
+
+
+def test_validation_and_training_draws_differ(dataset):
+    validation = ValidationBatches(BatchBuilder(dataset, CUTOFF, None), 20, seed=1)
+    drawn = {float(v) for i in range(6) for v in validation[i].target}
+    for step in range(6):
+        assert not drawn & {float(v) for v in batches(dataset).batch(step).target}
+
+
+def test_edges_of_a_batch_are_those_of_its_points(dataset):
+    builder = BatchBuilder(dataset, CUTOFF, None, torch.float64)
+    batch = builder.build([3], 25, 0.0, np.random.default_rng(0))
+    drawn = dataset.draw(3, 25, np.random.default_rng(0), cutoff=CUTOFF)
+    edges = probe_edges(dataset.atoms(3), drawn.points, CUTOFF)
+    assert torch.equal(batch.edges.distances, edges.distances)
+    assert torch.equal(batch.edges.senders, edges.senders)

@@ -1,0 +1,86 @@
+"""A run of two CPU processes by Lightning's DDP."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from deepdft.prediction.trained_model import load_model
+from tests.training.small_runs import read_state, small_config
+
+SCRIPT = """
+import json, os, sys
+import torch
+from deepdft.config import read_config
+from deepdft.training import module, train
+from deepdft.training.batches import TrainingBatches
+
+record = []
+batch = TrainingBatches.batch
+
+def recorded(self, step):
+    drawn = batch(self, step)
+    record.append([step, self.structures(step), float(drawn.target.sum())])
+    return drawn
+
+TrainingBatches.batch = recorded
+networks = []
+setup = module.DensityTraining.__init__
+
+def remembered(self, network, *rest):
+    setup(self, network, *rest)
+    networks.append(self)
+
+module.DensityTraining.__init__ = remembered
+
+if __name__ == "__main__":
+    config = read_config(sys.argv[1])
+    result = train(config, resume="--resume" in sys.argv)
+    training = networks[0]
+    weights = [float(p.double().sum()) for p in training.model.parameters()]
+    averages = [float(p.double().sum()) for p in training.averaged.parameters()]
+    rank = os.environ.get("LOCAL_RANK", "0")
+    with open(f"{sys.argv[2]}/rank_{rank}.json", "w") as file:
+        json.dump({"record": record, "weights": weights, "averages": averages,
+                   "eps_mae": result.eps_mae, "steps": result.steps}, file)
+"""
+
+
+def run(tmp_path, config, *arguments):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    result = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "config.yaml"), str(tmp_path),
+         *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=tmp_path, timeout=300, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    return [json.loads((tmp_path / f"rank_{rank}.json").read_text()) for rank in (0, 1)]
+
+
+def test_two_processes(archive, tmp_path):
+    config = small_config(
+        tmp_path / "run", archive, sampling={"structures": 1},
+        trainer={"devices": 2, "max_steps": 4, "validation_interval": 2},
+    )  # fmt: skip
+    first, second = run(tmp_path, config)
+    assert first["steps"] == second["steps"] == 4
+    assert [entry[0] for entry in first["record"]] == [0, 1, 2, 3]
+    assert [entry[0] for entry in second["record"]] == [0, 1, 2, 3]
+    # Between them the two see every structure once an epoch of four, and never the same points.
+    for epoch in (slice(0, 2), slice(2, 4)):
+        seen = [i for rank in (first, second) for entry in rank["record"][epoch] for i in entry[1]]
+        assert sorted(seen) == [0, 1, 2, 3]
+    assert not {e[2] for e in first["record"]} & {e[2] for e in second["record"]}
+    # Gradients are averaged, so the weights stay the same.
+    assert first["weights"] == second["weights"]
+    assert first["averages"] == second["averages"]
+    assert np.isfinite(first["weights"]).all()
+    assert np.isfinite(first["eps_mae"])
+    assert read_state(tmp_path / "run")["global_step"] == 4
+    assert load_model(tmp_path / "run").card["validation"]["step"] in (2, 4)
