@@ -17,6 +17,10 @@ from deepdft.structures import Structure, read_structures
 
 if TYPE_CHECKING:
     from deepdft.prediction import PredictionSummary
+    from deepdft.prediction.distributed import Cluster
+
+if TYPE_CHECKING:
+    from deepdft.prediction import PredictionSummary
 
 
 _SUSPICIOUS = 0.02
@@ -49,8 +53,9 @@ def predict(
         typer.Option(
             "-o",
             "--output",
-            help="File (format by suffix: .cube, .CHGCAR, .npz, ...), or a folder for many "
-            "structures. Default: NAME.cube in the working directory.",
+            help="File (format by suffix: .cube, .CHGCAR, .npz, ...; .zarr for any size, goes on "
+            "after an interruption), or a folder for many structures. "
+            "Default: NAME.cube in the working directory.",
         ),
     ] = None,
     spacing: Annotated[
@@ -66,15 +71,24 @@ def predict(
     ] = 3.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes on this machine to share out the blocks of a .zarr."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Running dask scheduler to use instead, host:port."),
+    ] = None,
 ) -> None:
     """Predict electron densities and write them to files."""
-    from deepdft.prediction import choose_grid, predict_to_file, resolve_model
+    from deepdft.prediction import choose_grid, predict_to_file, predict_to_store, resolve_model
 
     if like is not None and (spacing is not None or grid is not None):
         raise ConfigurationError("Give one of --like, --spacing and --grid.")
     console = Console()
     found = [item for source in structures for item in read_structures(source)]
     targets = list(_targets(found, output))
+    cluster = _cluster(targets, workers, scheduler, device)
     chosen = resolve_model(model, [item.atoms for item in found], device)
     chosen.threads = threads
     chosen.warm_up()
@@ -88,20 +102,30 @@ def predict(
         points = like_grid or choose_grid(item.atoms, spacing=spacing, shape=grid, vacuum=vacuum)
         with _progress_bar(console) as bar:
             task = bar.add_task(item.atoms.get_chemical_formula(), total=points.n_points)
-            summary = predict_to_file(
-                item.atoms, path, chosen, points, progress=functools.partial(bar.advance, task)
-            )
+            advance = functools.partial(bar.advance, task)
+            if path.suffix == ".zarr":
+                summary: PredictionSummary = predict_to_store(
+                    item.atoms, path, chosen, points, cluster=cluster, progress=advance
+                )
+            else:
+                summary = predict_to_file(item.atoms, path, chosen, points, progress=advance)
         _print_summary(console, summary)
 
 
 def _print_summary(console: Console, summary: PredictionSummary) -> None:
+    from deepdft.prediction import StoreSummary
+
     expected = summary.expected_electrons
-    points = summary.grid.n_points
+    points: float = summary.grid.n_points
+    blocks = ""
+    if isinstance(summary, StoreSummary):
+        points *= summary.blocks_computed / summary.blocks
+        blocks = f", {summary.blocks_computed} of {summary.blocks} blocks were missing"
     console.print(
         f"{summary.path}: {summary.formula}, grid {'x'.join(map(str, summary.grid.shape))}, "
         f"{summary.electrons:.3f} electrons"
         + ("" if expected is None else f" (expected {expected})")
-        + f", {summary.seconds:.1f} s, {points / summary.seconds:,.0f} points/s",
+        + f"{blocks}, {summary.seconds:.1f} s, {points / summary.seconds:,.0f} points/s",
         highlight=False,
         soft_wrap=True,
     )
@@ -152,7 +176,24 @@ def _targets(found: list[Structure], output: Path | None) -> Iterator[Path]:
         yield folder / f"{name}{suffix}"
 
 
+def _cluster(
+    targets: list[Path], workers: int | None, scheduler: str | None, device: str
+) -> Cluster | None:
+    if workers is None and scheduler is None:
+        return None
+    if any(path.suffix != ".zarr" for path in targets):
+        raise ConfigurationError(
+            "--workers and --scheduler share out the blocks of a zarr store; end the output's name "
+            "in .zarr."
+        )
+    from deepdft.prediction.distributed import Cluster
+
+    return Cluster(scheduler=scheduler, workers=workers, device=device)
+
+
 def _is_folder(path: Path) -> bool:
+    if path.suffix == ".zarr":
+        return False
     return path.is_dir() or (path.suffix == "" and "CHG" not in path.name.upper())
 
 
