@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Density, Grid, LevelOfTheory
 
 FloatArray = NDArray[np.float64]
 
@@ -88,6 +88,17 @@ class DensityDataset(ABC):
     def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
         """Return reference values on layers start:stop along axis 0 of `grid`, e/Å^3."""
 
+    def on_grid(
+        self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
+    ) -> Density:
+        """Return a whole reference density on the grid for evaluation.
+
+        Densities that come from files have their spin density, level of theory and metadata.
+        """
+        grid = self.grid(index, spacing, margin)
+        values = self.slab(index, grid, 0, grid.shape[0])
+        return Density(self.atoms(index), grid, values, level=self.level)
+
     @abstractmethod
     def n_electrons(self, index: int) -> float:
         """Return the number of electrons of a reference density."""
@@ -141,6 +152,11 @@ class _Subset(DensityDataset):
 
     def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
         return self.parent.slab(self.indices[index], grid, start, stop)
+
+    def on_grid(
+        self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
+    ) -> Density:
+        return self.parent.on_grid(self.indices[index], spacing, margin)
 
     def n_electrons(self, index: int) -> float:
         return self.parent.n_electrons(self.indices[index])

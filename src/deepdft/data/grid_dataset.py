@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,8 @@ from deepdft.data.dataset import (
 )
 from deepdft.data.grid_probes import LoadedValues, draw_from_grid
 from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.errors import ConfigurationError
+from deepdft.io.archive import split_member
 
 _CACHED_VALUES = 200_000_000
 """Grid values kept in memory (1.6 GB in float64)."""
@@ -48,7 +52,7 @@ class GridDataset(DensityDataset):
 
             read = read_file
         self.paths = [str(path) for path in paths]
-        self._names = _unique_names(self.paths)
+        self._names = unique_names(self.paths)
         self._read = read
         first = read(self.paths[0])
         self.level = first.level if level is None else level
@@ -106,10 +110,38 @@ class GridDataset(DensityDataset):
     def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
         return self.density(index).values[start:stop]
 
+    def on_grid(
+        self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
+    ) -> Density:
+        # Not kept in memory: who asks for whole densities goes through them once.
+        return self._load(index)
+
     def n_electrons(self, index: int) -> float:
         return self.density(index).n_electrons
 
 
-def _unique_names(paths: Sequence[str]) -> list[str]:
-    names = [Path(path).name for path in paths]
-    return names if len(set(names)) == len(names) else list(paths)
+def unique_names(paths: Sequence[str]) -> list[str]:
+    """Return the file names of density files, with as much of their folders as tells them apart.
+
+    Raises:
+        ConfigurationError: if a path is given twice.
+    """
+    repeated = [path for path, count in Counter(paths).items() if count > 1]
+    if repeated:
+        raise ConfigurationError(
+            f"The density {repeated[0]} is given {paths.count(repeated[0])} times."
+        )
+    names = [_file_name(path) for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    folders = {os.path.dirname(path) for path in paths}
+    try:
+        common = os.path.commonpath(folders)
+    except ValueError:  # absolute and relative paths, or several drives
+        return list(paths)
+    return [os.path.relpath(path, common) if common else path for path in paths]
+
+
+def _file_name(path: str) -> str:
+    archive, member = split_member(path)
+    return os.path.basename(archive if member is None else member)

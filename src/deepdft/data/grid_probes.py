@@ -17,12 +17,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.data.dataset import FloatArray, Probes
+from deepdft.data.store_layout import BLOCK
 from deepdft.density import Grid
 from deepdft.errors import UnsupportedStructureError
 from deepdft.graph import probe_edges
-
-BLOCK = 1024
-"""Points in a block: one page of memory in single precision."""
 
 Places = NDArray[np.int64]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import zipfile
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from deepdft.data.dataset import DensityDataset
+from deepdft.data.sources import DataSource, find_sources
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, did_you_mean
 
@@ -23,64 +26,69 @@ def open_dataset(
     """Open reference densities.
 
     Args:
-        paths: orbital archives (`.npz` with occupied orbitals), density files that `deepdft.read`
-            reads, or directories of either; not both kinds at once.
-        level: level of theory to assume for density files, as a dictionary.
+        paths: training stores, density files that `deepdft.read` reads, tar files of them, lists
+            of paths (`.txt` or `.list`, one a line), directories or patterns (`runs/*/CHGCAR`) of
+            any of these; or orbital archives (`.npz` with occupied orbitals). See
+            `deepdft.data.sources`, also for the order, which is that of positions in a split.
+        level: level of theory to assume for densities, as a dictionary.
         mix_levels: accept files of different levels of theory.
 
     Raises:
-        ConfigurationError: if a path does not exist or holds no density.
-        LevelOfTheoryError: if files differ in their level of theory (found when they are read).
+        ConfigurationError: if a path does not exist, holds no density or is given twice.
+        FileFormatError: if an archive or a store is damaged.
+        LevelOfTheoryError: if densities differ in their level of theory (of files, found when they
+            are read).
     """
     if isinstance(paths, (str, Path)):
         paths = [paths]
-    files = [file for path in paths for file in _files(Path(path))]
-    if not files:
+    found = find_sources(paths)
+    if not found:
         raise ConfigurationError(
             f"No density files were found in {', '.join(str(p) for p in paths) or 'data.paths'}."
         )
-    archives = [file for file in files if _is_orbital_archive(file)]
-    if not archives:
-        from deepdft.data.grid_dataset import GridDataset
+    archives = [source.path for source in found if source.kind == "orbitals"]
+    if archives:
+        other = next((source.path for source in found if source.kind != "orbitals"), None)
+        if other is not None:
+            raise ConfigurationError(
+                f"Orbital archives and density files cannot be mixed: {archives[0]} and {other}."
+            )
+        from deepdft.data.orbital_dataset import OrbitalDataset
 
-        chosen = LevelOfTheory.from_dict(level) if level else None
-        return GridDataset(files, chosen, mix_levels=mix_levels)
-    if len(archives) != len(files):
-        other = next(file for file in files if file not in archives)
-        raise ConfigurationError(
-            f"Orbital archives and density files cannot be mixed: {archives[0]} and {other}."
-        )
-    from deepdft.data.orbital_dataset import OrbitalDataset
-
-    return OrbitalDataset(archives)
+        return OrbitalDataset(archives)
+    chosen = LevelOfTheory.from_dict(level) if level else None
+    return _open_densities(found, chosen, mix_levels)
 
 
-def _is_orbital_archive(path: Path) -> bool:
-    if path.suffix != ".npz" or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return {"coeff.npy", "nocc.npy"} <= set(archive.namelist())
+def _open_densities(
+    found: Sequence[DataSource], level: LevelOfTheory | None, mix_levels: bool
+) -> DensityDataset:
+    from deepdft.data.grid_dataset import GridDataset
+    from deepdft.data.joined import JoinedDataset
+    from deepdft.data.store import StoreDataset
 
-
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        # JSON and text files beside the data hold splits and descriptions.
-        ignored = {".json", ".md", ".txt", ".yaml", ".yml", ".csv"}
-        return sorted(
-            file
-            for file in path.iterdir()
-            if file.is_file() and not file.name.startswith(".") and file.suffix not in ignored
-        )
-    if not path.exists():
-        raise ConfigurationError(f"The data path {path} does not exist.")
-    return [path]
+    parts: list[DensityDataset] = []
+    titles: list[str] = []
+    # Consecutive files become one dataset, every store is one.
+    for kind, group in groupby(found, key=lambda source: source.kind):
+        paths = [source.path for source in group]
+        if kind == "store":
+            parts += [StoreDataset(path, level, mix_levels=mix_levels) for path in paths]
+            titles += [os.path.normpath(path) for path in paths]
+        else:
+            parts.append(GridDataset(paths, level, mix_levels=mix_levels))
+            titles.append(os.path.dirname(paths[0]) or ".")
+    if len(parts) == 1:
+        return parts[0]
+    return JoinedDataset(parts, titles, mix_levels=mix_levels)
 
 
 def read_split(path: str | Path, dataset: DensityDataset) -> dict[str, list[int]]:
     """Read a JSON split and return positions in `dataset` for each part.
 
-    Entries are names, as in `dataset.names` (numbers as text or as integers), or, where no entry
-    is such a name, zero-based positions. Entries of names that the data lack are an error.
+    Entries are names, as in `dataset.names` (numbers as text or as integers; text also without
+    what follows the first dot, as "mol_12" for mol_12.CHGCAR.zz), or, where no entry is such a
+    name, zero-based positions. Entries of names that the data lack are an error.
 
     Raises:
         ConfigurationError: if the file is unusable, an entry does not exist or is in two parts.
@@ -95,14 +103,16 @@ def read_split(path: str | Path, dataset: DensityDataset) -> dict[str, list[int]
     if not isinstance(content, dict):
         raise ConfigurationError(f"The split {path} must hold lists by name ('train', ...).")
     parts = {str(key): value for key, value in content.items() if isinstance(value, list)}
-    position_of = {name: i for i, name in enumerate(dataset.names)}
-    by_name = any(str(entry) in position_of for entries in parts.values() for entry in entries)
+    names = _Names(dataset.names)
+    by_name = any(
+        names.position_of(entry) is not None for entries in parts.values() for entry in entries
+    )
     result: dict[str, list[int]] = {}
     owner: dict[int, str] = {}
     for part, entries in parts.items():
         result[part] = []
         for entry in entries:
-            position = position_of.get(str(entry)) if by_name else _position(entry, len(dataset))
+            position = names.position_of(entry) if by_name else _position(entry, len(dataset))
             if position is None:
                 raise ConfigurationError(f"The split {path} names '{entry}', which the data lack.")
             if owner.setdefault(position, part) != part:
@@ -111,6 +121,23 @@ def read_split(path: str | Path, dataset: DensityDataset) -> dict[str, list[int]
                 )
             result[part].append(position)
     return result
+
+
+class _Names:
+    """Positions of structures by name."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._whole = {name: i for i, name in enumerate(names)}
+        stems = [name.partition(".")[0] for name in names]
+        counts = Counter(stems)
+        self._stems = {stem: i for i, stem in enumerate(stems) if stem and counts[stem] == 1}
+
+    def position_of(self, entry: object) -> int | None:
+        # An integer is a position unless a structure has exactly that name.
+        position = self._whole.get(str(entry))
+        if position is None and isinstance(entry, str):
+            position = self._stems.get(entry)
+        return position
 
 
 def _position(entry: object, count: int) -> int | None:

@@ -1,0 +1,208 @@
+"""Arrays on disk that grow along their first axis and are read at random.
+
+They are arrays of the zarr format, version 3 (https://zarr-specs.readthedocs.io), with chunks along
+the first axis and no compression. A chunk's file is then nothing but its values, so that rows are
+appended in place and picked out of a memory map; any program that reads zarr reads them too.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepdft.errors import FileFormatError
+from deepdft.io.atomic import AtomicFile
+
+_CHUNK_BYTES = 1 << 24
+"""Size of a chunk's file."""
+_OPEN_MAPS = 1024
+METADATA = "zarr.json"
+
+
+class StoredArray:
+    """An array on disk, open for reading.
+
+    Args:
+        folder: holds `zarr.json` and the chunks.
+
+    Attributes:
+        rows: length of the first axis.
+        row_shape: the other axes.
+        dtype: type of the values.
+
+    Raises:
+        FileFormatError: if it is missing, damaged, or not laid out as `GrowingArray` does.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = os.fspath(folder)
+        try:
+            with open(os.path.join(self.folder, METADATA), encoding="utf-8") as file:
+                known: Any = json.load(file)
+            self.rows, *row_shape = (int(n) for n in known["shape"])
+            self.row_shape = tuple(row_shape)
+            self.dtype = np.dtype(known["data_type"]).newbyteorder("<")
+            self.chunk_rows = int(known["chunk_grid"]["configuration"]["chunk_shape"][0])
+            expected = self._metadata()
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise FileFormatError(f"{self.folder} is not an array of a store: {error}.") from None
+        for key in ("zarr_format", "node_type", "chunk_grid", "chunk_key_encoding", "codecs"):
+            if known.get(key) != expected[key]:
+                raise FileFormatError(
+                    f"{self.folder} has another {key} than the arrays of a store."
+                )
+        self._map = functools.lru_cache(maxsize=_OPEN_MAPS)(self._open_map)
+
+    def __getstate__(self) -> str:
+        return self.folder
+
+    def __setstate__(self, folder: str) -> None:
+        StoredArray.__init__(self, folder)
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return rows start..stop-1, a copy."""
+        result = np.empty((stop - start, *self.row_shape), self.dtype.newbyteorder("="))
+        done = start
+        while done < stop:
+            chunk, first = divmod(done, self.chunk_rows)
+            count = min(self.chunk_rows - first, stop - done)
+            result[done - start : done - start + count] = self._map(chunk)[first : first + count]
+            done += count
+        return result
+
+    def take(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the rows at `places` (n,), in their order, a copy."""
+        if len(places) == 0:
+            return np.empty((0, *self.row_shape), self.dtype.newbyteorder("="))
+        chunks, within = np.divmod(places, self.chunk_rows)
+        if chunks[0] == chunks.min() == chunks.max():
+            rows: NDArray[Any] = self._map(int(chunks[0]))[within]
+            return rows.astype(self.dtype.newbyteorder("="), copy=False)
+        result = np.empty((len(places), *self.row_shape), self.dtype.newbyteorder("="))
+        for chunk in np.unique(chunks):
+            here = chunks == chunk
+            result[here] = self._map(int(chunk))[within[here]]
+        return result
+
+    @property
+    def _bytes_per_row(self) -> int:
+        return math.prod(self.row_shape) * int(self.dtype.itemsize)
+
+    def _path(self, chunk: int) -> str:
+        return os.path.join(self.folder, "c", str(chunk), *("0" for _ in self.row_shape))
+
+    def _open_map(self, chunk: int) -> NDArray[Any]:
+        shape = (self.chunk_rows, *self.row_shape)
+        try:
+            mapped = np.memmap(self._path(chunk), self.dtype, "r", shape=shape)
+        except (OSError, ValueError) as error:
+            raise FileFormatError(f"{self._path(chunk)} cannot be read: {error}.") from None
+        # Plain arrays are indexed much faster than instances of memmap.
+        return mapped.view(np.ndarray)
+
+    def _metadata(self) -> dict[str, Any]:
+        endian = {"configuration": {"endian": "little"}} if self.dtype.itemsize > 1 else {}
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": [self.rows, *self.row_shape],
+            "data_type": self.dtype.name,
+            "chunk_grid": {
+                "name": "regular",
+                "configuration": {"chunk_shape": [self.chunk_rows, *self.row_shape]},
+            },
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0,
+            "codecs": [{"name": "bytes", **endian}],
+            "attributes": {},
+        }
+
+
+class GrowingArray(StoredArray):
+    """An array on disk to which rows are appended.
+
+    Appended rows are counted from `commit` on. Until then, and after a process that was killed,
+    readers see the array as it was.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__(folder)
+        self.end = self.rows
+        self._chunk = -1
+        self._file: BinaryIO | None = None
+
+    @classmethod
+    def create(
+        cls, folder: str | Path, dtype: str, row_shape: tuple[int, ...] = (), chunk_rows: int = 0
+    ) -> None:
+        """Make an empty array in a new folder."""
+        array = cls.__new__(cls)
+        array.folder = os.fspath(folder)
+        array.rows, array.row_shape = 0, row_shape
+        array.dtype = np.dtype(dtype).newbyteorder("<")
+        array.chunk_rows = chunk_rows or max(1, _CHUNK_BYTES // array._bytes_per_row)
+        os.makedirs(folder)
+        array.end = 0
+        array._write_metadata()
+
+    def rewind(self, end: int) -> None:
+        """Go on behind row `end`, whatever stands there."""
+        self.end = end
+
+    def append(self, values: ArrayLike) -> None:
+        """Write rows (n, *row_shape) behind the last one."""
+        array = np.ascontiguousarray(values, dtype=self.dtype).reshape(-1, *self.row_shape)
+        done = 0
+        while done < len(array):
+            chunk, first = divmod(self.end, self.chunk_rows)
+            count = min(self.chunk_rows - first, len(array) - done)
+            file = self._open_chunk(chunk)
+            file.seek(first * self._bytes_per_row)
+            file.write(array[done : done + count].data)
+            self.end += count
+            done += count
+
+    def commit(self) -> None:
+        """Count what was appended."""
+        if self._file is not None:
+            self._file.flush()
+        if self.end != self.rows:
+            self.rows = self.end
+            self._write_metadata()
+
+    def sync(self) -> None:
+        """Bring everything to the disk, so that it outlives a failure of the machine."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; what was appended since the last `commit` does not count."""
+        if self._file is not None:
+            self.sync()
+            self._file.close()
+            self._file = None
+
+    def _open_chunk(self, chunk: int) -> BinaryIO:
+        if self._file is not None and self._chunk == chunk:
+            return self._file
+        self.close()
+        path = self._path(chunk)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        # A chunk has its full size from the start, as zarr demands; what is not written takes no
+        # room on the disk.
+        file = open(path, "r+b" if os.path.exists(path) else "x+b")  # noqa: SIM115
+        file.truncate(self.chunk_rows * self._bytes_per_row)
+        self._file, self._chunk = file, chunk
+        return file
+
+    def _write_metadata(self) -> None:
+        with AtomicFile(os.path.join(self.folder, METADATA)) as file:
+            file.write(json.dumps(self._metadata()).encode())
