@@ -42,7 +42,7 @@ class TarIndex:
         Raises:
             FileFormatError: if there is no such member.
         """
-        for name in (member, f"./{member}"):
+        for name in (member, f"./{member}", member.removeprefix("./")):
             if name in self.members:
                 return self.members[name]
         hint = did_you_mean(member, list(self.members)[:10000])

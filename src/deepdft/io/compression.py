@@ -170,7 +170,8 @@ def codec_of_content(head: bytes) -> Codec | None:
             return codec
     if len(head) >= 2 and head[0] & 0x0F == 8 and (head[0] << 8 | head[1]) % 31 == 0:
         try:  # two bytes are too little evidence: text may begin with them
-            if zlib.decompressobj().decompress(head, 1):
+            decompressor = zlib.decompressobj()
+            if len(decompressor.decompress(head, 512)) == 512 or decompressor.eof:
                 return CODECS[-1]
         except zlib.error:
             pass

@@ -8,6 +8,7 @@ metadata. Lengths are Å.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import struct
@@ -15,6 +16,7 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,7 +24,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
-from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.io.damage import reason_of
 from deepdft.io.slab_writer import FileSlabWriter, write_density
 from deepdft.io.source import Source
@@ -165,11 +167,27 @@ class NpzWriter(FileSlabWriter):
 
     def _write_layers(self, values: NDArray[np.floating[Any]]) -> None:
         for layer in values:
+            if not np.isfinite(layer).all():
+                raise ConfigurationError("A value of a density is not finite and is not written.")
             self._values.write(np.ascontiguousarray(layer, dtype=self._dtype).data)
 
     def _write_footer(self, file: BinaryIO) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._values.close()
         self._archive.close()
+
+    def _abandon(
+        self,
+        kind: type[BaseException],
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Otherwise zipfile tries to finish the archive whenever it is forgotten.
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            self._close()
+        super()._abandon(kind, error, traceback)
 
 
 class _Appending(io.RawIOBase):

@@ -226,7 +226,7 @@ def _grid(
             steps[axis] = cell / count  # as ASE writes it
         else:
             steps[axis] = span / max(1, count - 1)
-            if repeated and (cell is None or _close(span, cell)):
+            if repeated and content.pbc[axis] == "T":
                 values = values.take(range(count - 1), axis=axis)
     shape = np.array(values.shape)
     try:

@@ -1,0 +1,153 @@
+"""NumPy archives and zarr groups: exact, streamed, and readable without this package."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from deepdft.density import Density
+from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.io import open_writer, read, write
+from deepdft.io.slab_writer import SlabWriter
+from tests.io.samples import LEVEL, boxed_molecule, skewed_density
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.npz.gz", "x.zarr"])
+@pytest.mark.parametrize("components", [0, 1, 3])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_round_trip_is_exact(name: str, components: int, dtype: type, tmp_path: Path) -> None:
+    density = skewed_density(components, shape=(40, 7, 6))
+    density = replace(density, values=density.values.astype(dtype))
+    density.metadata["augmentation"] = ["one\n", "two\n"]
+    density.metadata["unstorable"] = object()
+    write(tmp_path / name, density)
+    again = read(tmp_path / name)
+    assert again.values.dtype == dtype
+    assert (again.values == density.values).all()
+    assert (again.grid.cell == density.grid.cell).all()
+    assert (again.grid.origin == density.grid.origin).all()
+    assert (again.atoms.positions == density.atoms.positions).all()
+    assert (again.atoms.numbers == density.atoms.numbers).all()
+    assert (np.asarray(again.atoms.cell) == np.asarray(density.atoms.cell)).all()
+    assert (again.atoms.pbc == density.atoms.pbc).all()
+    assert again.level == LEVEL
+    assert again.metadata["augmentation"] == ["one\n", "two\n"]
+    if density.spin is None:
+        assert again.spin is None
+    else:
+        assert (again.spin == density.spin).all()
+
+
+def test_numpy_reads_an_archive(tmp_path: Path) -> None:
+    density = boxed_molecule()
+    write(tmp_path / "x.npz", density)
+    with np.load(tmp_path / "x.npz") as archive:
+        assert (archive["values"] == density.values).all()
+        assert (archive["cell"] == density.grid.cell).all()
+        assert (archive["origin"] == density.grid.origin).all()
+        assert tuple(archive["shape"]) == density.grid.shape
+        assert (archive["pbc"] == [False] * 3).all()
+        assert json.loads(str(archive["about"]))["unit"] == "e/angstrom^3"
+
+
+def test_zarr_reads_a_group(tmp_path: Path) -> None:
+    density = boxed_molecule()
+    write(tmp_path / "x.zarr", density)
+    group = zarr.open_group(tmp_path / "x.zarr", mode="r")
+    assert (group["density"][...] == density.values).all()
+    assert group.attrs["numbers"] == density.atoms.numbers.tolist()
+    assert group.attrs["level"]["functional"] == "PBE"
+
+
+def test_the_same_archive_twice_is_the_same_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.npz", boxed_molecule())
+    write(tmp_path / "b.npz", boxed_molecule())
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_group_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    write(tmp_path / "x.zarr", skewed_density(1))
+    write(tmp_path / "x.zarr", boxed_molecule())
+    assert read(tmp_path / "x.zarr").spin is None
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zarr"]
+    before = read(tmp_path / "x.zarr")
+    density = skewed_density()
+    writer = open_writer(tmp_path / "x.zarr", density.atoms, density.grid)
+    with pytest.raises(ZeroDivisionError):
+        write_two_layers_and_fail(writer, density)
+    assert (read(tmp_path / "x.zarr").values == before.values).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.zarr"]
+
+
+def test_a_folder_that_is_no_group_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "x.zarr").mkdir()
+    (tmp_path / "x.zarr" / "precious").write_text("data")
+    with pytest.raises(ConfigurationError, match="not a zarr group"):
+        write(tmp_path / "x.zarr", boxed_molecule())
+    with pytest.raises(FileFormatError):
+        read(tmp_path / "x.zarr")
+    assert (tmp_path / "x.zarr" / "precious").read_text() == "data"
+
+
+def write_two_layers_and_fail(writer: SlabWriter, density: Density) -> None:
+    with writer:
+        writer.write_slab(density.values[:2])
+        raise ZeroDivisionError
+
+
+def rewritten(path: Path, **members: np.ndarray) -> None:
+    with np.load(path) as archive:
+        known = dict(archive)
+    np.savez(path, **{**known, **members})
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"cell": np.zeros((3, 3))},
+        {"cell": np.zeros((2, 2))},
+        {"shape": np.array([1, 2])},
+        {"shape": np.array([1, 2, 3])},
+        {"origin": np.array([np.nan, 0, 0])},
+        {"about": np.array("no JSON")},
+        {"about": np.array('{"format": "another"}')},
+        {"about": np.array("[]")},
+        {"positions": np.zeros((1, 3))},
+        {"values": np.array([object()], dtype=object)},
+    ],
+)
+def test_archives_that_make_no_sense(members: dict[str, np.ndarray], tmp_path: Path) -> None:
+    write(tmp_path / "x.npz", boxed_molecule())
+    rewritten(tmp_path / "x.npz", **members)
+    with pytest.raises(FileFormatError, match=r"x\.npz is not a density|cannot be read"):
+        read(tmp_path / "x.npz")
+
+
+def test_an_archive_that_claims_too_much(tmp_path: Path) -> None:
+    write(tmp_path / "x.npz", boxed_molecule())
+    with zipfile.ZipFile(tmp_path / "x.npz") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    shape = str(boxed_molecule().grid.shape).encode()
+    huge = b"(9999999, 99, 99)".ljust(len(shape))
+    members["values.npy"] = members["values.npy"].replace(shape + b", }    ", huge + b"}")
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(FileFormatError):
+        read(tmp_path / "x.npz")
+
+
+def test_values_that_are_not_finite_are_not_stored(tmp_path: Path) -> None:
+    density = boxed_molecule()
+    values = density.values.copy()
+    values[0, 0, 0] = np.nan
+    for name in ("x.npz", "x.zarr", "x.cube"):
+        with pytest.raises(ConfigurationError, match=r"not finite|cannot be written"):
+            write(tmp_path / name, Density(density.atoms, density.grid, values))
+    assert list(tmp_path.iterdir()) == []
