@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from deepdft.prediction import PredictionSummary
     from deepdft.prediction.distributed import Cluster
 
-if TYPE_CHECKING:
-    from deepdft.prediction import PredictionSummary
-
-
 _SUSPICIOUS = 0.02
 """Relative error of the electron count above which a prediction comes with a warning."""
 
