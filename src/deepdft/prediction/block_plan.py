@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import uuid
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from deepdft.prediction.blocks import Index, block_shape
 from deepdft.prediction.trained_model import TrainedModel
 
 _TILE_POINTS = 512
+"""Points of a block of the engine on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,37 @@ class BlockPlan:
         return ""
 
 
-def whole_tiles(grid: Grid, points: int) -> Index:
-    """Return a block's shape: whole tiles of the engine, about as long as wide in Å."""
-    wanted, tile = block_shape(grid, points), block_shape(grid, _TILE_POINTS)
-    sizes = [
-        min(max(1, round(edge / unit)) * unit, end)
-        for edge, unit, end in zip(wanted, tile, grid.shape, strict=True)
-    ]
+def block_shape_for(grid: Grid, points: int) -> Index:
+    """Return the shape of blocks of about `points` points, about as long as wide in Å.
+
+    They divide the grid evenly; where the last ones do not become thin by it, they are whole
+    tiles of the engine.
+    """
+    wanted, tile = _cubic_counts(grid, points), block_shape(grid, _TILE_POINTS)
+    sizes = []
+    for edge, unit, end in zip(wanted, tile, grid.shape, strict=True):
+        even = math.ceil(end / max(1, round(end / edge)))
+        whole = min(end, unit * math.ceil(even / unit))
+        last = end - (math.ceil(end / whole) - 1) * whole
+        sizes.append(whole if last >= whole / 2 else even)
     return sizes[0], sizes[1], sizes[2]
+
+
+def _cubic_counts(grid: Grid, points: int) -> list[float]:
+    """Return the points along each axis of a cube of `points` points; longer in a thin grid."""
+    lengths = np.linalg.norm(grid.voxel, axis=1)
+    counts = [float(n) for n in grid.shape]
+    free = [0, 1, 2]
+    while free:
+        left = points / math.prod(counts[axis] for axis in range(3) if axis not in free)
+        edge = (left * math.prod(lengths[free])) ** (1 / len(free))
+        shorter = [axis for axis in free if edge / lengths[axis] >= grid.shape[axis]]
+        if not shorter:
+            for axis in free:
+                counts[axis] = max(1.0, edge / lengths[axis])
+            break
+        free = [axis for axis in free if axis not in shorter]
+    return counts
 
 
 def model_identity(model: TrainedModel) -> str:

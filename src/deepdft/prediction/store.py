@@ -29,7 +29,7 @@ from deepdft.errors import ConfigurationError
 from deepdft.io.zarr_chunks import ChunkedDensity
 from deepdft.models.base import DensityModel
 from deepdft.prediction.atom_states import map_atom_states, write_atom_states
-from deepdft.prediction.block_plan import BlockPlan, whole_tiles
+from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.predict import PredictionSummary, Progress
 from deepdft.prediction.threads import available_threads
@@ -135,7 +135,7 @@ def open_store(
         ConfigurationError: if what exists is another prediction or nothing of ours.
     """
     points = block_points or max(BLOCK_POINTS, grid.n_points // MOST_BLOCKS)
-    plan = BlockPlan.make(model, atoms, whole_tiles(grid, points))
+    plan = BlockPlan.make(model, atoms, block_shape_for(grid, points))
     if not Path(path).exists():
         return ChunkedDensity.create(
             path, atoms, grid, plan.block_shape, level=model.level,
