@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 
 from deepdft.atomic import AtomicDensityTables
-from deepdft.density import FloatArray, LevelOfTheory
+from deepdft.density import FloatArray, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.models.bundled import find_model
 from deepdft.models.checkpoint import Checkpoint, load_checkpoint
@@ -59,6 +60,7 @@ class TrainedModel:
         atom = Atoms(numbers=[self.network.elements[0]], positions=[(0.0, 0.0, 0.0)])
         engine = ProbeEngine(self.network, self.baseline, atom, self.threads)
         engine.density_at([(0.0, 0.0, 0.5), (0.0, 0.5, 0.0)])
+        engine.on_grid(Grid(np.eye(3), (2, 2, 2)), (0, 0, 0), (2, 2, 2))
 
     def engine(self, atoms: Atoms) -> ProbeEngine:
         """Return the engine for one structure: its atoms encoded, ready for any probes.
