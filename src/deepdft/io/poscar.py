@@ -145,7 +145,8 @@ def format_structure(structure: Structure) -> str:
     else:
         flags = [""] * len(atoms)
     lines.append("Direct")
-    direct = np.linalg.solve(cell.T, atoms.positions.T).T
+    # Rounded first, and without negative zeros, so that writing what was read changes nothing.
+    direct = np.round(np.linalg.solve(cell.T, atoms.positions.T).T, 14) + 0.0
     for vector, flag in zip(direct, flags, strict=True):
         lines.append(("".join(f" {x:17.14f}" for x in vector) + f" {flag}").rstrip())
     return "\n".join(lines) + "\n"
