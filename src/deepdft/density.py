@@ -300,6 +300,8 @@ class Density:
     def minus(self, other: Density, *, mix_levels: bool = False) -> Density:
         """Return the difference density ``self - other`` on the same grid.
 
+        Spin densities are subtracted if both have one with as many components.
+
         Raises:
             ConfigurationError: if the grids differ.
             LevelOfTheoryError: if the levels of theory differ and `mix_levels` is not set.
@@ -309,7 +311,7 @@ class Density:
         if not self.grid.is_close(other.grid):
             raise ConfigurationError("The densities are on different grids; resample one first.")
         spin = None
-        if self.spin is not None and other.spin is not None:
+        if self.spin is not None and other.spin is not None and self.spin.shape == other.spin.shape:
             spin = self.spin - other.spin
         return replace(self, values=self.values - other.values, spin=spin, metadata={})
 

@@ -495,9 +495,9 @@ def test_orbitals_are_evaluated_on_a_grid(tmp_path):
 
 
 def test_levels_of_theory_are_completed():
-    assumed = LevelOfTheory(**parse_level(["functional=PBE", "code=VASP"]))
+    assumed = parse_level(["functional=PBE", "code=VASP"])
     known = LevelOfTheory(core="PAW")
-    assert completed_level(known, assumed) == LevelOfTheory("PBE", "PAW")
+    assert completed_level(known, assumed) == LevelOfTheory("PBE", "PAW", code="VASP")
     assert completed_level(LevelOfTheory("SCAN"), assumed).functional == "SCAN"
     for text in ("PBE", "funktional=PBE"):
         with pytest.raises(ConfigurationError, match="not of the form FIELD=VALUE"):

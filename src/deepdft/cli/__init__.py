@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from deepdft.cli import evaluate, models, predict, train
+from deepdft.cli import compare, convert, evaluate, inspect, models, predict, train
 from deepdft.errors import DeepDFTError
 
 app = typer.Typer(
@@ -19,6 +19,9 @@ app = typer.Typer(
 app.command("predict")(predict.predict)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("convert")(convert.convert)
+app.command("inspect")(inspect.inspect)
+app.command("compare")(compare.compare)
 app.command("models")(models.models)
 app.command("info")(models.info)
 

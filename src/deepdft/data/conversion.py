@@ -11,7 +11,7 @@ from pathlib import Path
 from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.data.levels import completed_level
 from deepdft.data.store_writer import StoreWriter
-from deepdft.density import Density
+from deepdft.density import Density, LevelOfTheory
 from deepdft.errors import DeepDFTError
 
 
@@ -34,7 +34,9 @@ def fill_store(
     path: str | Path,
     dataset: DensityDataset,
     *,
+    assumed: LevelOfTheory | None = None,
     mix_levels: bool = False,
+    without_spin: bool = False,
     skip_unusable: bool = False,
     spacing: float = EVALUATION_SPACING,
     margin: float = EVALUATION_MARGIN,
@@ -48,8 +50,10 @@ def fill_store(
 
     Args:
         path: the store; made where there is none, else appended to.
-        dataset: what to write; fields of its level of theory fill in what a density does not know.
+        dataset: what to write.
+        assumed: fields of the level of theory for densities that do not know them.
         mix_levels: accept densities of different levels of theory.
+        without_spin: leave out spin densities.
         skip_unusable: go on behind a density that cannot be read or stored.
         spacing: of the grid for molecules given by orbitals, Å.
         margin: how far that grid reaches beyond the outermost nuclei, Å.
@@ -64,7 +68,8 @@ def fill_store(
 
     def read(index: int) -> Density:
         density = dataset.on_grid(index, spacing, margin)
-        return replace(density, level=completed_level(density.level, dataset.level))
+        level = completed_level(density.level, assumed or LevelOfTheory())
+        return replace(density, level=level, spin=None if without_spin else density.spin)
 
     skipped: list[tuple[str, str]] = []
     added = 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from deepdft.data.dataset import (
     Probes,
 )
 from deepdft.data.grid_probes import LoadedValues, draw_from_grid
+from deepdft.data.reading import read_density
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
 from deepdft.io.archive import split_member
@@ -33,7 +33,7 @@ class GridDataset(DensityDataset):
     """Density files as a dataset.
 
     Args:
-        paths: one file per structure.
+        paths: one density each: a file, `ARCHIVE.tar::MEMBER` or `STORE::NAME`.
         level: level of theory; where None, that of the first file.
         mix_levels: accept files whose level of theory differs from it.
         read: reads one file (for tests and other sources).
@@ -43,35 +43,49 @@ class GridDataset(DensityDataset):
         self,
         paths: Sequence[str | Path],
         level: LevelOfTheory | None = None,
-        read: Callable[[str | Path], Density] | None = None,
+        read: Callable[[str], Density] | None = None,
         *,
         mix_levels: bool = False,
     ) -> None:
-        if read is None:
-            from deepdft.io import read as read_file
-
-            read = read_file
         self.paths = [str(path) for path in paths]
         self._names = unique_names(self.paths)
-        self._read = read
-        first = read(self.paths[0])
-        self.level = first.level if level is None else level
-        kept = max(2, min(10_000, _CACHED_VALUES // first.grid.n_points))
-        self.density = functools.lru_cache(maxsize=kept)(self._load)
-        self._values = functools.lru_cache(maxsize=kept)(self._load_values)
-        self._structures: dict[int, Atoms] = {}
+        self._read = read or read_density
         self._mix_levels = mix_levels
+        self._structures: dict[int, Atoms] = {}
+        # The densities used last, with what draws from them.
+        self._recent: OrderedDict[int, tuple[Density, LoadedValues]] = OrderedDict()
+        self.level = LevelOfTheory() if level is None else level
+        if level is None:
+            first = self._read(self.paths[0])
+            self.level = first.level
+            self._remember(0, first)
+
+    def density(self, index: int) -> Density:
+        """Return a whole density; those used last are kept in memory."""
+        return self._loaded(index)[0]
+
+    def _loaded(self, index: int) -> tuple[Density, LoadedValues]:
+        if index not in self._recent:
+            return self._remember(index, self._load(index))
+        self._recent.move_to_end(index)
+        return self._recent[index]
+
+    def _remember(self, index: int, density: Density) -> tuple[Density, LoadedValues]:
+        # Files with x fastest give arrays in that order; every draw would copy them.
+        density = replace(density, values=np.ascontiguousarray(density.values))
+        self._structures[index] = density.atoms
+        self._recent[index] = density, LoadedValues(density.values)
+        total = sum(kept.grid.n_points for kept, _ in self._recent.values())
+        while total > _CACHED_VALUES and len(self._recent) > 2:
+            _, (oldest, _) = self._recent.popitem(last=False)
+            total -= oldest.grid.n_points
+        return self._recent[index]
 
     def _load(self, index: int) -> Density:
         density = self._read(self.paths[index])
         if not self._mix_levels:
             self.level.require_match(density.level, f"{self.paths[index]} does not fit the data")
-        self._structures[index] = density.atoms
-        # Files with x fastest give arrays in that order; every draw would copy them.
-        return replace(density, values=np.ascontiguousarray(density.values))
-
-    def _load_values(self, index: int) -> LoadedValues:
-        return LoadedValues(self.density(index).values)
+        return density
 
     @property
     def names(self) -> list[str]:
@@ -79,7 +93,7 @@ class GridDataset(DensityDataset):
 
     def atoms(self, index: int) -> Atoms:
         if index not in self._structures:
-            self._structures[index] = self.density(index).atoms
+            self._remember(index, self._load(index))
         return self._structures[index]
 
     def draw(
@@ -91,9 +105,9 @@ class GridDataset(DensityDataset):
         cutoff: float,
         importance: float = 0.0,
     ) -> Probes:
-        density = self.density(index)
+        density, values = self._loaded(index)
         return draw_from_grid(
-            self._values(index),
+            values,
             density.atoms,
             density.grid,
             count,

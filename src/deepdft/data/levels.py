@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, did_you_mean
@@ -27,19 +27,13 @@ def common_level(levels: Iterable[LevelOfTheory], what: str) -> LevelOfTheory:
 
 
 def completed_level(known: LevelOfTheory, assumed: LevelOfTheory) -> LevelOfTheory:
-    """Return a level of theory with unknown fields filled in.
-
-    The code is not filled in: who computed a density is a matter of fact, not of agreement.
-    """
-    fields = known.to_dict()
-    for name, value in assumed.to_dict().items():
-        if name != "code":
-            fields[name] = fields[name] or value
-    return LevelOfTheory.from_dict(fields)
+    """Return a level of theory with unknown fields filled in."""
+    filled = {name: value for name, value in known.to_dict().items() if value}
+    return LevelOfTheory.from_dict({**assumed.to_dict(), **filled})
 
 
-def parse_level(entries: Sequence[str]) -> Mapping[str, str]:
-    """Return the fields of a level of theory from texts such as "functional=PBE".
+def parse_level(entries: Sequence[str]) -> LevelOfTheory:
+    """Return a level of theory from texts such as "functional=PBE".
 
     Raises:
         ConfigurationError: if a text is not of this form or names no field.
@@ -54,4 +48,4 @@ def parse_level(entries: Sequence[str]) -> Mapping[str, str]:
                 f"{did_you_mean(key, known)}"
             )
         result[key] = value
-    return result
+    return LevelOfTheory.from_dict(result)

@@ -6,12 +6,15 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from deepdft.data.dataset import DensityDataset
+from deepdft.data.reading import read_density
 from deepdft.data.sources import DataSource, find_sources
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, did_you_mean
@@ -19,9 +22,10 @@ from deepdft.errors import ConfigurationError, did_you_mean
 
 def open_dataset(
     paths: str | Path | Sequence[str | Path],
-    level: Mapping[str, str] | None = None,
+    level: Mapping[str, str] | LevelOfTheory | None = None,
     *,
     mix_levels: bool = False,
+    read_options: Mapping[str, Any] | None = None,
 ) -> DensityDataset:
     """Open reference densities.
 
@@ -30,8 +34,9 @@ def open_dataset(
             of paths (`.txt` or `.list`, one a line), directories or patterns (`runs/*/CHGCAR`) of
             any of these; or orbital archives (`.npz` with occupied orbitals). See
             `deepdft.data.sources`, also for the order, which is that of positions in a split.
-        level: level of theory to assume for densities, as a dictionary.
+        level: level of theory to assume for densities; where empty, that of the first of them.
         mix_levels: accept files of different levels of theory.
+        read_options: of the readers of density files, see `deepdft.read`.
 
     Raises:
         ConfigurationError: if a path does not exist, holds no density or is given twice.
@@ -56,17 +61,22 @@ def open_dataset(
         from deepdft.data.orbital_dataset import OrbitalDataset
 
         return OrbitalDataset(archives)
-    chosen = LevelOfTheory.from_dict(level) if level else None
-    return _open_densities(found, chosen, mix_levels)
+    if not isinstance(level, LevelOfTheory):
+        level = LevelOfTheory.from_dict(level) if level else None
+    return _open_densities(found, level, mix_levels, dict(read_options or {}))
 
 
 def _open_densities(
-    found: Sequence[DataSource], level: LevelOfTheory | None, mix_levels: bool
+    found: Sequence[DataSource],
+    level: LevelOfTheory | None,
+    mix_levels: bool,
+    read_options: dict[str, Any],
 ) -> DensityDataset:
     from deepdft.data.grid_dataset import GridDataset
     from deepdft.data.joined import JoinedDataset
     from deepdft.data.store import StoreDataset
 
+    read = partial(read_density, **read_options)
     parts: list[DensityDataset] = []
     titles: list[str] = []
     # Consecutive files become one dataset, every store is one.
@@ -76,7 +86,7 @@ def _open_densities(
             parts += [StoreDataset(path, level, mix_levels=mix_levels) for path in paths]
             titles += [os.path.normpath(path) for path in paths]
         else:
-            parts.append(GridDataset(paths, level, mix_levels=mix_levels))
+            parts.append(GridDataset(paths, level, read, mix_levels=mix_levels))
             titles.append(os.path.dirname(paths[0]) or ".")
     if len(parts) == 1:
         return parts[0]

@@ -1,0 +1,103 @@
+"""`deepdft inspect`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deepdft.cli.inputs import (
+    FormatName,
+    Quantity,
+    Unit,
+    as_options,
+    read_density,
+    reader_options,
+    sources_of,
+)
+
+
+def inspect(
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="A density file, a member as ARCHIVE.tar::MEMBER, a density in a store as "
+            "STORE::NAME; or an archive, a store or a folder, to see what it holds."
+        ),
+    ],
+    quantity: Quantity = None,
+    unit: Unit = None,
+    format: FormatName = None,
+) -> None:
+    """Say what a density file holds, and what it does not say."""
+    from deepdft.inspection import describe_density
+
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    found = sources_of(file)
+    if len(found) != 1:
+        _print_members(console, file, [source.path for source in found])
+        return
+    kind, path = found[0]
+    if kind == "store":
+        _print_store(console, path)
+        return
+    if kind == "orbitals":
+        _print_orbitals(console, path)
+        return
+    density = read_density(path, reader_options(quantity, unit, format))
+    lines = [("file", path), ("format", _format_of(path, format))]
+    for heading, text in [*lines, *describe_density(density)]:
+        console.print(f"{heading + ':':18} {text}")
+    for note in density.metadata.get("notes", []):
+        console.print(f"{'note:':18} {as_options(note)}")
+
+
+def _format_of(path: str, name: str | None) -> str:
+    from deepdft.data.store_layout import is_store
+    from deepdft.io.archive import split_member
+    from deepdft.io.formats import find_format, format_to_read
+    from deepdft.io.source import find_source
+
+    archive, member = split_member(path)
+    if member is not None and is_store(archive):
+        return "density in a training store"
+    source = find_source(path)
+    entry = find_format(name) if name else format_to_read(source.path, source.name, source.head)
+    text = (
+        entry.title if source.codec is None else f"{entry.title}, compressed ({source.codec.name})"
+    )
+    return text if member is None else f"{text}, in a tar file"
+
+
+def _print_members(console: Console, path: str, found: list[str]) -> None:
+    console.print(f"{path} holds {len(found)} entries:")
+    for member in found[:10]:
+        console.print(f"  {member}")
+    if len(found) > 10:
+        console.print(f"  ... and {len(found) - 10} more")
+
+
+def _print_store(console: Console, path: str) -> None:
+    from ase.data import chemical_symbols
+
+    from deepdft.data.store import DensityStore
+
+    store = DensityStore(path)
+    console.print(f"{path}: training store of {len(store)} densities")
+    if len(store) == 0:
+        return
+    points = sum(store.grid(index).n_points for index in range(len(store)))
+    elements = " ".join(chemical_symbols[number] for number in store.elements())
+    console.print(f"{'elements:':18} {elements}")
+    console.print(f"{'grid points:':18} {points:,}")
+    console.print(f"{'level of theory:':18} {'; '.join(map(str, store.levels))}")
+    _print_members(console, path, [f"{path}::{name}" for name in store.names])
+
+
+def _print_orbitals(console: Console, path: str) -> None:
+    from deepdft.orbitals import OrbitalArchive
+
+    archive = OrbitalArchive(path)
+    console.print(f"{path}: archive of occupied orbitals of {len(archive)} molecules")
+    console.print(f"{'level of theory:':18} {archive[0].level}")
