@@ -1,0 +1,86 @@
+"""Atoms encoded in chunks are atoms encoded at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+from deepdft.errors import UnsupportedStructureError
+from deepdft.graph import atom_graph
+from deepdft.models.base import DensityModel
+from deepdft.prediction.atom_states import encode_atoms, map_atom_states, write_atom_states
+from deepdft.prediction.engine import ProbeEngine
+from tests.models.conformance import small_network
+from tests.structures import points_near, slab, sodium_chloride
+
+
+@pytest.fixture(scope="module")
+def atoms() -> Atoms:
+    structure = sodium_chloride() * (2, 2, 1)
+    structure.rattle(0.1, seed=2)
+    return structure
+
+
+def at_once(network: DensityModel, atoms: Atoms) -> torch.Tensor:
+    parameter = next(network.parameters())
+    with torch.no_grad():
+        return network.encode(atom_graph(atoms, network.cutoff).to(dtype=parameter.dtype))
+
+
+@pytest.mark.parametrize("filters", ["tabulated", "direct"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("chunk", [1, 7, 31])
+def test_chunks_change_nothing(atoms, chunk, dtype, tolerance, filters):
+    network = small_network("deepdft", dtype, steps=3)
+    network.filters = filters
+    expected = at_once(network, atoms)
+    found = encode_atoms(network, atoms, 1, chunk=chunk)
+    assert found.shape == (3, len(atoms), 8)
+    assert found.dtype == dtype
+    assert float(expected.std()) > 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
+
+
+def test_threads_change_no_bit(atoms):
+    network = small_network("deepdft", torch.float32)
+    one = encode_atoms(network, atoms, 1, chunk=5)
+    for _ in range(5):
+        assert torch.equal(encode_atoms(network, atoms, 4, chunk=5), one)
+
+
+def test_chunks_of_vectors_of_full_width_change_no_bit(atoms):
+    # With rows of whole vectors a matrix product treats all rows alike.
+    network = small_network("deepdft", torch.float32, channels=128, steps=2)
+    expected = at_once(network, atoms)
+    assert torch.equal(encode_atoms(network, atoms, 1, chunk=16), expected)
+
+
+@pytest.mark.parametrize("chunk", [4, 1000])
+def test_states_in_a_file(tmp_path, chunk):
+    network, atoms = small_network("deepdft", torch.float32), slab()
+    write_atom_states(network, atoms, tmp_path / "states.npy", 1, chunk=chunk)
+    mapped = map_atom_states(tmp_path / "states.npy")
+    assert isinstance(mapped, np.memmap)
+    assert np.array_equal(mapped, encode_atoms(network, atoms, 1, chunk=chunk).numpy())
+    points = points_near(atoms, 50)
+    engine = ProbeEngine(network, None, atoms, 1, senders=torch.from_numpy(mapped))
+    expected = ProbeEngine(network, None, atoms, 1).density_at(points)
+    assert np.ptp(expected) > 1e-2
+    np.testing.assert_allclose(engine.density_at(points), expected, rtol=0, atol=1e-5)
+    assert [file.name for file in tmp_path.iterdir()] == ["states.npy"]
+
+
+def test_nothing_is_left_of_a_failure(tmp_path):
+    atoms = Atoms("NaKr", [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
+    with pytest.raises(UnsupportedStructureError, match="Kr"):
+        write_atom_states(small_network("deepdft"), atoms, tmp_path / "states.npy", chunk=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_architecture_without_steps_is_encoded_at_once(atoms, monkeypatch):
+    network = small_network("deepdft")
+    expected = at_once(network, atoms)
+    monkeypatch.setattr(network, "atom_steps", lambda: None)
+    assert torch.equal(encode_atoms(network, atoms, 1, chunk=3), expected)
