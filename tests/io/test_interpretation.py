@@ -12,6 +12,7 @@ from deepdft.io.electrons import ElectronCounts, holds_cores, valence_range
 from deepdft.io.interpretation import Interpretation, periodic_axes
 from deepdft.io.provenance import describe, parse_description, strip_description
 from deepdft.io.quantities import QUANTITIES, recognise
+from deepdft.io.summary import Summary
 from deepdft.units import BOHR, PER_CUBIC_BOHR
 
 # Valence electrons in VASP's and CP2K's (GTH) usual potentials.
@@ -107,12 +108,23 @@ def test_small_negative_parts_are_no_reason_to_refuse() -> None:
         interpret(-values, atoms, grid)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_summaries(order: str) -> None:
+    values = np.asarray(np.random.default_rng(2).normal(size=(60, 50, 40)), order=order)
+    summary = Summary.of(values)
+    assert summary.total == pytest.approx(values.sum())
+    assert summary.negative == pytest.approx(values[values < 0].sum())
+    assert (summary.smallest, summary.largest) == (values.min(), values.max())
+    assert summary.size == pytest.approx(np.abs(values).sum())
+    assert summary.times(2.0) == Summary.of(2.0 * values)
+
+
 def test_periodicity_from_the_faces() -> None:
     values = np.ones((6, 6, 6))
-    assert periodic_axes(values).all()
+    assert periodic_axes(values, values.mean()).all()
     values[:, :, 0] = 0.01
-    assert periodic_axes(values).tolist() == [True, True, False]
-    assert not periodic_axes(np.zeros((4, 4, 4))).any()
+    assert periodic_axes(values, values.mean()).tolist() == [True, True, False]
+    assert not periodic_axes(np.zeros((4, 4, 4)), 0.0).any()
 
 
 def test_units_are_named_by_word() -> None:

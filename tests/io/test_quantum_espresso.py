@@ -58,7 +58,9 @@ def test_a_density(tmp_path: Path) -> None:
     assert density.level.code == "Quantum ESPRESSO"
     assert str(density.atoms.symbols) == "Si2"
     assert np.allclose(density.atoms.positions[1], 0.25 * A * BOHR)
-    assert any("8.0000 electrons" in note for note in notes)
+    assert any("8.0000 electrons, as the file's valence charges say" in note for note in notes)
+    _, notes = read_text(tmp_path, plot_file(values * 1.1))
+    assert any("Warning" in note and "8.8000" in note and "add up to 8." in note for note in notes)
     assert density.metadata["comment"] == "silicon"
 
 

@@ -24,9 +24,9 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
-from deepdft.errors import ConfigurationError
+from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.io.decimal_writer import NumberLayout, NumberWriter
-from deepdft.io.interpretation import Interpretation, atomic_unit_of, check_unit
+from deepdft.io.interpretation import UNITS, Interpretation, atomic_unit_of, check_unit
 from deepdft.io.provenance import describe, parse_description, strip_description
 from deepdft.io.quantities import recognise, refusal
 from deepdft.io.slab_writer import FileSlabWriter, write_density
@@ -65,7 +65,7 @@ class _Header:
     in_angstrom: bool
 
 
-def _read_header(stream: TextStream, orbital_line: bool) -> _Header:
+def _read_header(stream: TextStream) -> _Header:
     comments = (stream.read_line("the first comment"), stream.read_line("the second comment"))
     line = stream.read_line("the atom count and the origin")
     (count,) = stream.integers(line, 1, "an atom count")
@@ -85,7 +85,7 @@ def _read_header(stream: TextStream, orbital_line: bool) -> _Header:
     cell = np.array(voxel) * counts.astype(np.float64)[:, None] * unit
     grid = stream.make_grid(cell, (counts[0], counts[1], counts[2]), origin * unit)
     atoms, charges = _read_atoms(stream, abs(count), unit)
-    orbitals = _read_orbitals(stream, count < 0) if orbital_line else []
+    orbitals = _read_orbitals(stream, count < 0)
     if count < 0 and per_voxel == 1:
         per_voxel = max(1, len(orbitals))
     return _Header(comments, atoms, charges, grid, per_voxel, orbitals, shape[0] < 0)
@@ -148,37 +148,16 @@ def read(
         FileFormatError: if the file is not a cube file, is damaged, or holds something else.
     """
     with source.open_text() as stream:
-        header = _read_header(stream, orbital_line=True)
-        count = header.grid.n_points * header.per_voxel
-        numbers = stream.read_numbers(count)
+        header = _read_header(stream)
+        interpretation = _interpret(source, header, quantity, unit, pbc)
+        factor = 1.0
+        if interpretation.quantity.is_density and interpretation.unit is not None:
+            factor, interpretation.unit = UNITS[interpretation.unit], "e/angstrom^3"
+        numbers = stream.read_numbers(header.grid.n_points * header.per_voxel, factor)
+        _require_end(stream, header)
     values = numbers.reshape(*header.grid.shape, header.per_voxel)
-    return _assemble(source, header, values, quantity, component, unit, pbc)
-
-
-def _assemble(
-    source: Source,
-    header: _Header,
-    values: NDArray[np.float64],
-    quantity: str | None,
-    component: int | None,
-    unit: str | None,
-    pbc: bool | None,
-) -> Density:
-    title = strip_description(header.comments[1]).strip()
-    ours = title in (TITLE, SPIN_TITLE)
-    words = TITLE if ours else " ".join(header.comments)
-    if header.orbitals and quantity is None:
-        raise refusal(source.path, "orbital", f"it lists orbitals {header.orbitals[:5]}")
-    interpretation = Interpretation(
-        path=source.path,
-        quantity=recognise(source.path, quantity, words),
-        unit=check_unit(unit) or (None if header.in_angstrom else "e/bohr^3"),
-        pbc=pbc,
-        described=parse_description(header.comments[1]),
-        metadata={"comment": header.comments[0].strip()},
-    )
     spin = None
-    if header.per_voxel > 1 and component is None and title == SPIN_TITLE:
+    if header.per_voxel > 1 and component is None and _title(header) == SPIN_TITLE:
         spin = np.moveaxis(values[..., 1:], -1, 0)
         spin = spin[0] if len(spin) == 1 else spin
     elif header.per_voxel > 1 and component is None:
@@ -191,6 +170,43 @@ def _assemble(
             f"{component}."
         )
     return interpretation.density(header.atoms, header.grid, values[..., component or 0], spin)
+
+
+def _title(header: _Header) -> str:
+    return strip_description(header.comments[1]).strip()
+
+
+def _interpret(
+    source: Source, header: _Header, quantity: str | None, unit: str | None, pbc: bool | None
+) -> Interpretation:
+    if header.orbitals and quantity is None:
+        raise refusal(source.path, "orbital", f"it lists orbitals {header.orbitals[:5]}")
+    ours = _title(header) in (TITLE, SPIN_TITLE)
+    return Interpretation(
+        path=source.path,
+        quantity=recognise(source.path, quantity, TITLE if ours else " ".join(header.comments)),
+        unit=check_unit(unit) or (None if header.in_angstrom else "e/bohr^3"),
+        pbc=pbc,
+        described=parse_description(header.comments[1]),
+        metadata={"comment": header.comments[0].strip()},
+    )
+
+
+def _require_end(stream: TextStream, header: _Header) -> None:
+    """Raise if numbers are left over: then the header is wrong, and so would be the density."""
+    line = ""
+    for _ in range(3):
+        line = stream.next_line() or ""
+        if line.strip():
+            break
+    try:
+        stream.floats(line, 1, "a number")
+    except FileFormatError:
+        return  # nothing, or words, which do no harm
+    raise stream.error(
+        f"More values follow than {header.grid.shape} points with {header.per_voxel} values each; "
+        "the header is wrong."
+    )
 
 
 class CubeWriter(FileSlabWriter):

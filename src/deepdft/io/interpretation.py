@@ -18,6 +18,7 @@ from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
 from deepdft.io.electrons import ElectronCounts, holds_cores
 from deepdft.io.quantities import QUANTITIES, Quantity, refusal
+from deepdft.io.summary import Summary
 from deepdft.units import PER_CUBIC_BOHR
 
 UNITS = {"e/angstrom^3": 1.0, "e/bohr^3": PER_CUBIC_BOHR}
@@ -40,7 +41,7 @@ class Interpretation:
         default_unit: assumed if the electron count does not decide either.
         pbc: periodicity, or None if the file does not say.
         described: the JSON object of the comment (see `deepdft.io.provenance`).
-        charges: (n,) charges that the file gives to the nuclei, or None.
+        charges: (n,) valence charges that the file gives to the nuclei, or None.
         level: level of theory that the format implies.
         metadata: what else to keep.
         notes: notes of the reader.
@@ -63,35 +64,45 @@ class Interpretation:
         grid: Grid,
         values: NDArray[np.float64],
         spin: NDArray[np.float64] | None = None,
+        summary: Summary | None = None,
     ) -> Density:
         """Return the density; `values` (and `spin`) are converted in place.
+
+        Args:
+            atoms: the structure.
+            grid: the points.
+            values: (nx, ny, nz).
+            spin: (nx, ny, nz) or (3, nx, ny, nz).
+            summary: of the values, where it is known already.
 
         Raises:
             FileFormatError: if the values cannot be a density and nothing else was asked for.
         """
         level = LevelOfTheory.from_dict({**self.level.to_dict(), **self.described})
+        summary = summary or Summary.of(values)
         if self.quantity.is_density:
-            factor = UNITS[self.unit or self._decide_unit(atoms, grid, values)]
+            unit = self.unit or self._decide_unit(atoms, summary.total * grid.voxel_volume)
+            factor = UNITS[unit]
         else:
             factor = self.quantity.atomic_unit if self.unit == "e/bohr^3" else 1.0
         for array in (values, spin):
             if array is not None and factor != 1.0:
                 array *= factor
         if self.quantity.name == "density":
-            self._refuse_signs(values)
+            self._refuse_signs(summary)
+            electrons = summary.total * factor * grid.voxel_volume
             if holds_cores(atoms, grid, values):
                 level = LevelOfTheory.from_dict({"core": "all-electron", **_known(level)})
-                self._note_all_electron(atoms, float(values.sum()) * grid.voxel_volume)
+                self._note_all_electron(atoms, electrons)
             else:
-                self._note_electrons(atoms, float(values.sum()) * grid.voxel_volume)
+                self._note_electrons(atoms, electrons)
         else:
             self.metadata["quantity"] = self.quantity.name
-        self._set_periodicity(atoms, grid, values)
+        self._set_periodicity(atoms, grid, values, factor * summary.size / summary.count)
         return Density(atoms, grid, values, spin, level, {**self.metadata, "notes": self.notes})
 
-    def _decide_unit(self, atoms: Atoms, grid: Grid, values: NDArray[np.float64]) -> str:
+    def _decide_unit(self, atoms: Atoms, total: float) -> str:
         """Return the unit whose electron count the elements allow."""
-        total = float(values.sum()) * grid.voxel_volume
         counts = ElectronCounts.of(atoms.numbers)
         possible = [unit for unit, factor in UNITS.items() if counts.allow(total * factor)]
         unit = possible[0] if len(possible) == 1 else self.default_unit
@@ -102,14 +113,13 @@ class Interpretation:
         )
         return unit
 
-    def _refuse_signs(self, values: NDArray[np.float64]) -> None:
-        total = float(values.sum())
-        size = float(np.abs(values).sum())
+    def _refuse_signs(self, summary: Summary) -> None:
+        size = summary.size
         if size == 0:
             self.notes.append("The density is zero everywhere.")
-        elif (size - total) / (2 * size) > _NEGATIVE_SHARE:
-            share = 100 * (size - total) / (2 * size)
-            name = "difference-density" if abs(total) < 0.01 * size else "orbital"
+        elif -summary.negative > _NEGATIVE_SHARE * size:
+            share = -100 * summary.negative / size
+            name = "difference-density" if abs(summary.total) < 0.01 * size else "orbital"
             name = "potential" if share > 60 else name
             raise refusal(self.path, name, f"{share:.0f} % of its integral is negative")
 
@@ -129,6 +139,15 @@ class Interpretation:
         found = f"The density integrates to {electrons:.4f} electrons"
         if len(atoms) == 0:
             self.notes.append(f"{found}; the file has no atoms to compare with.")
+        elif self.charges is not None:
+            expected = float(self.charges.sum())
+            if abs(electrons - expected) <= max(0.1, 0.01 * expected):
+                self.notes.append(f"{found}, as the file's valence charges say.")
+            else:
+                self.notes.append(
+                    f"Warning: {found[0].lower()}{found[1:]}, but the file's valence charges add "
+                    f"up to {expected:g}."
+                )
         elif abs(electrons - counts.all_electron) <= max(0.1, 0.01 * counts.all_electron):
             what = "all electrons" if counts.fewest < counts.all_electron else "as many as expected"
             self.notes.append(f"{found}: {what} of {formula(atoms)}.")
@@ -139,18 +158,20 @@ class Interpretation:
             )
         else:
             self.notes.append(
-                f"Warning: {found.lower()[4:]}, but {formula(atoms)} has "
+                f"Warning: {found[0].lower()}{found[1:]}, but {formula(atoms)} has "
                 f"{counts.fewest} to {counts.most} valence electrons and {counts.all_electron} in "
                 "all; a coarse grid that misses the cores does that, and so does a wrong unit."
             )
 
-    def _set_periodicity(self, atoms: Atoms, grid: Grid, values: NDArray[np.float64]) -> None:
+    def _set_periodicity(
+        self, atoms: Atoms, grid: Grid, values: NDArray[np.float64], mean: float
+    ) -> None:
         if self.pbc is not None:
             atoms.pbc = self.pbc
         elif "pbc" in self.described:
             atoms.pbc = self.described["pbc"]
         else:
-            atoms.pbc = periodic_axes(values)
+            atoms.pbc = periodic_axes(values, mean)
             words = {0: "no", 3: "every"}.get(int(atoms.pbc.sum()), "some")
             self.notes.append(
                 f"The file does not say whether it is periodic; by the density at its faces, taken "
@@ -171,9 +192,13 @@ def formula(atoms: Atoms) -> str:
     return str(atoms.symbols.formula.format("hill"))
 
 
-def periodic_axes(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    """Return along which axes a density does not vanish towards the faces of its box."""
-    mean = float(np.abs(values).mean())
+def periodic_axes(values: NDArray[np.floating[Any]], mean: float) -> NDArray[np.bool_]:
+    """Return along which axes a density does not vanish towards the faces of its box.
+
+    Args:
+        values: (nx, ny, nz).
+        mean: mean of their absolute values.
+    """
     faces = [
         min(float(np.abs(values.take(index, axis)).mean()) for index in (0, -1))
         for axis in range(3)

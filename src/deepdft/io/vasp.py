@@ -24,6 +24,7 @@ from deepdft.io.poscar import Structure, read_structure
 from deepdft.io.provenance import parse_description, strip_description
 from deepdft.io.quantities import QUANTITIES, Quantity, find_quantity, refusal
 from deepdft.io.source import Source
+from deepdft.io.summary import Summary
 from deepdft.io.text import TextStream
 from deepdft.units import PER_CUBIC_BOHR
 
@@ -85,9 +86,13 @@ def read(
     if unit not in UNITS:
         raise ConfigurationError(f"There is no unit '{unit}' (known: {', '.join(UNITS)}).")
     notes: list[str] = []
+    if not kind.is_density:
+        factor: float | None = 1.0
+    else:
+        factor = UNITS[unit]
     with source.open_text() as stream:
-        found = _read_images(stream, species, image, notes)
-    return _assemble(source, found, kind, quantity is not None, unit, notes)
+        found = _read_images(stream, species, image, notes, factor)
+    return _assemble(source, found, kind, quantity is not None, notes)
 
 
 def _recognise(source: Source, asked: str | None) -> Quantity:
@@ -100,13 +105,17 @@ def _recognise(source: Source, asked: str | None) -> Quantity:
 
 
 def _read_images(
-    stream: TextStream, species: list[str] | None, wanted: int, notes: list[str]
+    stream: TextStream,
+    species: list[str] | None,
+    wanted: int,
+    notes: list[str],
+    factor: float | None,
 ) -> _Image:
-    """Read structure after structure until the wanted one."""
+    """Read structure after structure until the wanted one; see `_read_image`."""
     index = 0
     structure = read_structure(stream, species)
     while True:
-        image, more = _read_image(stream, structure)
+        image, more = _read_image(stream, structure, factor)
         if not more or index == wanted:
             break
         try:
@@ -122,8 +131,13 @@ def _read_images(
     return image
 
 
-def _read_image(stream: TextStream, structure: Structure) -> tuple[_Image, bool]:
-    """Read the blocks of one structure; also return whether something else follows them."""
+def _read_image(
+    stream: TextStream, structure: Structure, factor: float | None
+) -> tuple[_Image, bool]:
+    """Read the blocks of one structure; also return whether something else follows them.
+
+    Values are multiplied by `factor`, or divided by the volume of the cell if it is None.
+    """
     line = stream.read_line("the point counts")
     while not line.strip():
         line = stream.read_line("the point counts")
@@ -135,7 +149,7 @@ def _read_image(stream: TextStream, structure: Structure) -> tuple[_Image, bool]
     while following == "block":
         if len(image.blocks) == 4:
             raise stream.error("There are more than four density blocks.", stream.line - 1)
-        image.blocks.append(stream.read_numbers(grid.n_points))
+        image.blocks.append(stream.read_numbers(grid.n_points, factor or 1.0 / grid.volume))
         text, following = _read_text(stream, shape, len(structure.atoms))
         image.texts.append(text)
     if len(image.blocks) == 3:
@@ -183,25 +197,22 @@ def _joined(lines: list[str]) -> str:
 
 
 def _assemble(
-    source: Source, image: _Image, kind: Quantity, asked: bool, unit: str, notes: list[str]
+    source: Source, image: _Image, kind: Quantity, asked: bool, notes: list[str]
 ) -> Density:
     atoms = image.structure.atoms
     described = parse_description(image.structure.comment)
     origin = described.get("origin", np.zeros(3))
     grid = Grid(np.asarray(atoms.cell), image.shape, origin)
     atoms.positions += origin
-    blocks = image.blocks
-    if not asked and blocks[0].min() >= 0 and blocks[0].max() <= 1:
+    arrays = [block.reshape(image.shape, order="F") for block in image.blocks]
+    summary = Summary.of(arrays[0])
+    electrons = summary.total * grid.voxel_volume
+    if not asked and summary.smallest >= 0 and summary.largest * grid.volume <= 1:
         raise refusal(
             source.path,
             "elf",
-            f"all values lie between 0 and 1, so that rho V gives {blocks[0].mean():.4f} electrons",
+            f"all values lie between 0 and 1, so that rho V gives {electrons:.4f} electrons",
         )
-    factor = UNITS[unit] or 1.0 / grid.volume
-    if kind.is_density:
-        for block in blocks:
-            block *= factor
-    arrays = [block.reshape(image.shape, order="F") for block in blocks]
     comment = strip_description(image.structure.comment).removesuffix(NO_OCCUPANCIES)
     metadata: dict[str, Any] = {"comment": comment.strip("; ")}
     occupied = any("augmentation" in text for text in image.texts)
@@ -219,13 +230,13 @@ def _assemble(
         metadata=metadata,
         notes=notes,
     )
-    _note_unit(interpretation, atoms, grid, float(arrays[0].sum()) * grid.voxel_volume)
+    _note_unit(interpretation, atoms, grid, electrons)
     spin = None
     if len(arrays) == 2:
         spin = arrays[1]
     elif len(arrays) == 4:
         spin = np.stack(arrays[1:])
-    return interpretation.density(atoms, grid, arrays[0], spin)
+    return interpretation.density(atoms, grid, arrays[0], spin, summary)
 
 
 def _note_unit(interpretation: Interpretation, atoms: Atoms, grid: Grid, electrons: float) -> None:
