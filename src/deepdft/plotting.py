@@ -13,7 +13,7 @@ from deepdft.density import Density
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_OUTLIER_FACTOR = 3.0
+_OUTLIER_FACTOR = 2.0
 """Structures whose error exceeds this many medians are marked."""
 
 

@@ -65,6 +65,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
     try:
         save_file(tensors, weights_beside)
         description_beside.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        # safetensors creates files that only their owner can read.
+        weights_beside.chmod(description_beside.stat().st_mode)
         os.replace(weights_beside, folder / WEIGHTS)
         os.replace(description_beside, folder / DESCRIPTION)
     finally:
