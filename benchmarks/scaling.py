@@ -1,0 +1,198 @@
+"""Time and peak memory of `deepdft predict big.xyz -o rho.zarr` against the number of atoms.
+
+    python benchmarks/scaling.py                          # 10^3, 10^4 and 10^5 atoms, 0.25 Å
+    python benchmarks/scaling.py --sizes 1000 5000 --fraction 0.04
+
+The cell of liquid ethylene carbonate beside this file is repeated to each size and its atoms moved
+a little, so that no two cells are alike. The model is the paper's, with random weights: they do not
+change the time. A block is one cell of the liquid. Of the blocks, a fraction is computed, the same
+at each size and spread evenly over the structure: every size has the same points per atom. Encoding
+the atoms and writing the store are included, compilation is not. Each size has a process of its
+own; its peak memory includes Python and the libraries. Where other programs compete for the
+processor, the times in seconds of processor time are the ones to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+import torch
+from ase import Atoms
+from rich.console import Console
+from rich.table import Table
+
+from deepdft.density import Grid, LevelOfTheory
+from deepdft.models import create_model
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.prediction.store import BlockFiller, encode_for, open_store
+from deepdft.prediction.threads import available_threads
+from deepdft.prediction.trained_model import TrainedModel, choose_device
+
+LIQUID = Path(__file__).with_name("ethylene_carbonate.xyz")
+TILE = 8
+"""The points along a cell are a multiple of the edge of the engine's own blocks."""
+
+
+def main() -> None:
+    """Run every size and show a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sizes", type=float, nargs="+", default=[1e3, 1e4, 1e5], metavar="ATOMS")
+    parser.add_argument("--spacing", type=float, default=0.25, help="largest, Å")
+    parser.add_argument("--fraction", type=float, default=1 / 9, help="of the blocks")
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--channels", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=available_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--folder", type=Path, default=None, help="for the store, removed at once")
+    parser.add_argument("--json", type=Path, default=None, help="write the measurements there")
+    parser.add_argument("--one", type=float, default=None, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one is not None:
+        print(json.dumps(measure(options.one, options)))
+        return
+    measurements = []
+    for size in options.sizes:
+        command = [sys.executable, __file__, *sys.argv[1:], "--one", str(size)]
+        found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        measurements.append(json.loads(found.stdout))
+        print(f"{measurements[-1]['atoms']:,} atoms done", file=sys.stderr)
+    show(measurements, options)
+    if options.json is not None:
+        options.json.write_text(json.dumps(measurements, indent=2) + "\n", encoding="utf-8")
+
+
+def measure(size: float, options: argparse.Namespace) -> dict[str, Any]:
+    """Predict into a store for one size of the liquid."""
+    cell = ase.io.read(LIQUID)
+    assert isinstance(cell, Atoms)
+    repeats = repeats_for(size / len(cell))
+    atoms = cell.repeat(repeats)
+    atoms.rattle(0.02, seed=0)
+    edge = float(cell.cell.lengths().max())
+    along_cell = TILE * int(np.ceil(edge / options.spacing / TILE - 1e-9))
+    a, b, c = (along_cell * n for n in repeats)
+    grid = Grid(np.asarray(atoms.cell), (a, b, c))
+    torch.manual_seed(0)
+    architecture = {"steps": options.steps, "channels": options.channels}
+    network = create_model("deepdft", architecture, sorted(set(cell.numbers.tolist())))
+    network.eval().requires_grad_(False)
+    model = TrainedModel(Checkpoint(network, LevelOfTheory()), "random weights")
+    model.to(choose_device(options.device))
+    model.threads = options.threads
+    model.warm_up()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        # Compiles what is left to compile: encoding and the codecs of the store.
+        warm, warm_grid = cell.copy(), Grid(np.asarray(cell.cell), (TILE, TILE, TILE))
+        run(warm, Path(folder) / "warm.zarr", model, warm_grid, TILE**3, 1.0)
+        result = run(atoms, Path(folder) / "rho.zarr", model, grid, along_cell**3, options.fraction)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "atoms": len(atoms),
+        "spacing": float(np.linalg.norm(grid.voxel, axis=1).max()),
+        **result,
+        # In bytes on macOS, in kB elsewhere.
+        "peak_gib": peak / (1 << 30 if sys.platform == "darwin" else 1 << 20),
+    }
+
+
+def run(
+    atoms: Atoms, path: Path, model: TrainedModel, grid: Grid, block_points: int, fraction: float
+) -> dict[str, Any]:
+    """Make a store and fill a part of it, timing the stages by wall clock and by processor."""
+    seconds: dict[str, tuple[float, float]] = {}
+
+    def timed(stage: str, work: Callable[[], Any]) -> Any:
+        wall, processor = time.perf_counter(), time.process_time()
+        result = work()
+        seconds[stage] = (time.perf_counter() - wall, time.process_time() - processor)
+        return result
+
+    store = timed("create", lambda: open_store(atoms, path, model, grid, block_points))
+    timed("encode", lambda: encode_for(store, model))
+    total = store.n_chunks
+    count = max(1, round(total * fraction))
+    chosen = [int((i + 0.5) * total / count) for i in range(count)]
+
+    def fill() -> None:
+        filler = BlockFiller(store, model.network, model.baseline, model.threads)
+        for block in chosen:
+            filler.fill(block)
+
+    timed("fill", fill)
+    return {
+        "blocks": total,
+        "filled": count,
+        "points": sum(store.n_points(block) for block in chosen),
+        "wall": {stage: pair[0] for stage, pair in seconds.items()},
+        "processor": {stage: pair[1] for stage, pair in seconds.items()},
+    }
+
+
+def repeats_for(cells: float) -> tuple[int, int, int]:
+    """Return three near-equal factors whose product is near `cells`."""
+    edge = max(1, round(cells ** (1 / 3)))
+    candidates = [
+        (a, b, c)
+        for a in range(max(1, edge - 1), edge + 2)
+        for b in range(a, edge + 2)
+        for c in range(b, edge + 2)
+    ]
+    # Of those within 10 % the most cubic one; else the nearest.
+    return min(
+        candidates,
+        key=lambda n: (
+            max(abs(np.prod(n) / cells - 1), 0.05),
+            n[2] - n[0],
+            abs(np.prod(n) - cells),
+        ),
+    )
+
+
+def whole(measurement: dict[str, Any], clock: str) -> float:
+    """Return the seconds for the whole grid: encoding, and all blocks at the measured rate."""
+    seconds = measurement[clock]
+    share = measurement["filled"] / measurement["blocks"]
+    return float(seconds["create"] + seconds["encode"] + seconds["fill"] / share)
+
+
+def show(measurements: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Print the table and the fitted exponents."""
+    console = Console(width=140)
+    table = Table(
+        title=f"liquid ethylene carbonate, T = {options.steps}, F = {options.channels}, "
+        f"{options.threads} thread(s) on {options.device}, {measurements[0]['spacing']:.3f} Å"
+    )
+    for heading in (
+        "atoms", "blocks", "filled", "points/atom", "encode, s", "fill, s", "points/s",
+        "whole grid, ms/atom", "of processor time", "peak memory, GiB",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right")
+    for m in measurements:
+        table.add_row(
+            f"{m['atoms']:,}", f"{m['blocks']:,}", f"{m['filled']:,}",
+            f"{m['points'] / m['atoms']:.0f}", f"{m['wall']['encode']:.2f}",
+            f"{m['wall']['fill']:.2f}", f"{m['points'] / m['wall']['fill']:,.0f}",
+            f"{1e3 * whole(m, 'wall') / m['atoms']:.2f}",
+            f"{1e3 * whole(m, 'processor') / m['atoms']:.2f}", f"{m['peak_gib']:.2f}",
+        )  # fmt: skip
+    console.print(table)
+    if len(measurements) > 1:
+        sizes = np.log([m["atoms"] for m in measurements])
+        for clock in ("wall", "processor"):
+            exponent = np.polyfit(sizes, np.log([whole(m, clock) for m in measurements]), 1)[0]
+            console.print(f"time ({clock}) grows as atoms^{exponent:.3f}")
+
+
+if __name__ == "__main__":
+    main()
