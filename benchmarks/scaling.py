@@ -152,7 +152,7 @@ def repeats_for(cells: float) -> tuple[int, int, int]:
     return min(
         candidates,
         key=lambda n: (
-            max(abs(np.prod(n) / cells - 1), 0.05),
+            max(abs(np.prod(n) / cells - 1), 0.1),
             n[2] - n[0],
             abs(np.prod(n) - cells),
         ),
