@@ -12,7 +12,7 @@ from ase import Atoms
 from deepdft.density import FloatArray, LevelOfTheory
 from deepdft.errors import FileFormatError, UnsupportedStructureError
 from deepdft.graph import atom_graph, concatenate_edges, concatenate_graphs, probe_edges
-from deepdft.models import DensityModel, create_model
+from deepdft.models import DensityModel, architectures, create_model, registry
 from deepdft.models.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -23,6 +23,13 @@ from deepdft.models.registry import parse_options
 from deepdft.prediction.engine import ProbeEngine
 from tests.brute_force import points_off_cutoff
 from tests.structures import ELEMENTS, STRUCTURES, ethanol, points_near, triclinic
+
+PACKAGED = [
+    name
+    for name in architectures()
+    if registry._ARCHITECTURES[name][0].__module__.startswith("deepdft.")
+]
+"""The architectures that come with the package; tests register some of their own."""
 
 SMALL = {"steps": 2, "channels": 8}
 """Sizes for tests, of those options that an architecture has."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from deepdft.models import architectures
-from tests.models.conformance import Conformance
+from tests.models.conformance import PACKAGED, Conformance
 
 
-@pytest.mark.parametrize("architecture", architectures())
+@pytest.mark.parametrize("architecture", PACKAGED)
 class TestConformance(Conformance):
     """One run of the suite for each architecture."""
 
 
 def test_the_architectures_that_come_with_the_package_are_registered():
-    assert "deepdft" in architectures()
+    assert "deepdft" in PACKAGED

@@ -17,6 +17,7 @@ from deepdft.models import (
 from deepdft.models.base import ArchitectureOptions
 from deepdft.models.bundled import bundled_models, find_model
 from deepdft.models.registry import register
+from tests.models.conformance import PACKAGED
 
 
 def test_unknown_architectures_are_answered():
@@ -46,7 +47,11 @@ def test_the_defaults_are_those_of_the_paper():
     assert options == {
         "cutoff": 4.0, "steps": 6, "channels": 128, "gaussian_width": 0.1, "envelope": "published",
     }  # fmt: skip
-    for name in architectures():
+
+
+def test_options_are_documented():
+    assert "deepdft" in PACKAGED
+    for name in PACKAGED:
         for key, field in registry._ARCHITECTURES[name][1].model_fields.items():
             assert field.description, (name, key)
 
