@@ -9,7 +9,7 @@ import torch
 
 from deepdft.graph import atom_graph, edges_to_images, probe_edges
 from deepdft.images import images_in_reach
-from deepdft.kernels import activations
+from deepdft.kernels import activations, sorted_messages
 from deepdft.kernels.block_edges import Workspace, block_edges
 from deepdft.kernels.block_messages import (
     padded_channels,
@@ -18,7 +18,7 @@ from deepdft.kernels.block_messages import (
     sum_messages,
 )
 from deepdft.kernels.gated_network import packed_matrix, padded_vector
-from deepdft.kernels.messages import interpolated_messages
+from deepdft.kernels.messages import filtered_messages, interpolated_messages
 from deepdft.kernels.tables import RadialTable, interpolation_weights
 from deepdft.kernels.vectors import PANEL, TILE_ROWS, address, aligned_zeros, multiply_tile
 from deepdft.models import create_model
@@ -141,6 +141,29 @@ def test_messages_of_a_block(channels):
     found = out.reshape(-1, width)
     assert np.abs(found[:, :channels] - expected).max() < 2e-6 * np.abs(expected).max()
     assert (found[:, channels:] == 0.0).all()
+
+
+@pytest.mark.parametrize("channels", [PANEL, 3 * PANEL, 128])
+def test_messages_for_training(channels):
+    atoms = triclinic()
+    points = points_near(atoms, 120, seed=3, spread=5.0)
+    # Distances are those of float32 on both sides: random tables are steep.
+    edges = probe_edges(atoms, points, 4.0).to(dtype=torch.float32)
+    generator = torch.Generator().manual_seed(channels)
+    entries = torch.randn((2, 81, 3, channels), generator=generator)
+    senders = torch.randn((2, len(atoms), channels), generator=generator)
+    weights = torch.randn((2, len(points), channels), generator=generator)
+    assert sorted_messages.suits(entries.numpy())
+    results = []
+    for form, dtype in ((filtered_messages, torch.float32), (interpolated_messages, torch.float64)):
+        inputs = [x.detach().to(dtype).requires_grad_() for x in (entries, senders)]
+        value = form(RadialTable(inputs[0], 0.05), inputs[1], edges.to(dtype=dtype))
+        gradients = torch.autograd.grad((value * weights.to(dtype)).sum(), inputs)
+        results.append((value.detach(), *gradients))
+    for found, expected in zip(*results, strict=True):
+        assert found.dtype == torch.float32
+        scale = expected.abs().max()
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=3e-6 * float(scale))
 
 
 @pytest.mark.parametrize("envelope", ["published", "smooth"])

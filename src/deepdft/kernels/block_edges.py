@@ -128,10 +128,33 @@ def _fill(
     )  # fmt: skip
     inverse = 1.0 / spacing
     for e in range(n_edges):
-        scaled = np.sqrt(squares[e]) * inverse
-        interval = min(np.int32(scaled), np.int32(knots - 2))
+        squares[e] = np.sqrt(squares[e]) * inverse
+    sort_by_interval(
+        squares, n_edges, knots, found_atoms, found_receivers, intervals, offsets, atoms,
+        receivers, weights, starts,
+    )  # fmt: skip
+    return n_receivers
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def sort_by_interval(
+    scaled: Any, n_edges: int, knots: int, found_atoms: Any, found_receivers: Any, intervals: Any,
+    offsets: Any, atoms: Any, receivers: Any, weights: Any, starts: Any,
+) -> None:  # fmt: skip
+    """Sort edges by interval, keeping their order within one, and find their Hermite weights.
+
+    Args:
+        scaled: (edges,) float64 distances in units of the knots' spacing; overwritten.
+        n_edges: number of edges.
+        knots: number of knots.
+        found_atoms, found_receivers: (edges,) int32.
+        intervals, offsets: (edges,) int32 and float64, overwritten.
+        atoms, receivers, weights, starts: results, see `BlockEdges`.
+    """
+    for e in range(n_edges):
+        interval = min(np.int32(scaled[e]), np.int32(knots - 2))
         intervals[e] = interval
-        squares[e] = scaled - interval
+        scaled[e] -= interval
     for k in range(knots):
         starts[k] = 0
     for e in range(n_edges):
@@ -143,13 +166,12 @@ def _fill(
         starts[intervals[e]] = place + 1
         atoms[place] = found_atoms[e]
         receivers[place] = found_receivers[e]
-        offsets[place] = squares[e]
+        offsets[place] = scaled[e]
     # The scatter has moved every start to the next one.
     for k in range(knots - 1, 0, -1):
         starts[k] = starts[k - 1]
     starts[0] = 0
     _hermite_weights(offsets, n_edges, weights, len(weights) // 6)
-    return n_receivers
 
 
 @numba.njit(nogil=True, error_model="numpy")

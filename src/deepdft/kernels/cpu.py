@@ -4,20 +4,22 @@ Threads belong to the caller. numba's own threading layers are never used, becau
 aborts when two Python threads enter it. Compiled code is cached on disk by numba, in the package's
 `__pycache__` or, where that is read-only, in the user's cache folder.
 
-Arrays are passed flattened and indexed by hand: with views of rows, LLVM has to keep reference
-counts in the inner loop and the kernel is six times slower.
+Wide float32 tables go through `deepdft.kernels.sorted_messages`; the kernels here take any type and
+number of channels. Arrays are passed flattened and indexed by hand: with views of rows, LLVM has to
+keep reference counts in the inner loop and the kernel is six times slower.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.kernels import sorted_messages
 from deepdft.kernels.tables import HERMITE
 
 Array = NDArray[Any]
@@ -50,20 +52,13 @@ def _weights(
             out[e, r] = total
 
 
-class _Kernels(NamedTuple):
-    forward: Callable[..., None]
-    backward: Callable[..., None]
-    distance_gradient: Callable[..., None]
+# The kernels below are compiled for one number of channels each. The number is a constant of the
+# compiled code: with it LLVM can prove that the six rows of the table do not overlap and vectorises
+# the inner loops. numba's disk cache tells closures apart by the values they hold.
 
 
 @functools.cache
-def _kernels_for(channels: int) -> _Kernels:
-    """Compile the kernels for a number of channels.
-
-    The number is a constant of the compiled code: with it LLVM can prove that the six rows of the
-    table do not overlap and vectorises the inner loops. numba's disk cache tells closures apart by
-    the values they hold.
-    """
+def _forward_kernel(channels: int) -> Callable[..., None]:
     c = channels
     row = 3 * channels
 
@@ -110,6 +105,15 @@ def _kernels_for(channels: int) -> _Kernels:
                         + w4 * table[a + _U(4 * c) + f] + w5 * table[a + _U(5 * c) + f]
                     )  # fmt: skip
 
+    compiled: Callable[..., None] = forward
+    return compiled
+
+
+@functools.cache
+def _backward_kernel(channels: int) -> Callable[..., None]:
+    c = channels
+    row = 3 * channels
+
     @numba.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
     def backward(
         table: Array, senders: Array, edge_senders: Array, left: Array, w: Array, offsets: Array,
@@ -145,6 +149,15 @@ def _kernels_for(channels: int) -> _Kernels:
                     table_gradient[a + _U(4 * c) + f] += w4 * gx
                     table_gradient[a + _U(5 * c) + f] += w5 * gx
 
+    compiled: Callable[..., None] = backward
+    return compiled
+
+
+@functools.cache
+def _distance_gradient_kernel(channels: int) -> Callable[..., None]:
+    c = channels
+    row = 3 * channels
+
     @numba.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
     def distance_gradient(
         table: Array, senders: Array, edge_senders: Array, left: Array, w: Array, offsets: Array,
@@ -166,7 +179,8 @@ def _kernels_for(channels: int) -> _Kernels:
                     )  # fmt: skip
                 out[e] = total
 
-    return _Kernels(forward, backward, distance_gradient)
+    compiled: Callable[..., None] = distance_gradient
+    return compiled
 
 
 def edge_weights(
@@ -200,8 +214,12 @@ def forward(
     steps, knots, _, channels = table.shape
     if out is None:
         out = np.empty((steps, offsets.shape[0] - 1, channels), table.dtype)
+    if sorted_messages.suits(table):
+        return sorted_messages.forward(
+            table, spacing, senders, distances, edge_senders, offsets, out
+        )
     left, weights = edge_weights(distances, spacing, knots, 0, table.dtype)
-    kernel = _kernels_for(channels).forward
+    kernel = _forward_kernel(channels)
     for t in range(steps):
         kernel(
             table[t].reshape(-1), senders[t].reshape(-1), edge_senders, left, weights, offsets,
@@ -218,21 +236,28 @@ def backward(
     steps, knots, _, channels = table.shape
     table_gradient = np.zeros_like(table)
     sender_gradient = np.zeros_like(senders)
-    left, weights = edge_weights(distances, spacing, knots, 0, table.dtype)
-    kernels = _kernels_for(channels)
-    scratch = np.empty(channels, table.dtype)
-    for t in range(steps):
-        kernels.backward(
-            table[t].reshape(-1), senders[t].reshape(-1), edge_senders, left, weights, offsets,
-            gradient[t].reshape(-1), table_gradient[t].reshape(-1), sender_gradient[t].reshape(-1),
-            scratch,
+    if sorted_messages.suits(table):
+        sorted_messages.backward(
+            table, spacing, senders, distances, edge_senders, offsets, gradient, table_gradient,
+            sender_gradient,
         )  # fmt: skip
+    else:
+        left, weights = edge_weights(distances, spacing, knots, 0, table.dtype)
+        kernel = _backward_kernel(channels)
+        scratch = np.empty(channels, table.dtype)
+        for t in range(steps):
+            kernel(
+                table[t].reshape(-1), senders[t].reshape(-1), edge_senders, left, weights, offsets,
+                gradient[t].reshape(-1), table_gradient[t].reshape(-1),
+                sender_gradient[t].reshape(-1), scratch,
+            )  # fmt: skip
     if not with_distances:
         return table_gradient, sender_gradient, None
     distance_gradient = np.zeros(distances.shape[0], table.dtype)
     left, slopes = edge_weights(distances, spacing, knots, 1, table.dtype)
+    kernel = _distance_gradient_kernel(channels)
     for t in range(steps):
-        kernels.distance_gradient(
+        kernel(
             table[t].reshape(-1), senders[t].reshape(-1), edge_senders, left, slopes, offsets,
             gradient[t].reshape(-1), distance_gradient,
         )  # fmt: skip

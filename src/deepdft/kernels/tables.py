@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -55,6 +56,18 @@ class RadialTable:
         return (self.entries.shape[1] - 1) * self.spacing
 
 
+@runtime_checkable
+class WithDerivatives(Protocol):
+    """Filters that know their derivatives, which is faster than differentiating them."""
+
+    def derivatives(self, distances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the filters at distances (n,) in Å, their slopes and their curvatures.
+
+        Each is (steps, n, channels), by Å.
+        """
+        ...
+
+
 def knot_count(cutoff: float, spacing: float) -> tuple[int, float]:
     """Return the number of knots on [0, cutoff] and the spacing (at most `spacing`) that fits."""
     intervals = max(1, round(cutoff / spacing + 0.499999))
@@ -62,7 +75,7 @@ def knot_count(cutoff: float, spacing: float) -> tuple[int, float]:
 
 
 def tabulate(
-    filters: Callable[[Tensor], Tensor],
+    filters: Callable[[Tensor], Tensor] | WithDerivatives,
     cutoff: float,
     spacing: float = DEFAULT_SPACING,
     *,
@@ -72,18 +85,23 @@ def tabulate(
     """Tabulate `filters` on [0, cutoff]; differentiable with respect to its parameters.
 
     Args:
-        filters: maps distances (n,) in Å to filters (steps, n, channels).
+        filters: maps distances (n,) in Å to filters (steps, n, channels), or knows them with
+            their derivatives.
         cutoff: end of the table, Å.
         spacing: largest distance between knots, Å.
         dtype: floating type of the knots.
         device: where to build the table.
 
     Returns:
-        The table. The derivatives come from forward-mode differentiation of `filters`.
+        The table. The derivatives are the filters' own (`WithDerivatives`), or come from
+        forward-mode differentiation.
     """
     knots, step = knot_count(cutoff, spacing)
     distances = torch.arange(knots, dtype=torch.float64, device=device).mul(step)
     distances = distances.to(dtype or torch.get_default_dtype())
+    if isinstance(filters, WithDerivatives):
+        value, slope, curvature = filters.derivatives(distances)
+        return RadialTable(torch.stack((value, slope * step, curvature * step**2), dim=2), step)
     direction = torch.full_like(distances, step)
 
     def value_and_slope(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -230,6 +230,78 @@ def _sum_interval(count: int) -> Any:
     return sum_interval
 
 
+@intrinsic
+def adjoint_interval(
+    context: Any, table: Any, stride: Any, senders: Any, atoms: Any, gradient: Any,
+    receivers: Any, weights: Any, weight_stride: Any, first: Any, last: Any,
+    table_gradient: Any, sender_gradient: Any,
+) -> Any:  # fmt: skip
+    """Adjoint of `sum_interval_pair`: add to the gradients of table rows and senders.
+
+    Arguments as there, with the gradient of the messages in place of the messages; then pointers to
+    the gradients of the six rows of the table and of the senders' rows. At least one edge.
+    """
+
+    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+        (table, stride, senders, atoms, gradient, receivers, weights, weight_stride, first, last,
+         table_gradient, sender_gradient) = values  # fmt: skip
+        vectors = _Vectors(builder)
+        places = [(r, j) for r in range(6) for j in range(2)]
+        offsets = [builder.mul(stride, _INDEX(r)) for r in range(6)]
+        entries = {(r, j): vectors.load(builder.gep(table, [offsets[r]]), j) for r, j in places}
+        targets = [builder.gep(table_gradient, [offset]) for offset in offsets]
+        initial = {(r, j): vectors.load(targets[r], j) for r, j in places}
+        entry, loop = builder.block, builder.append_basic_block("edge")
+        after = builder.append_basic_block("after")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        edge = builder.phi(_INDEX)
+        edge.add_incoming(first, entry)
+        sums = {place: builder.phi(vectors.type) for place in places}
+
+        def row_of(base: Any, index: Any) -> Any:
+            return builder.gep(base, [builder.mul(index, stride)])
+
+        atom = builder.sext(builder.load(builder.gep(atoms, [edge])), _INDEX)
+        receiver = builder.sext(builder.load(builder.gep(receivers, [edge])), _INDEX)
+        sender, incoming = row_of(senders, atom), row_of(gradient, receiver)
+        outgoing = row_of(sender_gradient, atom)
+        factors = [
+            vectors.broadcast(
+                builder.gep(weights, [builder.add(edge, builder.mul(weight_stride, _INDEX(r)))])
+            )
+            for r in range(6)
+        ]
+        found = {}
+        for j in range(2):
+            arriving = vectors.load(incoming, j)
+            value = builder.fmul(factors[0], entries[0, j])
+            for r in range(1, 6):
+                value = vectors.multiply_add(factors[r], entries[r, j], value)
+            vectors.store(
+                vectors.multiply_add(arriving, value, vectors.load(outgoing, j)), outgoing, j
+            )
+            product = builder.fmul(arriving, vectors.load(sender, j))
+            for r in range(6):
+                found[r, j] = vectors.multiply_add(factors[r], product, sums[r, j])
+        following = builder.add(edge, _INDEX(1))
+        edge.add_incoming(following, loop)
+        for place in places:
+            sums[place].add_incoming(initial[place], entry)
+            sums[place].add_incoming(found[place], loop)
+        builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
+        builder.position_at_end(after)
+        for r, j in places:
+            vectors.store(found[r, j], targets[r], j)
+        return target.get_dummy_value()
+
+    signature = types.void(
+        table, stride, senders, atoms, gradient, receivers, weights, weight_stride, first, last,
+        table_gradient, sender_gradient,
+    )  # fmt: skip
+    return signature, generate
+
+
 sum_interval_wide = _sum_interval(WIDE)
 """Add the messages of edges first..last-1, all in one interval of the table, for WIDE vectors.
 

@@ -19,6 +19,7 @@ from deepdft.kernels.block_messages import padded_senders, padded_table
 from deepdft.kernels.gated_network import GatedNetwork
 from deepdft.kernels.messages import direct_messages, filtered_messages
 from deepdft.kernels.tables import RadialTable
+from deepdft.models import jets
 from deepdft.models.atom_steps import AtomSteps
 from deepdft.models.base import ArchitectureOptions, DensityModel
 from deepdft.models.layers import (
@@ -70,6 +71,15 @@ class FilterNetwork(nn.Module):
         hidden = softplus(self.W2.step(t, self.basis(distances)))
         return self._envelope(distances) * softplus(self.W3.step(t, hidden))
 
+    def derivatives(self, distances: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the filters with their first and second derivative by distance."""
+        hidden = jets.softplus_of(jets.affine(self.W2, jets.gaussians(self.basis, distances)))
+        envelope = jets.soft_cutoff(distances, self.cutoff)
+        if self.smooth:
+            envelope = jets.product(envelope, jets.polynomial(distances, self.cutoff))
+        columns = jets.Jet(*(part[:, None] for part in envelope))
+        return jets.product(columns, jets.softplus_of(jets.affine(self.W3, hidden)))
+
     def _envelope(self, distances: Tensor) -> Tensor:
         envelope = published_cutoff(distances, self.cutoff)
         if self.smooth:
@@ -120,6 +130,10 @@ class DeepDFT(DensityModel):
         """Filters of eq. (3) from atoms to probes."""
         filters: Tensor = self.probe_filter_network(distances)
         return filters
+
+    def probe_table(self) -> RadialTable:
+        """Return the probe filters as a table, differentiable in the weights."""
+        return self._tabulate(self.probe_filter_network)
 
     def readout(self, messages: Tensor) -> Tensor:
         """Gated updates of the probe states, eqs. (5) and (6), and the readout network.

@@ -1,0 +1,98 @@
+"""Messages and their adjoint by interval of the filter table, in float32, for training.
+
+As in `deepdft.kernels.block_edges`, edges are sorted by the interval that their distance falls in,
+so that the table's rows, and in the adjoint their gradients as well, stay in registers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from deepdft.kernels.block_edges import sort_by_interval
+from deepdft.kernels.block_messages import sum_messages
+from deepdft.kernels.vectors import PANEL, address, adjoint_interval
+
+Array = NDArray[Any]
+
+
+class _Sorted(NamedTuple):
+    """Edges by interval; see `deepdft.kernels.block_edges.BlockEdges`."""
+
+    atoms: Array
+    receivers: Array
+    weights: Array
+    starts: Array
+
+
+def suits(table: Array) -> bool:
+    """Return whether a table (steps, knots, 3, channels) suits this form: float32, whole panels."""
+    return table.dtype == np.float32 and table.shape[3] % PANEL == 0
+
+
+def forward(
+    table: Array, spacing: float, senders: Array, distances: Array, edge_senders: Array,
+    offsets: Array, out: Array,
+) -> Array:  # fmt: skip
+    """Messages of all steps; arguments as of `deepdft.kernels.cpu.forward`."""
+    steps, knots, _, channels = table.shape
+    edges = _sort(distances, edge_senders, offsets, spacing, knots)
+    for t in range(steps):
+        sum_messages(
+            table[t].reshape(-1), senders[t].reshape(-1), *edges, knots, channels, out.shape[1],
+            out[t].reshape(-1),
+        )  # fmt: skip
+    return out
+
+
+def backward(
+    table: Array, spacing: float, senders: Array, distances: Array, edge_senders: Array,
+    offsets: Array, gradient: Array, table_gradient: Array, sender_gradient: Array,
+) -> None:  # fmt: skip
+    """Add to the gradients of table and senders; arguments as of `deepdft.kernels.cpu.backward`."""
+    steps, knots, _, channels = table.shape
+    edges = _sort(distances, edge_senders, offsets, spacing, knots)
+    for t in range(steps):
+        _adjoint(
+            table[t].reshape(-1), senders[t].reshape(-1), *edges, knots, channels,
+            gradient[t].reshape(-1), table_gradient[t].reshape(-1), sender_gradient[t].reshape(-1),
+        )  # fmt: skip
+
+
+def _sort(
+    distances: Array, edge_senders: Array, offsets: Array, spacing: float, knots: int
+) -> _Sorted:
+    n_edges = len(distances)
+    scaled = distances.astype(np.float64) / spacing
+    receivers = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+    result = _Sorted(
+        np.empty(n_edges, np.int32), np.empty(n_edges, np.int32),
+        np.empty(6 * n_edges, np.float32), np.empty(knots, np.int64),
+    )  # fmt: skip
+    sort_by_interval(
+        scaled, n_edges, knots, edge_senders, receivers, np.empty(n_edges, np.int32),
+        np.empty(n_edges), *result,
+    )  # fmt: skip
+    return result
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _adjoint(
+    table: Any, senders: Any, atoms: Any, receivers: Any, weights: Any, starts: Any, knots: int,
+    width: int, gradient: Any, table_gradient: Any, sender_gradient: Any,
+) -> None:  # fmt: skip
+    stride = len(weights) // 6
+    for channel in range(0, width, PANEL):
+        for k in range(knots - 1):
+            first, last = starts[k], starts[k + 1]
+            if first < last:
+                place = 3 * k * width + channel
+                adjoint_interval(
+                    address(table, place), width, address(senders, channel), address(atoms, 0),
+                    address(gradient, channel), address(receivers, 0), address(weights, 0), stride,
+                    first, last, address(table_gradient, place),
+                    address(sender_gradient, channel),
+                )  # fmt: skip
