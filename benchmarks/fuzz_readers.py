@@ -79,6 +79,7 @@ def seeds() -> dict[str, list[bytes]]:
         found["f.CHGCAR.zz"] = [_rewritten(folder, "f.CHGCAR.zz", plain)]
         found["f.xsf.lz4"] = [_rewritten(folder, "f.xsf.lz4", plain)]
         found["f.CHG.zst"] = [_rewritten(folder, "f.CHG.zst", plain)]
+    found["f.molden"] = [MOLDEN]
     found["f.filplot"] = [plot_file(values)]
     found["f.RHO"] = [siesta_file(values)]
     found["unnamed"] = [data for entries in list(found.values()) for data in entries]
@@ -86,6 +87,41 @@ def seeds() -> dict[str, list[bytes]]:
 
 
 _OCCUPANCIES = "augmentation occupancies   1   3\n  0.1E+00 0.2E+00 0.3E+00\n  0.1000E+00\n"
+
+
+MOLDEN = b"""[Molden Format]
+[Title]
+ hydrogen
+[Atoms] AU
+H 1 1 0.0 0.0 0.0
+H 2 1 0.0 0.0 1.4
+[GTO]
+1 0
+ s 3 1.0
+  3.425250914 0.1543289673
+  0.6239137298 0.5353281423
+  0.1688554040 0.4446345422
+
+2 0
+ s 3 1.0
+  3.425250914 0.1543289673
+  0.6239137298 0.5353281423
+  0.1688554040 0.4446345422
+
+[MO]
+ Sym= a
+ Ene= -0.5
+ Spin= Alpha
+ Occup= 2.0
+ 1 0.5489
+ 2 0.5489
+ Sym= b
+ Ene= 0.6
+ Spin= Alpha
+ Occup= 0.0
+ 1 1.2115
+ 2 -1.2115
+"""
 
 
 def _rewritten(folder: str, name: str, density: Density) -> bytes:

@@ -153,8 +153,9 @@ def test_empty_and_missing_files(tmp_path: Path) -> None:
         read(tmp_path / "x.cube")
     with pytest.raises(FileFormatError, match="no file"):
         read(tmp_path / "y.cube")
-    with pytest.raises(FileFormatError):
-        read(tmp_path)
+    (tmp_path / "CHGCAR").mkdir()
+    with pytest.raises(FileFormatError, match="is a directory"):
+        read(tmp_path / "CHGCAR")
 
 
 def test_positions_in_a_plain_file(plain: bytes, tmp_path: Path) -> None:

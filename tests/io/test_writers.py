@@ -149,6 +149,24 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert read(target).grid.shape == (5, 7, 6)
 
 
+@pytest.mark.parametrize("name", ["x.cube", "x.CHGCAR.gz", "x.npz"])
+def test_a_full_disk_is_one_sentence(name: str, tmp_path: Path) -> None:
+    """The limit on the size of a file stands for the disk."""
+    import resource
+    import signal
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, before[1]))
+    try:
+        with pytest.raises(ConfigurationError, match="is not written: File too large"):
+            write(tmp_path / name, skewed_density(shape=(20, 21, 22)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_density_writes_itself(tmp_path: Path) -> None:
     skewed_density().write(tmp_path / "x.cube", comment="words")
     assert (tmp_path / "x.cube").read_text().startswith("words\n")

@@ -52,10 +52,10 @@ class AtomicFile:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if kind is None and self._compressed is not None:
-                self._compressed.finish()
-            self._file.close()
             if kind is None:
+                if self._compressed is not None:
+                    self._compressed.finish()
+                self._file.close()
                 os.replace(self._temporary, self.path)
         finally:
             with contextlib.suppress(OSError):

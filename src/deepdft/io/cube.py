@@ -158,7 +158,7 @@ def read(
     values = numbers.reshape(*header.grid.shape, header.per_voxel)
     spin = None
     if header.per_voxel > 1 and component is None and _title(header) == SPIN_TITLE:
-        spin = np.moveaxis(values[..., 1:], -1, 0)
+        spin = np.ascontiguousarray(np.moveaxis(values[..., 1:], -1, 0))
         spin = spin[0] if len(spin) == 1 else spin
     elif header.per_voxel > 1 and component is None:
         interpretation.notes.append(
@@ -169,7 +169,9 @@ def read(
             f"{source.path} has {header.per_voxel} values a voxel, so there is no component "
             f"{component}."
         )
-    return interpretation.density(header.atoms, header.grid, values[..., component or 0], spin)
+    # Of several values a voxel, those that were asked for are kept alone.
+    chosen = np.ascontiguousarray(values[..., component or 0])
+    return interpretation.density(header.atoms, header.grid, chosen, spin)
 
 
 def _title(header: _Header) -> str:

@@ -7,9 +7,13 @@ import os
 import threading
 from typing import Any
 
+from deepdft.errors import FileFormatError
+
 
 class RangeFile(io.RawIOBase):
     """Read-only view of the bytes ``[start, stop)`` of a file: the whole of it, or a tar member.
+
+    Reading raises `FileFormatError` where the disk or the network fails.
 
     Args:
         path: the file.
@@ -18,6 +22,7 @@ class RangeFile(io.RawIOBase):
     """
 
     def __init__(self, path: str, start: int = 0, stop: int | None = None) -> None:
+        self._path = path
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self._lock = threading.Lock()
         self._start = start
@@ -61,11 +66,14 @@ class RangeFile(io.RawIOBase):
         return received
 
     def _read_once(self, offset: int, view: memoryview) -> int:
-        if hasattr(os, "preadv"):
-            return os.preadv(self._file.fileno(), [view], offset)
-        with self._lock:
-            self._file.seek(offset)
-            return self._file.readinto(view) or 0
+        try:
+            if hasattr(os, "preadv"):
+                return os.preadv(self._file.fileno(), [view], offset)
+            with self._lock:
+                self._file.seek(offset)
+                return self._file.readinto(view) or 0
+        except OSError as error:
+            raise FileFormatError(f"{self._path} cannot be read: {error.strerror}.") from None
 
     def close(self) -> None:
         """Close the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
 from deepdft.io.atomic import AtomicFile
 
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 SLAB_POINTS = 1 << 18
 """Points that `write_density` passes on at a time."""
 
@@ -52,6 +54,8 @@ class SlabWriter(ABC):
         self._open = False
         if kind is not None:
             self._abandon(kind, error, traceback)
+            if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+                raise self._unwritable(error) from None
             return
         missing = self.grid.shape[self.axis] - self._layers
         try:
@@ -63,7 +67,12 @@ class SlabWriter(ABC):
             self._finish()
         except BaseException as problem:
             self._abandon(type(problem), problem, problem.__traceback__)
+            if isinstance(problem, OSError):
+                raise self._unwritable(problem) from None
             raise
+
+    def _unwritable(self, error: OSError) -> ConfigurationError:
+        return ConfigurationError(f"{self.path} is not written: {error.strerror or error}.")
 
     def write_slab(self, values: NDArray[np.floating[Any]]) -> None:
         """Append the next layers.

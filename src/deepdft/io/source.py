@@ -67,7 +67,9 @@ def find_source(path: str | Path) -> Source:
     text = os.fspath(path)
     local, member = split_member(text)
     if os.path.isdir(local) and member is None:
-        return Source(text, os.path.basename(os.path.normpath(text)), local)
+        if not any(os.path.exists(os.path.join(local, name)) for name in ("zarr.json", ".zgroup")):
+            raise FileFormatError(f"{local} is a directory without a zarr group.")
+        return Source(text, "group.zarr", local)
     if not os.path.exists(local):
         raise FileFormatError(f"There is no file {local}.")
     try:
