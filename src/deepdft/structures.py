@@ -97,7 +97,7 @@ def atoms_from_smiles(smiles: str) -> Atoms:
         raise FileFormatError(f"'{smiles}' is neither a file nor a valid SMILES string.")
     molecule = Chem.AddHs(molecule)
     parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = 1
+    parameters.randomSeed = 1  # type: ignore[assignment]
     conformers = list(rdDistGeom.EmbedMultipleConfs(molecule, 10, parameters))
     if not conformers:
         raise FileFormatError(f"No geometry could be built for the SMILES string '{smiles}'.")
