@@ -39,14 +39,14 @@ def test_the_search_does_find_faults(fuzz: ModuleType, tmp_path: Path, monkeypat
     """What the search reports: other exceptions, slow reads, memory, paragraphs."""
     import time
 
-    def explode(path: Path) -> None:
+    def explode(path: Path, **options: object) -> None:
         raise KeyError("x")
 
-    def crawl(path: Path) -> None:
+    def crawl(path: Path, **options: object) -> None:
         time.sleep(0.05)
         raise DeepDFTError("A sentence.")
 
-    def ramble(path: Path) -> None:
+    def ramble(path: Path, **options: object) -> None:
         raise DeepDFTError("One.\nTwo.")
 
     monkeypatch.setattr(fuzz, "SLOWEST", 0.02)

@@ -42,7 +42,7 @@ def densities(draw: st.DrawFn) -> Density:
 
 
 @pytest.mark.parametrize("name", LENGTHS)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(density=densities())
 def test_what_is_written_comes_back(name: str, density: Density) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -207,7 +207,9 @@ class TextStream:
         from deepdft.io.number_parsing import NotANumberError, parse_file, thread_count
 
         assert isinstance(self._raw, RangeFile)
-        start = self._raw.tell() - (self._end - self._position)
+        ahead = self._pending.result() if self._pending is not None else 0
+        self._pending = None
+        start = self._raw.tell() - ahead - (self._end - self._position)
         numbers = np.empty(min(count, (self._raw.size - start) // 2 + 1))
         try:
             end, found, lines = parse_file(self._raw, start, numbers, factor, thread_count())
