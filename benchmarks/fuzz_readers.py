@@ -3,8 +3,9 @@
     python benchmarks/fuzz_readers.py --count 20000 --seed 0
 
 A finding is anything but a density or one sentence: an exception that is not a `DeepDFTError`, a
-read that takes longer than five seconds, or memory out of proportion to the file. The inputs are small
-valid files of every format, cut, spliced and peppered with what programs and disks have produced.
+read that takes longer than five seconds, or memory out of proportion to the file. The inputs are
+small valid files of every format, cut, spliced and peppered with what programs and disks have
+produced.
 """
 
 from __future__ import annotations

@@ -188,9 +188,9 @@ def format_to_read(path: str, name: str, head: bytes) -> Format:
     Raises:
         FileFormatError: if neither tells.
     """
-    for entry in FORMATS:
-        if entry.pattern.search(name):
-            return entry
+    named = _format_of_name(name)
+    if named is not None:
+        return named
     for entry in FORMATS:
         if entry.sniff(head):
             return entry
@@ -211,14 +211,20 @@ def format_to_write(path: str | Path) -> Format:
         if name.lower().endswith(codec.suffix):
             name = name[: -len(codec.suffix)]
             break
-    for entry in FORMATS:
-        if entry.pattern.search(name):
-            if not entry.writer:
-                raise ConfigurationError(f"{path}: {entry.title} files are read, but not written.")
-            return entry
-    raise ConfigurationError(
-        f"{path}: the name does not tell the format; use for example .cube, .CHGCAR or .npz."
-    )
+    entry = _format_of_name(name)
+    if entry is None:
+        raise ConfigurationError(
+            f"{path}: the name does not tell the format; use for example .cube, .CHGCAR or .npz."
+        )
+    if not entry.writer:
+        raise ConfigurationError(f"{path}: {entry.title} files are read, but not written.")
+    return entry
+
+
+def _format_of_name(name: str) -> Format | None:
+    """Return the format that the end of a file name speaks of: `CHGCAR.xsf` is an XSF file."""
+    ends = [match.end() if (match := entry.pattern.search(name)) else 0 for entry in FORMATS]
+    return FORMATS[ends.index(max(ends))] if max(ends) else None
 
 
 def check_options(function: Callable[..., Any], options: dict[str, Any], what: str) -> None:
