@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -26,10 +27,17 @@ def run_script(text, tmp_path, environment=None, **variables):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(text), encoding="utf-8")
     environment = {**(os.environ if environment is None else environment), **variables}
-    return subprocess.run(
-        [sys.executable, str(script)], env=environment, cwd=tmp_path, timeout=240,
-        capture_output=True, text=True, check=False,
+    process = subprocess.Popen(
+        [sys.executable, str(script)], env=environment, cwd=tmp_path, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+    try:
+        output, errors = process.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        # Its workers too, which hang as well and would be left behind.
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
 @pytest.mark.parametrize("threads_of_each", [1, 2])
@@ -110,7 +118,7 @@ def test_a_package_that_cannot_be_written(tmp_path):
 
         network = create_model("deepdft", {"steps": 1, "channels": 2}, [1]).eval()
         found = ProbeEngine(network, None, Atoms("H"), 1).density_at(np.zeros((1, 3)))
-        kernel = cpu._kernels_for(2).forward
+        kernel = cpu._forward_kernel(2)
         print(deepdft.__file__)
         print(bool(np.isfinite(found).all() and found[0] != 0))
         print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
