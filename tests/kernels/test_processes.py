@@ -112,16 +112,13 @@ def test_a_package_that_cannot_be_written(tmp_path):
         import torch
         from ase import Atoms
         import deepdft
-        from deepdft.kernels import cpu
         from deepdft.models import create_model
         from deepdft.prediction.engine import ProbeEngine
 
         network = create_model("deepdft", {"steps": 1, "channels": 2}, [1]).eval()
         found = ProbeEngine(network, None, Atoms("H"), 1).density_at(np.zeros((1, 3)))
-        kernel = cpu._forward_kernel(2)
         print(deepdft.__file__)
         print(bool(np.isfinite(found).all() and found[0] != 0))
-        print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
         """,
         tmp_path,
         environment=kept,
@@ -132,10 +129,10 @@ def test_a_package_that_cannot_be_written(tmp_path):
     for folder in [site / "deepdft", *folders]:
         folder.chmod(0o755)
     assert result.returncode == 0, result.stderr
-    package, finite, compilations = result.stdout.splitlines()
+    package, finite = result.stdout.splitlines()
     assert Path(package).parent == site / "deepdft"
     assert finite == "True"
-    assert compilations == "0 1"
-    cached = list(home.rglob("*.nbi"))
-    assert any("forward" in path.name for path in cached)
+    # Compiled once: the code is kept in the user's cache folder, by folder of the package.
+    cached = {path.parent.name.partition("_")[0] for path in home.rglob("*.nb[ic]")}
+    assert "kernels" in cached
     assert not list(site.rglob("*.nb[ic]"))
