@@ -263,6 +263,8 @@ def test_values_of_both_signs_are_refused(tmp_path: Path) -> None:
         (("1.00000E-03", "nan"), "line 10: 'nan' is not a finite number"),
         (("3.00000E-02", ""), "ends after 23 of 24"),
         (("3.00000E-02", "3.0E-02 1.0"), "More values follow"),
+        (("1.00000E-03", "² 9"), "'²' is not a finite number"),
+        (("1.00000E-03", f"{'1' * 5000} 5"), r"is not a finite number|a number follows"),
     ],
 )
 def test_damage_is_one_sentence(change: tuple[str, str], message: str, tmp_path: Path) -> None:

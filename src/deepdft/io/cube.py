@@ -113,7 +113,7 @@ def _read_orbitals(stream: TextStream, announced: bool) -> list[int]:
     if not announced:
         if (
             len(tokens) > 1
-            and all(token.isdigit() for token in tokens)
+            and all(_is_count(token) for token in tokens)
             and (int(tokens[0]) == len(tokens) - 1)
         ):
             return [int(token) for token in tokens[1:]]
@@ -125,6 +125,10 @@ def _read_orbitals(stream: TextStream, announced: bool) -> list[int]:
         line = stream.read_line("the rest of the list of orbitals")
         numbers += stream.integers(line, len(line.split()) or 1, "a list of orbitals")
     return numbers[1:]
+
+
+def _is_count(token: str) -> bool:
+    return token.isascii() and token.isdigit() and len(token) < 10
 
 
 def read(

@@ -79,7 +79,8 @@ def holds_cores(atoms: Atoms, grid: Grid, values: NDArray[np.floating[Any]]) -> 
     nearest = np.rint(places)
     distance = np.linalg.norm((nearest - places) @ grid.voxel, axis=1) / BOHR
     expected = 2 * zeta**3 / np.pi * np.exp(-2 * zeta * distance) * PER_CUBIC_BOHR
-    asked = np.flatnonzero((expected > _CORE_DENSITY) & (np.asarray(atoms.numbers) > 2))
+    near = np.abs(nearest).max(axis=1, initial=0) < 1e9  # and not lost in a hostile cell
+    asked = np.flatnonzero((expected > _CORE_DENSITY) & (np.asarray(atoms.numbers) > 2) & near)
     votes = []
     for index in asked[:_ATOMS_TRIED]:
         i, j, k = np.mod(nearest[index].astype(np.int64), grid.shape)

@@ -266,7 +266,7 @@ def _parse_shells(stream: TextStream, content: _Content) -> tuple[str, str] | No
         if not tokens:
             continue
         if tokens[0].isdigit():
-            atom = int(tokens[0]) - 1
+            atom = stream.integers(line, 1, "the index of an atom")[0] - 1
             continue
         letters = tokens[0].lower()
         if atom < 0 or not set(letters) <= set("spdfghi") or len(tokens) < 2:
