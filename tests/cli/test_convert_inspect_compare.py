@@ -86,6 +86,17 @@ def test_there_and_back(run, chgcar, target):
     assert value_of(result.output, "B on the grid of A") == "the points are the same"
 
 
+def test_zarr_groups_are_streamed(run, chgcar, monkeypatch):
+    for name in ("CHGCAR", "spin.CHGCAR"):
+        assert run("convert", name, f"{name}.zarr").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("deepdft.io.zarr_store._whole", None)  # whole arrays are not read
+        assert run("convert", "CHGCAR.zarr", "a.cube").code == 0
+    np.testing.assert_allclose(deepdft.read("a.cube").values, crystal().values, rtol=1e-5)
+    assert run("convert", "spin.CHGCAR.zarr", "b.npz").code == 0
+    assert deepdft.read("b.npz").total_spin == pytest.approx(0.8)
+
+
 def test_spin_is_kept_or_left_out_on_demand(run, chgcar):
     assert run("convert", "spin.CHGCAR", "a.npz").code == 0
     assert deepdft.read("a.npz").total_spin == pytest.approx(0.8)

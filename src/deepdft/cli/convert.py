@@ -113,6 +113,7 @@ def _to_file(
     without_spin: bool,
 ) -> None:
     from deepdft.data.levels import completed_level
+    from deepdft.data.sources import is_zarr_group
     from deepdft.io import write
     from deepdft.io.formats import format_to_write
 
@@ -124,6 +125,9 @@ def _to_file(
             ".store or pass --store."
         )
     entry = format_to_write(output)
+    if not (options or without_spin or level != LevelOfTheory()) and is_zarr_group(found[0].path):
+        _stream(console, found[0].path, output)
+        return
     density = read_density(found[0].path, options)
     density = replace(density, level=completed_level(density.level, level))
     if without_spin:
@@ -135,6 +139,25 @@ def _to_file(
         f"written: {output} ({entry.title}, {'x'.join(map(str, density.grid.shape))} points, "
         f"{density.n_electrons:.4f} electrons)"
     )
+
+
+def _stream(console: Console, path: str, output: str) -> None:
+    """Convert a zarr group, which may be larger than memory, slab by slab."""
+    from deepdft.data.reading import read_density as read
+    from deepdft.io import write
+    from deepdft.io.zarr_streaming import stream_to_file
+
+    density = read(path, lazy=True)
+    with Progress(
+        TextColumn("converting"), BarColumn(), TimeRemainingColumn(),
+        console=console, transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("", total=density.grid.n_points)
+        if density.spin is None:
+            stream_to_file(path, output, progress=lambda done: bar.update(task, advance=done))
+        else:
+            write(output, read(path))
+    console.print(f"written: {output} ({'x'.join(map(str, density.grid.shape))} points)")
 
 
 def _to_store(

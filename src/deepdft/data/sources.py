@@ -83,7 +83,7 @@ def _expand_folder(path: str) -> Iterator[DataSource]:
     if is_store(path):
         yield DataSource("store", path)
         return
-    if _is_zarr_group(path):
+    if is_zarr_group(path):
         yield DataSource("density", path)
         return
     found = False
@@ -93,7 +93,7 @@ def _expand_folder(path: str) -> Iterator[DataSource]:
             continue
         if os.path.isdir(inner):
             # Folders within are not searched; stores and zarr groups are folders by accident.
-            if _is_zarr_group(inner):
+            if is_zarr_group(inner):
                 found = True
                 yield from _expand_folder(inner)
         elif not _is_beside_data(name):
@@ -130,7 +130,8 @@ def _is_beside_data(name: str) -> bool:
     return name.startswith(".") or os.path.splitext(name)[1].lower() in _IGNORED
 
 
-def _is_zarr_group(path: str) -> bool:
+def is_zarr_group(path: str) -> bool:
+    """Return whether a path is a zarr group, of any kind."""
     return any(os.path.exists(os.path.join(path, name)) for name in ("zarr.json", ".zgroup"))
 
 
