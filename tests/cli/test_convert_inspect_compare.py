@@ -184,6 +184,10 @@ def test_files_that_cannot_be_used(run, chgcar, tmp_path):
         (("CHGCAR", "CHGCAR", "--store"), ("both input and output",)),
         (("CHGCAR", "a.npz", "--unit", "e/m^3"), ("There is no unit 'e/m^3'",)),
         (("CHGCAR", "a.npz", "--format", "cub"), ("Did you mean 'cube'?",)),
+        (("CHGCAR", "a.npz", "--read", "imag=0"), ("Did you mean 'image'?",)),
+        (("CHGCAR", "a.npz", "--read", "image"), ("must be NAME=VALUE",)),
+        (("CHGCAR", "a.npz", "--read", "image=["), ("not valid YAML",)),
+        (("CHGCAR", "a.npz", "--read", "image=3"), ("no image 3",)),
     ],
 )
 def test_conversions_that_are_refused(run, chgcar, arguments, words):

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from deepdft.cli.inputs import Quantity, Unit, as_options, read_density, reader_options
+from deepdft.cli.inputs import (
+    Quantity,
+    ReaderOptions,
+    Unit,
+    as_options,
+    read_density,
+    reader_options,
+)
 
 if TYPE_CHECKING:
     from deepdft.comparison import DensityComparison
@@ -30,6 +37,7 @@ def compare(
     ] = False,
     quantity: Quantity = None,
     unit: Unit = None,
+    read: ReaderOptions = None,
 ) -> None:
     """Measure how far one density is from another (eps_mae, eq. 7).
 
@@ -39,7 +47,7 @@ def compare(
     from deepdft.comparison import compare_densities
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    options = reader_options(quantity, unit)
+    options = reader_options(quantity, unit, others=read)
     densities = [read_density(path, options) for path in (a, b)]
     result = compare_densities(*densities, mix_levels=mix_levels)
     for name, path, density in zip("AB", (a, b), densities, strict=True):

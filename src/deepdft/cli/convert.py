@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from deepdft.cli.inputs import (
     FormatName,
     Quantity,
+    ReaderOptions,
     Unit,
     as_options,
     read_density,
@@ -52,6 +53,7 @@ def convert(
     quantity: Quantity = None,
     unit: Unit = None,
     format: FormatName = None,
+    read: ReaderOptions = None,
     spacing: Annotated[
         float | None, typer.Option(min=0.01, help="Grid spacing for orbitals, Å.")
     ] = None,
@@ -80,7 +82,7 @@ def convert(
     from deepdft.data.levels import parse_level
 
     *inputs, output = paths
-    options: dict[str, Any] = reader_options(quantity, unit, format)
+    options: dict[str, Any] = reader_options(quantity, unit, format, read)
     options.update({k: v for k, v in (("spacing", spacing), ("margin", margin)) if v is not None})
     known = parse_level(level or [])
     console = Console(highlight=False, soft_wrap=True, markup=False)

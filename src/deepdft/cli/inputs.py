@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import yaml
 
 from deepdft.density import Density
-from deepdft.errors import FileFormatError
+from deepdft.errors import ConfigurationError, FileFormatError
 
 if TYPE_CHECKING:
     from deepdft.data.sources import DataSource
@@ -26,12 +27,39 @@ FormatName = Annotated[
 ]
 
 
+ReaderOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--read",
+        metavar="NAME=VALUE",
+        help="Further options of the format's reader (docs/formats.md), as pbc=true, "
+        "structure=POSCAR or 'species=[Fe, O]' (repeat).",
+    ),
+]
+
+
 def reader_options(
-    quantity: str | None = None, unit: str | None = None, format: str | None = None
+    quantity: str | None = None,
+    unit: str | None = None,
+    format: str | None = None,
+    others: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Return what was given of the options that all commands share."""
-    given = {"quantity": quantity, "unit": unit, "format": format}
-    return {key: value for key, value in given.items() if value is not None}
+    """Return the options of readers that were given.
+
+    Raises:
+        ConfigurationError: if one is not of the form NAME=VALUE.
+    """
+    named = {"quantity": quantity, "unit": unit, "format": format}
+    given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
+    for text in others or []:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise ConfigurationError(f"--read must be NAME=VALUE, not '{text}'.")
+        try:
+            given[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigurationError(f"The value of '--read {text}' is not valid YAML.") from None
+    return given
 
 
 def read_density(path: str, options: dict[str, Any]) -> Density:

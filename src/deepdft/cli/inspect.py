@@ -10,6 +10,7 @@ from rich.console import Console
 from deepdft.cli.inputs import (
     FormatName,
     Quantity,
+    ReaderOptions,
     Unit,
     as_options,
     read_density,
@@ -29,6 +30,7 @@ def inspect(
     quantity: Quantity = None,
     unit: Unit = None,
     format: FormatName = None,
+    read: ReaderOptions = None,
 ) -> None:
     """Say what a density file holds, and what it does not say."""
     from deepdft.inspection import describe_density
@@ -45,7 +47,7 @@ def inspect(
     if kind == "orbitals":
         _print_orbitals(console, path)
         return
-    density = read_density(path, reader_options(quantity, unit, format))
+    density = read_density(path, reader_options(quantity, unit, format, read))
     lines = [("file", path), ("format", _format_of(path, format))]
     for heading, text in [*lines, *describe_density(density)]:
         console.print(f"{heading + ':':18} {text}")
