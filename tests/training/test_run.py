@@ -375,6 +375,10 @@ def test_fine_tuning_needs_the_same_options(finished, archive, tmp_path):
         train(config, start_from=directory_of(finished[0]))
     with pytest.raises(ConfigurationError, match="There is no model"):
         train(config, start_from=tmp_path / "nowhere")
+    # What the network learned is the whole density, not a difference.
+    config = small_config(tmp_path / "run", archive, model={"baseline": "atoms"})
+    with pytest.raises(ConfigurationError, match=r"model\.baseline 'none', this run has 'atoms'"):
+        train(config, start_from=directory_of(finished[0]))
 
 
 def test_the_baseline_goes_into_the_model(archive, tmp_path):

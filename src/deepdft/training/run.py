@@ -181,7 +181,14 @@ def _network(
     elif start_from is not None:
         from deepdft.models.bundled import find_model
 
-        source = load_checkpoint(find_model(start_from)).network
+        checkpoint = load_checkpoint(find_model(start_from))
+        if (checkpoint.baseline is None) != (config.model.baseline == "none"):
+            raise ConfigurationError(
+                f"The model {start_from} was trained with model.baseline "
+                f"'{'none' if checkpoint.baseline is None else 'atoms'}', this run has "
+                f"'{config.model.baseline}'; only with the same can it be fine-tuned."
+            )
+        source = checkpoint.network
         elements = sorted({*elements, *source.elements})
     network = create_model(config.model.architecture, config.model.options, elements)
     if source is not None:
