@@ -97,6 +97,29 @@ def test_train_then_predict_with_the_run_directory(run, tmp_path):
     assert "--resume" in again.error
 
 
+def test_fine_tuning_takes_over_the_model_where_the_configuration_is_silent(
+    run, small_model, tmp_path
+):
+    config = {
+        "run_directory": "tuned",
+        "data": {"paths": [str(SAMPLE)], "split": "split.json"},
+        "sampling": {"structures": 1, "probes": 20},
+        "trainer": {"validation_interval": 1, "validation_probes": 20, "threads": 1},
+    }
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "split.json").write_text(
+        json.dumps({"train": [5223, 132810], "validation": [21511]})
+    )
+    result = run("train", "c.yaml", "--from", small_model, "trainer.max_steps=1")
+    assert result.code == 0, result.error
+    model = yaml.safe_load((tmp_path / "tuned" / "config.yaml").read_text())["model"]
+    assert model["options"]["channels"] == 8
+    assert model["baseline"] == "atoms"
+    resumed = run("train", "c.yaml", "--resume", "trainer.max_steps=2")
+    assert resumed.code == 0, resumed.error
+    assert "after 2 steps" in resumed.output
+
+
 def test_a_typo_in_a_configuration_is_answered(run, tmp_path):
     (tmp_path / "c.yaml").write_text("optimizer: {learning_rte: 0.1}\n")
     result = run("train", "c.yaml")

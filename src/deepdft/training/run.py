@@ -22,11 +22,16 @@ from torch.utils.data import DataLoader
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.choice import tables_for_level
-from deepdft.config import TrainConfig
+from deepdft.config import ModelConfig, TrainConfig, read_config
 from deepdft.data import DensityDataset, open_dataset, random_split, read_split
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.models import DensityModel, create_model, parse_options
-from deepdft.models.checkpoint import Checkpoint, load_checkpoint, transfer_weights
+from deepdft.models.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    read_description,
+    transfer_weights,
+)
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import RenamedCheckpointIO, SaveBestModel, StepBookkeeping
 from deepdft.training.module import DensityTraining
@@ -60,7 +65,8 @@ def train(
 
     Args:
         config: the run.
-        start_from: folder or name of a model to fine-tune.
+        start_from: folder or name of a model to fine-tune; a configuration that says nothing of
+            the model takes over its architecture, options and baseline.
         resume: go on with the run in the same directory.
 
     Raises:
@@ -77,6 +83,7 @@ def train(
             f"{directory} already holds a run; pass --resume to go on with it, or give another "
             "run_directory."
         )
+    config = _with_inherited_model(config, start_from, resume)
     training_data, validation_data = _split(config)
     _require_known_elements(training_data, validation_data)
     baseline_name = _baseline(config, training_data)
@@ -159,6 +166,28 @@ def _split(config: TrainConfig) -> tuple[DensityDataset, DensityDataset]:
             raise ConfigurationError(f"{config.data.split} has no structures under '{missing[0]}'.")
     chosen = parts["train"][: config.data.max_train]
     return dataset.subset(chosen), dataset.subset(parts["validation"])
+
+
+def _with_inherited_model(
+    config: TrainConfig, start_from: str | Path | None, resume: bool
+) -> TrainConfig:
+    """Where the configuration says nothing of the model, take that of the run or its parent."""
+    if config.model != ModelConfig():
+        return config
+    stored = Path(config.run_directory) / "config.yaml"
+    if resume and stored.exists():
+        return config.model_copy(update={"model": read_config(stored).model})
+    if start_from is None:
+        return config
+    from deepdft.models.bundled import find_model
+
+    description = read_description(find_model(start_from))
+    model = ModelConfig(
+        architecture=description["architecture"],
+        options=description["options"],
+        baseline="none" if description.get("baseline") is None else "atoms",
+    )
+    return config.model_copy(update={"model": model})
 
 
 def _baseline(config: TrainConfig, data: DensityDataset) -> str | None:
