@@ -41,7 +41,7 @@ def test_the_loss_is_the_weighted_mean_over_probes(batch, loss, power):
     found = module.training_step(shifted, 0)
     torch.testing.assert_close(found, expected)
     assert found.requires_grad
-    assert module.logged["train/loss"] == pytest.approx(float(expected), rel=1e-6)
+    assert module.logged["train/loss"] == pytest.approx(expected.item(), rel=1e-6)
     assert batch.weights.std() > 0.1
 
 
