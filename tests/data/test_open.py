@@ -152,9 +152,7 @@ def test_files_of_other_levels_are_refused_when_they_are_read():
     data = GridDataset(["a", "b", "c"], read=read)
     assert data.level == PBE
     assert data.atoms(2)
-    with pytest.raises(
-        LevelOfTheoryError, match=r"^b does not fit .* functional differs"
-    ):
+    with pytest.raises(LevelOfTheoryError, match=r"^b does not fit .* functional differs"):
         data.density(1)
     mixed = GridDataset(["a", "b", "c"], read=read, mix_levels=True)
     assert mixed.density(1).level.functional == "PBE0"

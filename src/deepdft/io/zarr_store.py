@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
+from deepdft.io.damage import reason_of
 from deepdft.io.npz import FORMAT, VERSION, storable
 from deepdft.io.slab_writer import SlabWriter, write_density
 from deepdft.io.source import Source
@@ -69,7 +70,9 @@ def read(source: Source, *, lazy: bool = False) -> Density:
 
 
 def _unusable(source: Source, error: Exception) -> FileFormatError:
-    return FileFormatError(f"{source.path} is not a density in a zarr group, or damaged: {error}")
+    return FileFormatError(
+        f"{source.path} is not a density in a zarr group, or damaged: {reason_of(error)}"
+    )
 
 
 def _whole(array: Any) -> NDArray[Any]:
