@@ -86,7 +86,9 @@ def seeds() -> dict[str, list[bytes]]:
     found["f.molden"] = [MOLDEN]
     found["f.filplot"] = [plot_file(values)]
     found["f.RHO"] = [siesta_file(values)]
-    found["unnamed"] = [data for entries in list(found.values()) for data in entries]
+    # Not Molden: unnamed, it would be evaluated on a fine grid.
+    known = [entries for name, entries in found.items() if name != "f.molden"]
+    found["unnamed"] = [data for entries in known for data in entries]
     return dict(found)
 
 

@@ -49,6 +49,9 @@ _SPHERICAL = {
 _UNOCCUPIED_KEPT = 64
 """Empty orbitals of each spin that are read, to tell dialects apart by their orthonormality."""
 
+_LARGEST_OCCUPATION = 2.1
+_MOST_FUNCTIONS = 10**9
+
 _PROGRAMS = (
     (re.compile(r"pyscf v\[([^\]]+)\]", re.IGNORECASE), "PySCF {}"),
     (re.compile(r"orca", re.IGNORECASE), "ORCA"),
@@ -299,6 +302,8 @@ def _parse_orbitals(stream: TextStream, content: _Content) -> tuple[str, str] | 
         if "occup" not in properties:
             raise stream.error("An orbital has no occupation (Occup=).")
         occupation = stream.floats(properties["occup"], 1, "an occupation")[0]
+        if abs(occupation) > _LARGEST_OCCUPATION:
+            raise stream.error(f"An orbital holds two electrons at most, not {occupation:g}.")
         beta = properties.get("spin", "alpha").lower().startswith("b")
         unoccupied[beta] += occupation == 0
         if occupation != 0 or unoccupied[beta] <= _UNOCCUPIED_KEPT:
@@ -320,12 +325,21 @@ def _parse_orbitals(stream: TextStream, content: _Content) -> tuple[str, str] | 
             break
         tokens = line.split()
         if tokens:
-            try:
-                coefficients[int(tokens[0]) - 1] = parse_float(tokens[1])
-            except (ValueError, IndexError):
-                raise stream.error(
-                    f"Expected a function and its coefficient, found {line.strip()[:60]!r}.",
-                    stream.line - 1,
-                ) from None
+            number, coefficient = _coefficient(stream, tokens)
+            coefficients[number] = coefficient
     finish()
     return following
+
+
+def _coefficient(stream: TextStream, tokens: list[str]) -> tuple[int, float]:
+    """Return the index of a function, from 0, and its coefficient."""
+    try:
+        number = int(tokens[0])
+        if abs(number) > _MOST_FUNCTIONS:
+            raise ValueError
+        return number - 1, parse_float(tokens[1])
+    except (ValueError, IndexError):
+        raise stream.error(
+            f"Expected a function and its coefficient, found {' '.join(tokens)[:60]!r}.",
+            stream.line - 1,
+        ) from None
