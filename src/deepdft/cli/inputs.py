@@ -78,6 +78,7 @@ def read_density(path: str, options: dict[str, Any]) -> Density:
 
 def as_options(text: str) -> str:
     """Return a message about arguments of Python with the options of the command line."""
+    text = re.sub(r"\b(species=\[\.\.\.\]|structure=FILE)", r"--read '\1'", text)
     return re.sub(r"\b(quantity|unit|format)='([^']+)'", r"--\1 '\2'", text)
 
 
