@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepdft.kernels.interval_sums import sum_interval_pair, sum_interval_wide
 from deepdft.kernels.tables import RadialTable
 from deepdft.kernels.vectors import (
     LANES,
@@ -17,8 +18,6 @@ from deepdft.kernels.vectors import (
     address,
     aligned_copy,
     padded,
-    sum_interval_pair,
-    sum_interval_wide,
 )
 
 Array = NDArray[Any]

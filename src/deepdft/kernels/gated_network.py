@@ -14,17 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.kernels.activations import sigmoid, softplus
 from deepdft.kernels.block_edges import BlockEdges, Workspace
 from deepdft.kernels.block_messages import padded_channels, sum_messages
-from deepdft.kernels.vectors import (
-    PANEL,
-    TILE_ROWS,
-    address,
-    aligned_zeros,
+from deepdft.kernels.tiles import (
+    mix_tile,
     multiply_tile,
-    padded,
+    multiply_tile_sigmoid,
+    multiply_tile_softplus,
 )
+from deepdft.kernels.vectors import PANEL, TILE_ROWS, address, aligned_zeros, padded
 
 Array = NDArray[Any]
 
@@ -127,11 +125,7 @@ def _stacked(arrays: list[list[Array]]) -> Array:
     return result
 
 
-# Multiply-adds only: with reassociation a result could depend on how a loop was vectorised.
-_FAST = {"contract", "nsz"}
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=_FAST)
+@numba.njit(nogil=True, cache=True, error_model="numpy")
 def _evaluate(
     table: Any, senders: Any, atoms: Any, receivers: Any, edge_weights: Any, starts: Any,
     knots: int, weights: Any, biases: Any, readout_weight: Any, readout_bias: Any,
@@ -166,7 +160,7 @@ def _evaluate(
             result[first + p] = _dot(hidden, p * width, output_weight, channels) + output_bias
 
 
-@numba.njit(nogil=True, error_model="numpy", fastmath={*_FAST, "reassoc"})
+@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 def _dot(left: Any, first: int, right: Any, length: int) -> Any:
     total = np.float32(0.0)
     for i in range(length):
@@ -174,7 +168,7 @@ def _dot(left: Any, first: int, right: Any, length: int) -> Any:
     return total
 
 
-@numba.njit(nogil=True, error_model="numpy", fastmath=_FAST)
+@numba.njit(nogil=True, error_model="numpy")
 def _softplus_layer(
     left: Any, left_first: int, left_stride: int, weight: Any, bias: Any, depth: int, rows: int,
     out: Any, out_first: int, out_stride: int,
@@ -184,17 +178,13 @@ def _softplus_layer(
         columns = address(weight, panel * depth * PANEL)
         for row in range(0, rows, TILE_ROWS):
             place = out_first + row * out_stride + panel * PANEL
-            multiply_tile(
+            multiply_tile_softplus(
                 address(left, left_first + row * left_stride), left_stride, columns,
                 address(bias, panel * PANEL), depth, address(out, place), out_stride,
             )  # fmt: skip
-            for i in range(TILE_ROWS):
-                line = _U(place + i * out_stride)
-                for j in range(PANEL):
-                    out[line + _U(j)] = softplus(out[line + _U(j)])
 
 
-@numba.njit(nogil=True, error_model="numpy", fastmath=_FAST)
+@numba.njit(nogil=True, error_model="numpy")
 def _gated_update(
     hidden: Any, update_weight: Any, update_bias: Any, gate_weight: Any, gate_bias: Any,
     depth: int, width: int, rows: int, update: Any, gate: Any, states: Any, first: int,
@@ -208,15 +198,11 @@ def _gated_update(
                 address(hidden, 2 * row * width), 2 * width, for_update,
                 address(update_bias, column), depth, address(update, 0), PANEL,
             )  # fmt: skip
-            multiply_tile(
+            multiply_tile_sigmoid(
                 address(hidden, (2 * row + 1) * width), 2 * width, for_gate,
                 address(gate_bias, column), depth, address(gate, 0), PANEL,
             )  # fmt: skip
-            for i in range(TILE_ROWS * PANEL):
-                gate[i] = sigmoid(gate[i])
-            for i in range(TILE_ROWS):
-                line, tile = _U(first + (row + i) * width + column), _U(i * PANEL)
-                for j in range(PANEL):
-                    at = line + _U(j)
-                    new = update[tile + _U(j)]
-                    states[at] = new + gate[tile + _U(j)] * (states[at] - new)
+            mix_tile(
+                address(update, 0), address(gate, 0), address(states, first + row * width + column),
+                width,
+            )  # fmt: skip

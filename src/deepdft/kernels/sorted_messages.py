@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from deepdft.kernels.block_edges import sort_by_interval
 from deepdft.kernels.block_messages import sum_messages
-from deepdft.kernels.vectors import PANEL, address, adjoint_interval
+from deepdft.kernels.interval_sums import adjoint_interval
+from deepdft.kernels.vectors import PANEL, address
 
 Array = NDArray[Any]
 
