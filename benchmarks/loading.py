@@ -10,7 +10,8 @@ source is no bottleneck if its probes/s are well above those of the training ste
 step is what reading adds to it.
 
 Times are the best of several repeats of one process: draws on one thread, training on `--threads`.
-"cold" means that the system was asked to forget the files before each draw. Everything is deleted
+"cold" means that the system was asked to forget the files before each draw; "announced", that it
+was told what comes next one training step before, as training does. Everything is deleted
 afterwards.
 """
 
@@ -52,6 +53,7 @@ from deepdft.training.module import DensityTraining
 MOLECULES = ("C6H6", "CH3CH2OH", "CH3COCH3", "C4H4O", "C5H5N", "CH3CONH2", "C4H4NH", "HCOOCH3")
 CUTOFF = 4.0
 COLD = "store, cold"
+ANNOUNCED = "store, cold, announced a step ahead"
 
 
 @dataclass
@@ -242,6 +244,7 @@ class Sources:
             "store": self.draw_store,
             "store, half of the probes by importance": partial(self.draw_store, importance=0.5),
             COLD: self.draw_store,
+            ANNOUNCED: self.draw_store,
             "store, values alone": self.draw_values,
             "zarr package, values alone": partial(
                 self.containers.draw_zarr, generator=self.generator
@@ -270,8 +273,11 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, dict[str, 
         for name, draw in draws.items():
             if "store" not in name and repeat % 4:
                 continue
-            if name == COLD:
+            if name in (COLD, ANNOUNCED):
                 sources.grow_cold()
+            if name == ANNOUNCED:
+                sources.store.prefetch(index)
+                step()
             timings[name].add(partial(draw, index))
         timings["training step"].add(step)
     probes = dict.fromkeys(draws, 1000) | {"training step": step_probes}

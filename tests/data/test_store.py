@@ -16,6 +16,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
+from deepdft.config import SamplingConfig
 from deepdft.data import open_dataset
 from deepdft.data.conversion import fill_store
 from deepdft.data.grid_dataset import GridDataset
@@ -33,6 +34,7 @@ from deepdft.errors import (
     LevelOfTheoryError,
     UnsupportedStructureError,
 )
+from deepdft.training.batches import BatchBuilder, TrainingBatches
 from tests.small_data import PBE, gaussian_density, write_archive
 
 CUTOFF = 3.0
@@ -222,6 +224,37 @@ def _refuse_long_reads(read):
         return read(self, start, stop)
 
     return short
+
+
+def test_announced_densities_are_read_ahead(store_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "POSIX_FADV_WILLNEED", 3, raising=False)
+    monkeypatch.setattr(os, "posix_fadvise", lambda file, *rest: asked.append(rest), raising=False)
+    data = StoreDataset(store_path)
+    entry = data.store.entry(1)
+    data.subset([3, 1]).prefetch(1)
+    assert asked == [(4 * entry.point, 4 * entry.padded, 3)]
+    asked.clear()
+    monkeypatch.setattr("deepdft.data.store._PREFETCHED_POINTS", entry.padded - 1)
+    data.prefetch(1)  # too large to be read whole for some probes
+    assert asked == []
+    array = StoredArray(store_path / "density")
+    array.chunk_rows = 100
+    monkeypatch.setattr(array, "_path", lambda chunk: str(store_path / "zarr.json"))
+    array.prefetch(150, 420)
+    assert asked == [(200, 200, 3), (0, 400, 3), (0, 400, 3), (0, 80, 3)]
+    monkeypatch.setattr(array, "_path", lambda chunk: "nowhere")
+    array.prefetch(0, 10)
+
+
+def test_training_announces_the_next_step(store_path, monkeypatch):
+    data = StoreDataset(store_path)
+    announced = []
+    monkeypatch.setattr(data, "prefetch", announced.append)
+    sampling = SamplingConfig(structures=1, probes=20)
+    batches = TrainingBatches(BatchBuilder(data, CUTOFF, None), sampling, seed=0, count=6)
+    for step, _ in enumerate(batches):
+        assert announced == [batches.structures(k + 1)[0] for k in range(step + 1)]
 
 
 def test_atoms_that_the_grid_does_not_reach(tmp_path):

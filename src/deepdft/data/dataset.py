@@ -78,6 +78,9 @@ class DensityDataset(ABC):
             importance: fraction drawn where the density is large.
         """
 
+    def prefetch(self, index: int) -> None:  # noqa: B027 - most kinds have nothing to prepare
+        """Say that a structure is about to be drawn from, so that reading it may begin."""
+
     @abstractmethod
     def grid(
         self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
@@ -129,8 +132,14 @@ class _Subset(DensityDataset):
         names = self.parent.names
         return [names[i] for i in self.indices]
 
+    def __len__(self) -> int:
+        return len(self.indices)
+
     def atoms(self, index: int) -> Atoms:
         return self.parent.atoms(self.indices[index])
+
+    def prefetch(self, index: int) -> None:
+        self.parent.prefetch(self.indices[index])
 
     def draw(
         self,

@@ -93,6 +93,10 @@ class JoinedDataset(DensityDataset):
         part, own = self._locate(index)
         return part.draw(own, count, generator, cutoff=cutoff, importance=importance)
 
+    def prefetch(self, index: int) -> None:
+        part, own = self._locate(index)
+        part.prefetch(own)
+
     def grid(
         self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
     ) -> Grid:

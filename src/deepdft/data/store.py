@@ -29,6 +29,9 @@ from deepdft.data.store_layout import ARRAYS, BLOCK, FORMAT, VERSION, Entry, rea
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
 
+_PREFETCHED_POINTS = 1 << 23
+"""Larger densities (32 MiB) are not read whole for the sake of some probes."""
+
 
 class DensityStore:
     """A training store, open for reading: the densities that counted when it was opened.
@@ -143,6 +146,12 @@ class DensityStore:
         sums = self._arrays["block_sums"].read(first, first + count)
         return StoredValues(self._arrays["density"], entry, sums)
 
+    def prefetch(self, index: int) -> None:
+        """Have the system read a density that will soon be needed, if it is not too large."""
+        entry = self.entry(index)
+        if entry.padded <= _PREFETCHED_POINTS:
+            self._arrays["density"].prefetch(entry.point, entry.point + entry.padded)
+
     def slab(self, index: int, start: int, stop: int) -> NDArray[np.float32]:
         """Return the layers start..stop-1 along the first axis, e/Å^3."""
         entry = self.entry(index)
@@ -245,6 +254,9 @@ class StoreDataset(DensityDataset):
             cutoff=cutoff,
             importance=importance,
         )
+
+    def prefetch(self, index: int) -> None:
+        self.store.prefetch(index)
 
     def grid(
         self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN

@@ -141,6 +141,9 @@ class TrainingBatches(IterableDataset[ProbeBatch]):
 
     def __iter__(self) -> Iterator[ProbeBatch]:
         for step in range(self.first_step, self.first_step + self.count):
+            # The disk works while this step is computed.
+            for index in self.structures(step + 1):
+                self.builder.dataset.prefetch(index)
             yield self.batch(step)
 
     def batch(self, step: int) -> ProbeBatch:
