@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
@@ -222,3 +228,37 @@ def test_double_precision_and_direct_filters_are_not_compiled():
     assert not ProbeEngine(network, None, atoms, threads=1).is_compiled
     network.filters = "tabulated"
     assert not ProbeEngine(network.double(), None, atoms, threads=1).is_compiled
+
+
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="features of x86 processors"
+)
+def test_a_processor_with_shorter_and_fewer_registers(tmp_path):
+    script = """
+import numpy as np, torch
+from deepdft.kernels.vectors import LANES
+from deepdft.models import create_model
+from deepdft.prediction.engine import ProbeEngine
+from tests.structures import ELEMENTS, points_near, triclinic
+
+torch.manual_seed(0)
+network = create_model("deepdft", {"steps": 2, "channels": 40}, ELEMENTS).eval()
+points = points_near(triclinic(), 100, spread=3.0)
+values = [
+    ProbeEngine(network.to(dtype), None, triclinic(), 1).density_at(points)
+    for dtype in (torch.float32, torch.float64)
+]
+print(LANES, np.abs(values[0] - values[1]).max(), np.std(values[1]))
+"""
+    environment = {
+        **os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_CPU_NAME": "x86-64",
+        "NUMBA_CPU_FEATURES": "+sse2,+avx,+avx2,+fma",
+    }  # fmt: skip
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True,
+        check=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    found, error, spread = result.stdout.split()
+    assert int(found) == 8
+    assert float(error) < 1e-6
+    assert float(spread) > 1e-3

@@ -66,12 +66,14 @@ def block_points(grid: Grid, first: IntegerArray, last: IntegerArray) -> FloatAr
 def _fill_points(origin: Any, cell: Any, shape: Any, first: Any, last: Any, points: Any) -> None:
     p = 0
     for i in range(first[0], last[0]):
+        a = i / shape[0]
         for j in range(first[1], last[1]):
+            b = j / shape[1]
             for k in range(first[2], last[2]):
+                c = k / shape[2]
                 for x in range(3):
-                    points[p, x] = (
-                        (origin[x] + i / shape[0] * cell[0, x]) + j / shape[1] * cell[1, x]
-                    ) + k / shape[2] * cell[2, x]
+                    row = (origin[x] + a * cell[0, x]) + b * cell[1, x]
+                    points[p, x] = row + c * cell[2, x]
                 p += 1
 
 
