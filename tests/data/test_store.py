@@ -294,6 +294,8 @@ def test_what_cannot_be_appended(store_path):
         for name in ("", "two\nlines"):
             with pytest.raises(ConfigurationError, match="cannot take the name"):
                 writer.append(name, density)
+        with pytest.raises(ConfigurationError, match="bad has no atoms"):
+            writer.append("bad", replace(density, atoms=Atoms()))
         with pytest.raises(ConfigurationError, match="holds a potential"):
             writer.append("bad", replace(density, metadata={"quantity": "potential"}))
         with pytest.raises(LevelOfTheoryError, match="bad does not fit the store"):

@@ -138,8 +138,8 @@ class StoreWriter:
         """Append a density, with its spin density.
 
         Raises:
-            ConfigurationError: if the name is taken or unusable, a value is not finite or beyond
-                single precision, or the values are not a density.
+            ConfigurationError: if the name is taken or unusable, there are no atoms, a value is not
+                finite or beyond single precision, or the values are not a density.
             LevelOfTheoryError: if the level of theory differs and `mix_levels` was not set.
         """
         quantity = density.metadata.get("quantity", "density")
@@ -181,6 +181,8 @@ class StoreWriter:
             ConfigurationError: as `append`, or if layers are missing or too many.
             LevelOfTheoryError: as `append`.
         """
+        if len(atoms) == 0:
+            raise ConfigurationError(f"{name} has no atoms, so nothing can be learned from it.")
         if name in self or not name or "\n" in name:
             raise ConfigurationError(
                 f"The store {self.path} cannot take the name {name!r} (again)."
@@ -190,24 +192,21 @@ class StoreWriter:
         levels_before = len(self._levels)
         level_number = self._number_of(level or LevelOfTheory(), name)
         try:
-            text = f"{name}\n{json.dumps(metadata or {})}".encode()
-            periodic = sum(int(p) << axis for axis, p in enumerate(atoms.pbc))
             total = self._append_values(name, slabs, grid)
-            if spin is not None:
-                for slab in (part for one in spin for part in _slabs(one, grid)):
+            for component in () if spin is None else spin:
+                for slab in _slabs(component, grid):
                     arrays["spin"].append(_single_precision(slab, name).reshape(-1))
+            text = f"{name}\n{json.dumps(metadata or {})}".encode()
             arrays["numbers"].append(atoms.numbers)
             arrays["positions"].append(atoms.positions)
             arrays["descriptions"].append(np.frombuffer(text, np.uint8))
             entry = Entry(
                 before["density"], *grid.shape, before["numbers"], len(atoms),
                 before["descriptions"], len(text), before["spin"],
-                0 if spin is None else len(spin), periodic, level_number,
+                0 if spin is None else len(spin),
+                sum(int(p) << axis for axis, p in enumerate(atoms.pbc)), level_number,
             )  # fmt: skip
-            arrays["entries"].append([entry])
-            cell = np.asarray(atoms.cell).ravel()
-            electrons = total * grid.voxel_volume
-            arrays["cells"].append([[*grid.cell.ravel(), *grid.origin, *cell, electrons]])
+            self._append_entry(entry, atoms, grid, total * grid.voxel_volume)
             self._commit(name)
         except BaseException:
             for key, end in before.items():
@@ -215,6 +214,11 @@ class StoreWriter:
             if name not in self:
                 del self._levels[levels_before:]
             raise
+
+    def _append_entry(self, entry: Entry, atoms: Atoms, grid: Grid, electrons: float) -> None:
+        cell = np.asarray(atoms.cell).ravel()
+        self._arrays["entries"].append([entry])
+        self._arrays["cells"].append([[*grid.cell.ravel(), *grid.origin, *cell, electrons]])
 
     def _append_values(
         self, name: str, slabs: Iterable[NDArray[np.floating[Any]]], grid: Grid
