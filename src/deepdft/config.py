@@ -43,7 +43,11 @@ class DataConfig(_Section):
     """Where the reference densities are."""
 
     paths: list[str] = Field(
-        default_factory=list, description="Density files, orbital archives or directories of them."
+        default_factory=list,
+        description=(
+            "Training stores, density files, tar files of them, lists of paths, directories or "
+            "patterns of any of these; or orbital archives (docs/data.md)."
+        ),
     )
     split: str | None = Field(
         None, description="JSON file with lists under 'train', 'validation' and 'test'."
