@@ -30,6 +30,10 @@ class LevelOfTheoryError(DeepDFTError):
     """Densities of different levels of theory would be mixed."""
 
 
+class CalculationError(DeepDFTError):
+    """A reference calculation did not converge or its program failed."""
+
+
 class MissingDependencyError(DeepDFTError):
     """An optional library is needed and not installed."""
 

@@ -1,0 +1,88 @@
+"""What every reference calculation is: settings, a structure in, a density out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from deepdft.density import Density, LevelOfTheory
+from deepdft.orbitals import OrbitalDensity
+
+
+class CalculationSettings(BaseModel):
+    """Settings of a reference calculation; each program has its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class CalculatedDensity:
+    """The outcome of one converged reference calculation.
+
+    Attributes:
+        density: on a grid (periodic systems) or as occupied orbitals (molecules).
+        energy: total energy, eV.
+        iterations: self-consistency iterations taken.
+        seconds: wall-clock time taken.
+        initial_moments: (atoms,) magnetic moments started from, Bohr magnetons; None without spin.
+        moments: (atoms,) final local moments where the program gives them.
+        total_moment: final moment of the cell, Bohr magnetons; None without spin.
+        details: anything else worth keeping beside the density (JSON values).
+    """
+
+    density: Density | OrbitalDensity
+    energy: float
+    iterations: int
+    seconds: float
+    initial_moments: NDArray[np.float64] | None = None
+    moments: NDArray[np.float64] | None = None
+    total_moment: float | None = None
+    details: dict[str, object] = field(default_factory=dict)
+
+
+class ReferenceCalculation(ABC):
+    """A program with its settings.
+
+    Attributes:
+        name: how the program is chosen, for example "pyscf".
+        Settings: the class of its settings.
+        settings: the settings in force.
+    """
+
+    name: ClassVar[str]
+    Settings: ClassVar[type[CalculationSettings]]
+
+    def __init__(self, settings: CalculationSettings | None = None) -> None:
+        self.settings = self.Settings() if settings is None else settings
+
+    @property
+    @abstractmethod
+    def level(self) -> LevelOfTheory:
+        """Level of theory of the densities."""
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Return the program's version and those of the libraries and data it rests on.
+
+        Raises:
+            ConfigurationError: if the program is not installed, saying how to install it.
+        """
+
+    @abstractmethod
+    def run(self, atoms: Atoms, directory: Path) -> CalculatedDensity:
+        """Calculate one structure.
+
+        Args:
+            atoms: the structure; its initial magnetic moments and charges count.
+            directory: an existing folder for scratch and log files.
+
+        Raises:
+            CalculationError: if it does not converge or the program fails, with the reason.
+        """
