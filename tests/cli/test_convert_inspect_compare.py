@@ -20,6 +20,7 @@ from deepdft.data.store import DensityStore
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.units import PER_CUBIC_BOHR
+from tests.io.test_points import write_points
 from tests.small_data import gaussian_density, write_archive
 
 FILES = Path(__file__).parents[1] / "io" / "files"
@@ -354,3 +355,12 @@ def test_real_files_are_inspected(run):
         result = run("inspect", path)
         assert result.code == 0, result.error
         assert float(value_of(result.output, "electrons").split()[0]) > 0
+
+
+def test_points_are_described_but_not_converted(run, tmp_path) -> None:
+    write_points(tmp_path / "0.h5")
+    shown = run("inspect", tmp_path / "0.h5")
+    assert shown.code == 0
+    assert "scattered points" in value_of(shown.output, "format")
+    assert value_of(shown.output, "points").startswith("50 in a cell of 60")
+    assert_one_sentence(run("convert", tmp_path / "0.h5", "a.cube"), "scattered points")

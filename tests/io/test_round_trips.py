@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.errors import FileFormatError
 from deepdft.io import read, write
+from tests.io.samples import skewed_density
 
 LENGTHS = {"x.cube": 3e-8, "x.CHGCAR": 1e-10, "x.CHG": 1e-10, "x.xsf": 1e-9, "x.npz": 0.0}
 DIGITS = {"x.cube": 6, "x.CHGCAR": 11, "x.CHG": 5, "x.xsf": 9, "x.npz": 17}
@@ -68,3 +71,22 @@ def test_what_is_written_comes_back(name: str, density: Density) -> None:
     smallest = 2e-98 * max(1.0, density.grid.volume, 1 / density.grid.volume)
     error = np.abs(again.values - density.values)
     assert (error <= tolerance * density.values + smallest).all()
+
+
+@pytest.mark.parametrize("name", ["a.cube", "CHGCAR", "a.xsf", "a.npz", "a.zarr"])
+@pytest.mark.parametrize("quantity", ["difference-density", "potential", "orbital"])
+def test_other_quantities_stay_what_they_are(name: str, quantity: str, tmp_path: Path) -> None:
+    """Nothing that was written as something else comes back as an electron density."""
+    spin = 0 if name == "a.xsf" else 1
+    density = replace(skewed_density(spin), metadata={"quantity": quantity})
+    write(tmp_path / name, density)
+    with pytest.raises(FileFormatError, match=f"pass quantity='{quantity}'"):
+        read(tmp_path / name)
+    found = read(tmp_path / name, quantity=quantity)
+    assert found.metadata["quantity"] == quantity
+    np.testing.assert_allclose(found.values, density.values, rtol=1e-5)
+    if spin:
+        assert found.spin is not None
+        np.testing.assert_allclose(found.spin, density.spin, rtol=1e-5)
+    insisted = read(tmp_path / name, quantity="density")
+    assert "quantity" not in insisted.metadata

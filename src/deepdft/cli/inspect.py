@@ -47,6 +47,9 @@ def inspect(
     if kind == "orbitals":
         _print_orbitals(console, path)
         return
+    if _is_point_file(path):
+        _print_points(console, path)
+        return
     density = read_density(path, reader_options(quantity, unit, format, read))
     lines = [("file", path), ("format", _format_of(path, format))]
     for heading, text in [*lines, *describe_density(density)]:
@@ -70,6 +73,36 @@ def _format_of(path: str, name: str | None) -> str:
         entry.title if source.codec is None else f"{entry.title}, compressed ({source.codec.name})"
     )
     return text if member is None else f"{text}, in a tar file"
+
+
+def _is_point_file(path: str) -> bool:
+    from deepdft.data.store_layout import is_store
+    from deepdft.io import points
+    from deepdft.io.archive import split_member
+    from deepdft.io.source import find_source
+
+    archive, member = split_member(path)
+    in_store = member is not None and is_store(archive)
+    return not in_store and points.sniff(find_source(path).head)
+
+
+def _print_points(console: Console, path: str) -> None:
+    from deepdft.io.points import read_points
+
+    known = read_points(path)
+    electrons, error = known.n_electrons
+    spin = "not spin-polarised" if known.spin is None else "up minus down is stored"
+    for heading, text in (
+        ("file", path),
+        ("format", "HDF5, values at scattered points (EAC-Net): references, but no grid"),
+        ("formula", f"{known.atoms.symbols.formula.format('hill')} ({len(known.atoms)} atoms)"),
+        ("points", f"{len(known.points):,} in a cell of {known.atoms.get_volume():.6g} Å^3"),
+        ("electrons", f"{electrons:.1f} ± {error:.1f}, by the mean over the points"),
+        ("spin", spin),
+        ("minimum, maximum", f"{known.values.min():.6g}, {known.values.max():.6g} e/Å^3"),
+        ("level of theory", str(known.level)),
+    ):
+        console.print(f"{heading + ':':18} {text}")
 
 
 def _print_members(console: Console, path: str, found: list[str]) -> None:

@@ -28,7 +28,7 @@ from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.io.decimal_writer import NumberLayout, NumberWriter
 from deepdft.io.interpretation import UNITS, Interpretation, atomic_unit_of, check_unit
 from deepdft.io.provenance import describe, parse_description, strip_description
-from deepdft.io.quantities import recognise, refusal
+from deepdft.io.quantities import QUANTITIES, recognise, refusal, require_density
 from deepdft.io.slab_writer import FileSlabWriter, write_density
 from deepdft.io.source import Source
 from deepdft.io.text import TextStream
@@ -36,6 +36,8 @@ from deepdft.units import BOHR, PER_CUBIC_BOHR
 
 TITLE = "electron density, e/bohr^3"
 SPIN_TITLE = "electron density and spin density, e/bohr^3"
+_WITH_SPIN = " and spin density"
+"""Behind the name of another quantity, where its spin density follows it."""
 
 
 def sniff(head: bytes) -> bool:
@@ -161,7 +163,7 @@ def read(
         _require_end(stream, header)
     values = numbers.reshape(*header.grid.shape, header.per_voxel)
     spin = None
-    if header.per_voxel > 1 and component is None and _title(header) == SPIN_TITLE:
+    if header.per_voxel > 1 and component is None and _says_spin(_title(header)):
         spin = np.ascontiguousarray(np.moveaxis(values[..., 1:], -1, 0))
         spin = spin[0] if len(spin) == 1 else spin
     elif header.per_voxel > 1 and component is None:
@@ -182,12 +184,18 @@ def _title(header: _Header) -> str:
     return strip_description(header.comments[1]).strip()
 
 
+def _says_spin(title: str) -> bool:
+    return title == SPIN_TITLE or title.removesuffix(_WITH_SPIN) in QUANTITIES.keys() - {title}
+
+
 def _interpret(
     source: Source, header: _Header, quantity: str | None, unit: str | None, pbc: bool | None
 ) -> Interpretation:
     if header.orbitals and quantity is None:
         raise refusal(source.path, "orbital", f"it lists orbitals {header.orbitals[:5]}")
     ours = _title(header) in (TITLE, SPIN_TITLE)
+    named = _title(header).removesuffix(_WITH_SPIN)
+    require_density(source.path, named, quantity)
     return Interpretation(
         path=source.path,
         quantity=recognise(source.path, quantity, TITLE if ours else " ".join(header.comments)),
@@ -303,6 +311,7 @@ def write(
         return
     spin = density.spin if density.spin.ndim == 4 else density.spin[None]
     channels = [density.values, *spin]
-    options.update(title=SPIN_TITLE, per_voxel=len(channels))
+    title = f"{options['title']}{_WITH_SPIN}" if "title" in options else SPIN_TITLE
+    options.update(title=title, per_voxel=len(channels))
     with CubeWriter(path, density.atoms, density.grid, **options) as writer:
         writer.write_voxels(channels)

@@ -135,6 +135,16 @@ FORMATS = (
         "NumPy",
     ),
     Format(
+        "npy",
+        "NumPy array with its structure beside",
+        _named(r"\.npy$"),
+        "deepdft.io.npy",
+        "",
+        "no",
+        "any",
+        "a file of MALA; NumPy",
+    ),
+    Format(
         "zarr",
         "zarr group",
         _named(r"\.zarr$"),

@@ -15,6 +15,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.io.damage import reason_of
+from deepdft.io.quantities import find_quantity, require_density
 from deepdft.io.slab_writer import FileSlabWriter, write_density
 from deepdft.io.source import Source
 
@@ -55,8 +57,12 @@ def sniff(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04")
 
 
-def read(source: Source) -> Density:
+def read(source: Source, *, quantity: str | None = None) -> Density:
     """Read a density that `write` has written.
+
+    Args:
+        source: the file.
+        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
 
     Raises:
         FileFormatError: if the archive is damaged or holds something else.
@@ -68,12 +74,29 @@ def read(source: Source) -> Density:
                 arrays = {
                     info.filename[:-4]: _read_array(archive, info) for info in archive.infolist()
                 }
-            return _assemble(arrays)
+            density = _assemble(arrays)
         except _DAMAGE as error:
             raise FileFormatError(
                 f"{source.path} is not a density in NumPy format, or it is damaged: "
                 f"{reason_of(error)}"
             ) from None
+    return checked(source, density, quantity)
+
+
+def checked(source: Source, density: Density, asked: str | None) -> Density:
+    """Return a density if it is one, or is the quantity that was asked for.
+
+    Raises:
+        FileFormatError: if it is another quantity, and none was asked for.
+        ConfigurationError: if there is no quantity of that name.
+    """
+    require_density(source.path, density.metadata.get("quantity"), asked)
+    if asked is None:
+        return density
+    metadata = {key: value for key, value in density.metadata.items() if key != "quantity"}
+    if find_quantity(asked).name != "density":
+        metadata["quantity"] = asked
+    return replace(density, metadata=metadata)
 
 
 def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:

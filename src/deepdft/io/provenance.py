@@ -27,11 +27,13 @@ def describe(
     grid: Grid | None = None,
     *,
     with_origin: bool = False,
+    quantity: str = "density",
 ) -> str:
     """Return one line: the comment, then what is known, as JSON.
 
     With `atoms` and `grid` the periodicity is stored too, and the cell where it differs from that
-    of the grid; `with_origin` also the origin of the grid, for formats that have none.
+    of the grid; `with_origin` also the origin of the grid, for formats that have none. A `quantity`
+    that is no electron density is named (see `deepdft.io.quantities`).
     """
     known: dict[str, Any] = {key: value for key, value in level.to_dict().items() if value}
     if atoms is not None and grid is not None:
@@ -40,6 +42,8 @@ def describe(
             known["cell"] = np.asarray(atoms.cell).tolist()
         if with_origin and grid.origin.any():
             known["origin"] = grid.origin.tolist()
+    if quantity != "density":
+        known["quantity"] = quantity
     words = " ".join(strip_description(comment).split())
     return f"{words} deepdft {json.dumps(known)}".strip() if known else words
 
@@ -52,8 +56,8 @@ def strip_description(comment: str) -> str:
 def parse_description(comment: str) -> dict[str, Any]:
     """Return what the JSON object of a comment says, without anything that makes no sense.
 
-    Keys: the fields of `LevelOfTheory` (strings), `pbc` (three booleans), `cell` (three vectors)
-    and `origin` (three numbers).
+    Keys: the fields of `LevelOfTheory` and `quantity` (strings), `pbc` (three booleans), `cell`
+    (three vectors) and `origin` (three numbers).
     """
     match = _MARK.search(comment)
     if match is None:
@@ -63,7 +67,7 @@ def parse_description(comment: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     described: dict[str, Any] = {}
-    for key in known.keys() & {field.name for field in fields(LevelOfTheory)}:
+    for key in known.keys() & {"quantity", *(field.name for field in fields(LevelOfTheory))}:
         if isinstance(known[key], str):
             described[key] = known[key]
     for key, shape in (("pbc", (3,)), ("cell", (3, 3)), ("origin", (3,))):

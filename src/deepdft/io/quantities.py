@@ -124,6 +124,12 @@ def recognise(path: str, asked: str | None, comment: str) -> Quantity:
     return QUANTITIES["density"]
 
 
+def require_density(path: str, name: str | None, asked: str | None) -> None:
+    """Raise `FileFormatError` if a file of ours names another quantity and none was asked for."""
+    if asked is None and name in QUANTITIES and name != "density":
+        raise refusal(path, name, f"it says so ({name})")
+
+
 def refusal(path: str, name: str, evidence: str) -> FileFormatError:
     """Return the error for a file that holds something else than a density."""
     quantity = QUANTITIES[name]

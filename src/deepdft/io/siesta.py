@@ -20,10 +20,11 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
-from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.errors import FileFormatError
 from deepdft.io.interpretation import Interpretation
 from deepdft.io.quantities import QUANTITIES, Quantity, find_quantity, refusal
 from deepdft.io.source import Source, find_source
+from deepdft.io.structure_file import read_structure
 from deepdft.units import BOHR
 
 FloatArray = NDArray[np.float64]
@@ -171,13 +172,7 @@ def _combine(components: list[FloatArray]) -> tuple[FloatArray, FloatArray | Non
 
 def _find_atoms(source: Source, structure: str | None, notes: list[str]) -> Atoms:
     if structure is not None:
-        import ase.io
-
-        try:
-            atoms = ase.io.read(structure)
-        except Exception as error:  # whatever ASE's many readers raise
-            raise ConfigurationError(f"{structure} cannot be read by ASE: {error}") from None
-        assert isinstance(atoms, Atoms)
+        atoms = read_structure(structure)
         return Atoms(numbers=atoms.numbers, positions=atoms.positions)
     path = os.path.splitext(source.local)[0] + ".XV"
     if not os.path.exists(path):

@@ -22,7 +22,7 @@ from deepdft.io.electrons import ElectronCounts
 from deepdft.io.interpretation import Interpretation
 from deepdft.io.poscar import Structure, read_structure
 from deepdft.io.provenance import parse_description, strip_description
-from deepdft.io.quantities import QUANTITIES, Quantity, find_quantity, refusal
+from deepdft.io.quantities import QUANTITIES, Quantity, find_quantity, refusal, require_density
 from deepdft.io.source import Source
 from deepdft.io.summary import Summary
 from deepdft.io.text import TextStream
@@ -92,7 +92,7 @@ def read(
         factor = UNITS[unit]
     with source.open_text() as stream:
         found = _read_images(stream, species, image, notes, factor)
-    return _assemble(source, found, kind, quantity is not None, notes)
+    return _assemble(source, found, kind, quantity, notes)
 
 
 def _recognise(source: Source, asked: str | None) -> Quantity:
@@ -197,17 +197,18 @@ def _joined(lines: list[str]) -> str:
 
 
 def _assemble(
-    source: Source, image: _Image, kind: Quantity, asked: bool, notes: list[str]
+    source: Source, image: _Image, kind: Quantity, asked: str | None, notes: list[str]
 ) -> Density:
     atoms = image.structure.atoms
     described = parse_description(image.structure.comment)
+    require_density(source.path, described.get("quantity"), asked)
     origin = described.get("origin", np.zeros(3))
     grid = Grid(np.asarray(atoms.cell), image.shape, origin)
     atoms.positions += origin
     arrays = [block.reshape(image.shape, order="F") for block in image.blocks]
     summary = Summary.of(arrays[0])
     electrons = summary.total * grid.voxel_volume
-    if not asked and summary.smallest >= 0 and summary.largest * grid.volume <= 1:
+    if asked is None and summary.smallest >= 0 and summary.largest * grid.volume <= 1:
         raise refusal(
             source.path,
             "elf",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.io import points
 from deepdft.io.damage import reason_of
 from deepdft.io.elements import atomic_number
 from deepdft.io.interpretation import Interpretation
@@ -64,6 +65,8 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
 
 def _read_blocks(source: Source, file: Any) -> list[NDArray[np.float64]]:
     """Return the components, (nx, ny, nz) each."""
+    if _CHARGE not in file and points.GROUP in file:
+        raise points.refusal(source.path)
     if _CHARGE not in file:
         raise FileFormatError(
             f"{source.path} has no density ({_CHARGE}); VASP writes it to vaspwave.h5 with "

@@ -45,7 +45,7 @@ class VaspWriter(FileSlabWriter):
         layout: NumberLayout = CHGCAR_LAYOUT,
         augmentation: Sequence[str] = (),
         selective_dynamics: Sequence[str] = (),
-        times_volume: bool = True,
+        quantity: str = "density",
     ) -> None:
         """See `deepdft.io.open_writer`; the other options are what `read` keeps as metadata."""
         super().__init__(path, grid)
@@ -65,7 +65,9 @@ class VaspWriter(FileSlabWriter):
         self._comment = comment
         self._layout = layout
         self._augmentation = list(augmentation)
-        self._factor = grid.volume if times_volume else 1.0
+        self._quantity = quantity
+        kind = QUANTITIES.get(quantity, QUANTITIES["density"])
+        self._factor = grid.volume if kind.is_density else 1.0
         boxed = Atoms(
             numbers=atoms.numbers,
             positions=atoms.positions - grid.origin,
@@ -81,8 +83,9 @@ class VaspWriter(FileSlabWriter):
             words = f"{words}; {NO_OCCUPANCIES}"
         periodic = bool(atoms.pbc.all()) and not self.grid.origin.any()  # as a reader assumes
         grid = None if periodic else self.grid
-        about = describe(self._level, words, self._atoms, grid, with_origin=True)
-        self._structure.comment = about
+        self._structure.comment = describe(
+            self._level, words, self._atoms, grid, with_origin=True, quantity=self._quantity
+        )
         file.write(format_structure(self._structure).encode())
         file.write(b"\n")
         self._begin_block(file)
@@ -127,7 +130,6 @@ def open_writer(path: str | Path, atoms: Atoms, grid: Grid, **options: Any) -> V
 def write(path: str | Path, density: Density, *, comment: str | None = None) -> None:
     """Write a density, with its spin density and augmentation occupancies, as a CHGCAR or CHG."""
     known = density.metadata
-    kind = QUANTITIES.get(known.get("quantity", "density"), QUANTITIES["density"])
     writer = open_writer(
         path,
         density.atoms,
@@ -136,7 +138,7 @@ def write(path: str | Path, density: Density, *, comment: str | None = None) -> 
         comment=known.get("comment", "") if comment is None else comment,
         augmentation=known.get("augmentation", ()),
         selective_dynamics=known.get("selective_dynamics", ()),
-        times_volume=kind.is_density,
+        quantity=known.get("quantity", "density"),
     )
     with writer:
         for start, stop in density.grid.slabs(2, SLAB_POINTS):

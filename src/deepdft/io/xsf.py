@@ -21,7 +21,7 @@ from deepdft.errors import ConfigurationError
 from deepdft.io.elements import atomic_number
 from deepdft.io.interpretation import Interpretation, check_unit
 from deepdft.io.provenance import parse_description, strip_description
-from deepdft.io.quantities import recognise
+from deepdft.io.quantities import recognise, require_density
 from deepdft.io.source import Source
 from deepdft.io.text import TextStream
 
@@ -34,6 +34,9 @@ _BLOCK = re.compile(r"BEGIN_BLOCK_DATAGRID_?3D", re.IGNORECASE)
 _GRID = re.compile(r"(?:BEGIN_)?DATAGRID_?3D_?(.*)", re.IGNORECASE)
 _END_BLOCK = re.compile(r"END_BLOCK_DATAGRID_?3D", re.IGNORECASE)
 _NUMBERS = re.compile(r"[+-]?[\d.]")
+ATOMIC_UNITS = "atomic units"
+"""How our files name the unit of what is no density."""
+_UNIT = re.compile(rf",?\s*\b(e/bohr\^3|e/angstrom\^3|{ATOMIC_UNITS})")
 
 
 def sniff(head: bytes) -> bool:
@@ -186,13 +189,15 @@ def _assemble(source: Source, content: _Content, quantity: str | None, unit: str
     assert content.shape is not None
     assert content.values is not None
     described = parse_description(content.comment)
+    require_density(source.path, described.get("quantity"), quantity)
     words = " ".join((strip_description(content.comment), content.title, *content.names))
-    declared = re.search(r"e/(bohr|angstrom)\^3", content.comment)
-    comment = re.sub(r",?\s*e/(bohr|angstrom)\^3", "", strip_description(content.comment))
+    declared = _UNIT.search(content.comment)
+    named = declared[1].replace(ATOMIC_UNITS, "e/bohr^3") if declared else None
+    comment = _UNIT.sub("", strip_description(content.comment))
     interpretation = Interpretation(
         path=source.path,
         quantity=recognise(source.path, quantity, words),
-        unit=check_unit(unit) or (declared[0] if declared else None),
+        unit=check_unit(unit) or named,
         pbc=None if "pbc" in described else [letter == "T" for letter in content.pbc],
         described=described,
         metadata={"comment": comment.strip()},

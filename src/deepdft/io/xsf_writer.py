@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
 from deepdft.io.decimal_writer import NumberLayout, NumberWriter
-from deepdft.io.interpretation import atomic_unit_of
 from deepdft.io.provenance import describe
+from deepdft.io.quantities import QUANTITIES
 from deepdft.io.slab_writer import FileSlabWriter, write_density
-from deepdft.units import PER_CUBIC_BOHR
+from deepdft.io.xsf import ATOMIC_UNITS
 
 
 class XsfWriter(FileSlabWriter):
-    """Writes an XSF file slab by slab along its last axis, values in e/bohr^3.
+    """Writes an XSF file slab by slab along its last axis, values in e/bohr^3
+    (or, of other quantities, in atomic units).
 
     Along the periodic axes that the grid spans, the far face is repeated, as the format demands.
     """
@@ -35,7 +36,7 @@ class XsfWriter(FileSlabWriter):
         level: LevelOfTheory | None = None,
         comment: str = "",
         digits: int = 9,
-        factor: float = 1.0 / PER_CUBIC_BOHR,
+        quantity: str = "density",
     ) -> None:
         """See `deepdft.io.open_writer`; `digits` is the count of significant digits."""
         super().__init__(path, grid)
@@ -47,14 +48,18 @@ class XsfWriter(FileSlabWriter):
         self._atoms = atoms
         self._level = level or LevelOfTheory()
         self._comment = comment
-        self._factor = factor
+        self._quantity = quantity
+        kind = QUANTITIES.get(quantity, QUANTITIES["density"])
+        self._factor = 1.0 / kind.atomic_unit
+        self._unit = "e/bohr^3" if kind.is_density else ATOMIC_UNITS
         self._layout = NumberLayout(digits, digits + 7, columns=5)
         self._first: NDArray[np.floating[Any]] | None = None
 
     def _write_header(self, file: BinaryIO) -> None:
         atoms, grid = self._atoms, self.grid
         words = " ".join(self._comment.split()) or str(atoms.symbols)
-        lines = ["# " + describe(self._level, f"{words}, e/bohr^3", atoms, grid)]
+        words = f"{words}, {self._unit}"
+        lines = ["# " + describe(self._level, words, atoms, grid, quantity=self._quantity)]
         rows = [
             f"{number:4d}" + _vector(position)
             for number, position in zip(atoms.numbers, atoms.positions, strict=True)
@@ -115,7 +120,7 @@ def write(
             f"{path}: an XSF file has no place for the spin density; write a cube, CHGCAR or npz."
         )
     known = density.metadata.get("comment", "") if comment is None else comment
-    factor = 1.0 / atomic_unit_of(density)
-    options: dict[str, Any] = {"digits": digits, "comment": known, "factor": factor}
+    quantity = density.metadata.get("quantity", "density")
+    options: dict[str, Any] = {"digits": digits, "comment": known, "quantity": quantity}
     writer = XsfWriter(path, density.atoms, density.grid, level=density.level, **options)
     write_density(writer, density)

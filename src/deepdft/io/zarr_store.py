@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.io.damage import reason_of
-from deepdft.io.npz import FORMAT, VERSION, storable
+from deepdft.io.npz import FORMAT, VERSION, checked, storable
 from deepdft.io.slab_writer import SlabWriter, write_density
 from deepdft.io.source import Source
 
@@ -35,12 +35,13 @@ def sniff(head: bytes) -> bool:
     return False
 
 
-def read(source: Source, *, lazy: bool = False) -> Density:
+def read(source: Source, *, lazy: bool = False, quantity: str | None = None) -> Density:
     """Read a density from a zarr group.
 
     Args:
         source: the directory.
         lazy: whether `values` shall be a dask array, of which only what is used is loaded.
+        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
 
     Raises:
         FileFormatError: if the directory is no zarr group, is damaged, holds something else, or a
@@ -60,13 +61,14 @@ def read(source: Source, *, lazy: bool = False) -> Density:
             )
         load = _lazily if lazy else _whole
         spin = load(group["spin"]) if "spin" in group else None
-        return _assemble(group, about, load(group["density"]), spin)
+        density = _assemble(group, about, load(group["density"]), spin)
     except FileFormatError:
         raise
     except (KeyError, ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
         raise _unusable(source, error) from None
     except DeepDFTError as error:
         raise _unusable(source, error) from None
+    return checked(source, density, quantity)
 
 
 def _unusable(source: Source, error: Exception) -> FileFormatError:
