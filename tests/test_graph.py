@@ -225,3 +225,29 @@ def test_structures_that_are_refused(atoms, sentence):
     if len(atoms) == 1 and np.isfinite(atoms.positions).all():
         with pytest.raises(UnsupportedStructureError, match=sentence):
             probe_edges(atoms, np.zeros((1, 3)), CUTOFF)
+
+
+def test_vectors_run_from_sender_to_receiver(structure):
+    """They have the edges' lengths and end, modulo the cell, at the receiver."""
+    points = points_near(structure, 20)
+    for edges, receivers in (
+        (atom_graph(structure, CUTOFF, directions=True).edges, structure.positions),
+        (probe_edges(structure, points, CUTOFF, directions=True), points),
+    ):
+        vectors = edges.vectors.numpy()
+        np.testing.assert_allclose(
+            np.linalg.norm(vectors, axis=1), edges.distances.numpy(), rtol=0, atol=1e-12
+        )
+        apart = receivers[edges.receivers] - structure.positions[edges.senders] - vectors
+        images = np.linalg.lstsq(structure.cell.array.T, apart.T, rcond=None)[0].T
+        images = np.round(images) * structure.pbc
+        np.testing.assert_allclose(images @ structure.cell.array, apart, rtol=0, atol=1e-10)
+        assert edges.to(dtype=torch.float32).vectors.dtype == torch.float32
+    assert atom_graph(structure, CUTOFF).edges.vectors is None
+
+
+def test_vectors_of_joined_edges():
+    atoms = triclinic()
+    parts = [probe_edges(atoms, points_near(atoms, n), CUTOFF, directions=True) for n in (3, 0, 5)]
+    joined = concatenate_edges(parts, [len(atoms)] * 3)
+    assert torch.equal(joined.vectors, torch.cat([part.vectors for part in parts]))

@@ -35,11 +35,14 @@ class Edges:
         senders: (edges,) int32 index of the sending atom.
         offsets: (receivers + 1,) int64 first edge of each receiver.
         distances: (edges,) Å.
+        vectors: None, or (edges, 3) from sender to receiver, Å, for architectures that look at
+            directions.
     """
 
     senders: Tensor
     offsets: Tensor
     distances: Tensor
+    vectors: Tensor | None = None
 
     @property
     def n_receivers(self) -> int:
@@ -69,9 +72,12 @@ class Edges:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Edges:
-        """Return the edges on `device`, with distances of type `dtype`."""
+        """Return the edges on `device`, with distances and vectors of type `dtype`."""
         return Edges(
-            self.senders.to(device), self.offsets.to(device), self.distances.to(device, dtype)
+            self.senders.to(device),
+            self.offsets.to(device),
+            self.distances.to(device, dtype),
+            None if self.vectors is None else self.vectors.to(device, dtype),
         )
 
 
@@ -94,10 +100,15 @@ class AtomGraph:
         return AtomGraph(self.numbers.to(device), self.edges.to(device, dtype))
 
 
-def atom_graph(atoms: Atoms, cutoff: float) -> AtomGraph:
+def atom_graph(atoms: Atoms, cutoff: float, *, directions: bool = False) -> AtomGraph:
     """Return the graph of a structure: an edge for every image pair closer than `cutoff` (Å).
 
     Distances are float64. An atom is never its own sender, but its periodic images are.
+
+    Args:
+        atoms: the structure.
+        cutoff: reach of an atom, Å.
+        directions: whether the edges shall have vectors.
 
     Raises:
         UnsupportedStructureError: if there are no atoms, two atoms coincide, a position is not
@@ -111,11 +122,12 @@ def atom_graph(atoms: Atoms, cutoff: float) -> AtomGraph:
     if atoms.pbc.any():
         dual_vectors(box[atoms.pbc])  # vesin would crash on a cell that is refused here
     calculator = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
-    receivers, senders, distances = calculator.compute(
+    # vesin's vectors point from its first to its second atom: from the receiver to the sender.
+    receivers, senders, distances, vectors = calculator.compute(
         points=np.ascontiguousarray(atoms.positions, dtype=np.float64),
         box=box,
         periodic=[bool(p) for p in atoms.pbc],
-        quantities="ijd",
+        quantities="ijdD",
     )
     inside = distances < cutoff
     receivers, senders, distances = receivers[inside], senders[inside], distances[inside]
@@ -132,11 +144,14 @@ def atom_graph(atoms: Atoms, cutoff: float) -> AtomGraph:
         torch.from_numpy(senders[order].astype(np.int32)),
         torch.from_numpy(np.concatenate(([0], np.cumsum(counts)))),
         torch.from_numpy(np.ascontiguousarray(distances[order], dtype=np.float64)),
+        torch.from_numpy(-vectors[inside][order]) if directions else None,
     )
     return AtomGraph(torch.from_numpy(atoms.numbers.astype(np.int64)), edges)
 
 
-def probe_edges(atoms: Atoms, points: FloatArray, cutoff: float) -> Edges:
+def probe_edges(
+    atoms: Atoms, points: FloatArray, cutoff: float, *, directions: bool = False
+) -> Edges:
     """Return the edges from atoms (and their images) to points closer than `cutoff` (Å).
 
     Suited to points that lie near each other or near one molecule; grids and long lists of points
@@ -146,6 +161,7 @@ def probe_edges(atoms: Atoms, points: FloatArray, cutoff: float) -> Edges:
         atoms: the structure.
         points: (n, 3) Å.
         cutoff: reach of an atom, Å.
+        directions: whether the edges shall have vectors.
 
     Returns:
         Edges with float64 distances. The edges of a point, their order included, do not depend on
@@ -153,15 +169,21 @@ def probe_edges(atoms: Atoms, points: FloatArray, cutoff: float) -> Edges:
     """
     if len(points) == 0:
         empty = torch.zeros(0)
-        return Edges(empty.int(), torch.zeros(1, dtype=torch.int64), empty.double())
+        vectors = torch.zeros((0, 3), dtype=torch.float64) if directions else None
+        return Edges(empty.int(), torch.zeros(1, dtype=torch.int64), empty.double(), vectors)
     images = images_in_reach(
         atoms.positions, atoms.cell, atoms.pbc, points.min(axis=0), points.max(axis=0), cutoff
     )
-    return edges_to_images(images.atoms, images.positions, points, cutoff)
+    return edges_to_images(images.atoms, images.positions, points, cutoff, directions=directions)
 
 
 def edges_to_images(
-    image_atoms: NDArray[np.int64], image_positions: FloatArray, points: FloatArray, cutoff: float
+    image_atoms: NDArray[np.int64],
+    image_positions: FloatArray,
+    points: FloatArray,
+    cutoff: float,
+    *,
+    directions: bool = False,
 ) -> Edges:
     """Return the edges from given image atoms to points, by comparing all pairs.
 
@@ -170,13 +192,20 @@ def edges_to_images(
         image_positions: (m, 3) Å.
         points: (n, 3) Å.
         cutoff: reach of an atom, Å.
+        directions: whether the edges shall have vectors.
     """
     offsets = np.empty(len(points) + 1, np.int64)
     _count_pairs(points, image_positions, cutoff, offsets)
     senders = np.empty(offsets[-1], np.int32)
     distances = np.empty(offsets[-1], np.float64)
-    _fill_pairs(points, image_positions, image_atoms, cutoff, offsets, senders, distances)
-    return Edges(torch.from_numpy(senders), torch.from_numpy(offsets), torch.from_numpy(distances))
+    vectors = np.empty((offsets[-1] if directions else 0, 3), np.float64)
+    _fill_pairs(points, image_positions, image_atoms, cutoff, offsets, senders, distances, vectors)
+    return Edges(
+        torch.from_numpy(senders),
+        torch.from_numpy(offsets),
+        torch.from_numpy(distances),
+        torch.from_numpy(vectors) if directions else None,
+    )
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -196,9 +225,10 @@ def _count_pairs(points: Any, positions: Any, cutoff: float, offsets: Any) -> No
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _fill_pairs(
     points: Any, positions: Any, atoms: Any, cutoff: float, offsets: Any, senders: Any,
-    distances: Any,
+    distances: Any, vectors: Any,
 ) -> None:  # fmt: skip
     limit = cutoff * cutoff
+    with_vectors = vectors.shape[0] > 0
     for p in range(points.shape[0]):
         x, y, z = points[p, 0], points[p, 1], points[p, 2]
         edge = offsets[p]
@@ -208,6 +238,8 @@ def _fill_pairs(
             if squared < limit:
                 senders[edge] = atoms[a]
                 distances[edge] = np.sqrt(squared)
+                if with_vectors:
+                    vectors[edge, 0], vectors[edge, 1], vectors[edge, 2] = -dx, -dy, -dz
                 edge += 1
 
 
@@ -226,7 +258,9 @@ def concatenate_edges(parts: Sequence[Edges], sender_counts: Sequence[int]) -> E
         atom_shift += count
         edge_shift += part.senders.shape[0]
     distances = torch.cat([part.distances for part in parts])
-    return Edges(torch.cat(senders), torch.cat(offsets), distances)
+    found = [part.vectors for part in parts if part.vectors is not None]
+    vectors = torch.cat(found) if found else None
+    return Edges(torch.cat(senders), torch.cat(offsets), distances, vectors)
 
 
 def concatenate_graphs(parts: Sequence[AtomGraph]) -> AtomGraph:

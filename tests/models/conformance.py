@@ -60,8 +60,10 @@ def density_at(network: DensityModel, atoms: Atoms, points: FloatArray) -> Float
 def forward(network: DensityModel, atoms: Atoms, points: FloatArray) -> torch.Tensor:
     """Predict by way of the module's `forward`."""
     dtype = next(network.parameters()).dtype
-    graph = atom_graph(atoms, network.cutoff).to(dtype=dtype)
-    return network(graph, probe_edges(atoms, points, network.cutoff).to(dtype=dtype))
+    directions = network.uses_directions
+    graph = atom_graph(atoms, network.cutoff, directions=directions).to(dtype=dtype)
+    edges = probe_edges(atoms, points, network.cutoff, directions=directions)
+    return network(graph, edges.to(dtype=dtype))
 
 
 def random_rotation(seed: int = 0) -> FloatArray:
@@ -237,8 +239,12 @@ class Conformance:
     def test_structures_of_a_batch_do_not_mix(self, network: DensityModel) -> None:
         parts = [make() for make in STRUCTURES.values()]
         points = [points_near(atoms, 7) for atoms in parts]
-        graphs = [atom_graph(atoms, network.cutoff) for atoms in parts]
-        edges = [probe_edges(a, p, network.cutoff) for a, p in zip(parts, points, strict=True)]
+        directions = network.uses_directions
+        graphs = [atom_graph(atoms, network.cutoff, directions=directions) for atoms in parts]
+        edges = [
+            probe_edges(a, p, network.cutoff, directions=directions)
+            for a, p in zip(parts, points, strict=True)
+        ]
         joined = network(
             concatenate_graphs(graphs), concatenate_edges(edges, [len(a) for a in parts])
         )

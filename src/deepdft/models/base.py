@@ -1,12 +1,15 @@
 """What every architecture provides, and what it gets for it.
 
-An architecture says how atoms are encoded (`encode`), which functions of distance weigh a message
+Most architectures say how atoms are encoded (`encode`), which functions of distance weigh a message
 to a probe (`probe_filters`) and how the summed messages become a density (`readout`). Training,
 grids, lists of points and large systems are built on these three alone:
 
     senders  = model.encode(graph)                                (steps, atoms, channels)
     messages = sum over edges of senders * probe_filters          (steps, probes, channels)
     density  = model.readout(messages)                            (probes,)
+
+One whose probes need more than such sums (directions, or their own state on the way) implements
+`encode` and `density` instead; what atoms send is then its own affair.
 """
 
 from __future__ import annotations
@@ -49,10 +52,12 @@ class DensityModel(nn.Module):
             reference).
         table_spacing: distance between the knots of tables, Å.
         per_element: names of the parameters whose first axis runs over `elements`.
+        uses_directions: whether edges must have vectors (`Edges.vectors`).
     """
 
     architecture_name: ClassVar[str] = ""
     per_element: ClassVar[frozenset[str]] = frozenset()
+    uses_directions: ClassVar[bool] = False
     Options: ClassVar[type[ArchitectureOptions]] = ArchitectureOptions
 
     def __init__(self, options: ArchitectureOptions, elements: Sequence[int]) -> None:
@@ -121,15 +126,20 @@ class DensityModel(nn.Module):
             )
         return found
 
-    def probe_table(self) -> RadialTable:
-        """Return the probe filters as a table, differentiable in the weights."""
+    def probe_table(self) -> RadialTable | None:
+        """Return the probe filters as a table, differentiable in the weights.
+
+        None if an architecture has no filters of distance alone.
+        """
         return self._tabulate(self.probe_filters)
 
     def messages(self, senders: Tensor, edges: Edges, table: RadialTable | None = None) -> Tensor:
         """Sum the messages to probes, (steps, probes, channels)."""
         if self.filters == "direct":
             return direct_messages(self.probe_filters(edges.distances), senders, edges)
-        return filtered_messages(self.probe_table() if table is None else table, senders, edges)
+        table = self.probe_table() if table is None else table
+        assert table is not None, "an architecture without a table implements `density` itself"
+        return filtered_messages(table, senders, edges)
 
     def density(self, senders: Tensor, edges: Edges, table: RadialTable | None = None) -> Tensor:
         """Return the density at probes, (probes,) e/Å^3, from encoded atoms.

@@ -115,7 +115,7 @@ def map_atom_states(path: str | Path) -> NDArray[Any]:
 def _encode(
     network: DensityModel, atoms: Atoms, threads: int | None, chunk: int, allocate: Allocator
 ) -> Tensor:
-    graph = atom_graph(atoms, network.cutoff)
+    graph = atom_graph(atoms, network.cutoff, directions=network.uses_directions)
     # One torch thread at a time: products split among threads could round differently.
     with torch.inference_mode(), one_torch_thread():
         steps = network.atom_steps() if len(atoms) > chunk else None
@@ -171,4 +171,5 @@ def _edges_of(edges: Edges, start: int, stop: int) -> Edges:
     """Return the edges of the receivers start:stop, renumbered from 0; senders keep theirs."""
     offsets = edges.offsets[start : stop + 1]
     chosen = slice(int(offsets[0]), int(offsets[-1]))
-    return Edges(edges.senders[chosen], offsets - offsets[0], edges.distances[chosen])
+    vectors = None if edges.vectors is None else edges.vectors[chosen]
+    return Edges(edges.senders[chosen], offsets - offsets[0], edges.distances[chosen], vectors)

@@ -177,7 +177,13 @@ class ProbeEngine:
         self, result: FloatArray, points: FloatArray, atoms: IntegerArray, positions: FloatArray
     ) -> None:
         """Add what the network makes of image atoms, in torch."""
-        edges = edges_to_images(atoms, positions, points, self.network.cutoff)
+        edges = edges_to_images(
+            atoms,
+            positions,
+            points,
+            self.network.cutoff,
+            directions=self.network.uses_directions,
+        )
         reached = edges.in_reach.numpy()
         if reached.any():
             # Probes without an atom in reach cost no more than finding that out.

@@ -67,6 +67,7 @@ class BatchBuilder:
         cutoff: reach of the model's edges, Å.
         baseline: atomic densities below the network, if any.
         dtype: floating type of the batches.
+        directions: whether the model needs the edges' vectors.
     """
 
     def __init__(
@@ -75,11 +76,14 @@ class BatchBuilder:
         cutoff: float,
         baseline: AtomicDensityTables | None,
         dtype: torch.dtype = torch.float32,
+        *,
+        directions: bool = False,
     ) -> None:
         self.dataset = dataset
         self.cutoff = cutoff
         self.baseline = baseline
         self.dtype = dtype
+        self.directions = directions
         self._graphs: dict[int, AtomGraph] = {}
 
     def build(
@@ -93,9 +97,9 @@ class BatchBuilder:
                 index, probes, generator, cutoff=self.cutoff, importance=importance
             )
             if index not in self._graphs:
-                self._graphs[index] = atom_graph(atoms, self.cutoff)
+                self._graphs[index] = atom_graph(atoms, self.cutoff, directions=self.directions)
             graphs.append(self._graphs[index])
-            edges.append(probe_edges(atoms, drawn.points, self.cutoff))
+            edges.append(probe_edges(atoms, drawn.points, self.cutoff, directions=self.directions))
             below = (
                 np.zeros(len(drawn.points))
                 if self.baseline is None

@@ -92,12 +92,13 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     _write_text(directory / "config.yaml", config.to_yaml())
 
-    builder = BatchBuilder(training_data, network.cutoff, baseline)
+    directions = network.uses_directions
+    builder = BatchBuilder(training_data, network.cutoff, baseline, directions=directions)
     batches = TrainingBatches(
         builder, config.sampling, config.seed, config.trainer.validation_interval
     )
     validation = ValidationBatches(
-        BatchBuilder(validation_data, network.cutoff, baseline),
+        BatchBuilder(validation_data, network.cutoff, baseline, directions=directions),
         config.trainer.validation_probes,
         config.seed,
     )
