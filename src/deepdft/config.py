@@ -84,10 +84,17 @@ class SamplingConfig(_Section):
 class OptimizerConfig(_Section):
     """Loss, optimiser and learning rate."""
 
-    loss: Literal["mean_squared_error", "mean_absolute_error"] = Field(
-        "mean_squared_error", description="Loss on the density at the probes."
+    loss: Literal["mean_squared_error", "mean_absolute_error", "eps_mae"] = Field(
+        "mean_squared_error",
+        description=(
+            "Loss on the density at the probes; 'eps_mae' is the mean over structures of eq. (7), "
+            "estimated from their probes."
+        ),
     )
     learning_rate: float = Field(1e-4, gt=0, description="Learning rate of Adam.")
+    second_moment_decay: float = Field(
+        0.999, gt=0, lt=1, description="Adam's beta_2; less forgets large gradients sooner."
+    )
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="'cosine' falls to 1 % of the learning rate at max_steps."
     )

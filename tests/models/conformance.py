@@ -31,7 +31,15 @@ PACKAGED = [
 ]
 """The architectures that come with the package; tests register some of their own."""
 
-SMALL = {"steps": 2, "channels": 8}
+SMALL = {
+    "steps": 2,
+    "channels": 8,
+    "scalars": 12,
+    "tensors": 6,
+    "degree": 2,
+    "fields": (8, 6, 4),
+    "hidden": 10,
+}
 """Sizes for tests, of those options that an architecture has."""
 
 EXACT = 1e-9
@@ -61,7 +69,7 @@ def forward(network: DensityModel, atoms: Atoms, points: FloatArray) -> torch.Te
     """Predict by way of the module's `forward`."""
     dtype = next(network.parameters()).dtype
     directions = network.uses_directions
-    graph = atom_graph(atoms, network.cutoff, directions=directions).to(dtype=dtype)
+    graph = atom_graph(atoms, network.atom_cutoff, directions=directions).to(dtype=dtype)
     edges = probe_edges(atoms, points, network.cutoff, directions=directions)
     return network(graph, edges.to(dtype=dtype))
 
@@ -190,7 +198,7 @@ class Conformance:
         edges = probe_edges(atoms, atoms.positions, network.cutoff)
         assert (edges.distances == 0.0).sum() == len(atoms)
         distances = edges.distances.clone().requires_grad_()
-        senders = network.encode(atom_graph(atoms, network.cutoff)).detach()
+        senders = network.encode(atom_graph(atoms, network.atom_cutoff)).detach()
         value = network.density(senders, edges.with_distances(distances))
         (slope,) = torch.autograd.grad(value.sum(), distances, create_graph=True)
         (curvature,) = torch.autograd.grad(slope.sum(), distances)
@@ -240,7 +248,7 @@ class Conformance:
         parts = [make() for make in STRUCTURES.values()]
         points = [points_near(atoms, 7) for atoms in parts]
         directions = network.uses_directions
-        graphs = [atom_graph(atoms, network.cutoff, directions=directions) for atoms in parts]
+        graphs = [atom_graph(atoms, network.atom_cutoff, directions=directions) for atoms in parts]
         edges = [
             probe_edges(a, p, network.cutoff, directions=directions)
             for a, p in zip(parts, points, strict=True)

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.kernels.harmonics import fill_soft_harmonics, harmonic_count
 from deepdft.kernels.tables import HERMITE
 from deepdft.kernels.vectors import aligned_zeros
 
@@ -54,6 +55,8 @@ class BlockEdges(NamedTuple):
         receivers: (edges,) int32 receiver.
         weights: (6 * capacity,) float32 Hermite weights, by weight and then by edge.
         starts: (knots,) int64; the edges of interval k are starts[k]:starts[k + 1].
+        harmonics: None, or (functions * capacity,) float32 softened spherical harmonics, by
+            function and then by edge.
     """
 
     points: Array
@@ -62,10 +65,18 @@ class BlockEdges(NamedTuple):
     receivers: Array
     weights: Array
     starts: Array
+    harmonics: Array | None = None
 
 
 class BlockNetwork(Protocol):
-    """Compiled form of what an architecture makes of a block's edges."""
+    """Compiled form of what an architecture makes of a block's edges.
+
+    Attributes:
+        harmonics: None, or which softened spherical harmonics its edges shall have: the largest
+            angular momentum, and the softness in Å.
+    """
+
+    harmonics: tuple[int, float] | None
 
     def density(self, edges: BlockEdges, workspace: Workspace) -> Array:
         """Return the density at the receivers, (receivers,) e/Å^3.
@@ -78,7 +89,7 @@ class BlockNetwork(Protocol):
 
 def block_edges(
     points: Array, image_atoms: Array, image_positions: Array, cutoff: float, spacing: float,
-    knots: int, workspace: Workspace,
+    knots: int, workspace: Workspace, harmonics: tuple[int, float] | None = None,
 ) -> BlockEdges:  # fmt: skip
     """Find the edges from image atoms to probes.
 
@@ -90,6 +101,7 @@ def block_edges(
         spacing: distance between the knots of the table, Å.
         knots: number of knots.
         workspace: buffers that the result lives in.
+        harmonics: see `BlockNetwork`.
     """
     capacity = len(points) * len(image_atoms)
     array = workspace.array
@@ -98,8 +110,10 @@ def block_edges(
     receivers = array("edge receivers", capacity, np.int32)
     weights = array("edge weights", 6 * capacity, np.float32)
     starts = array("interval starts", knots, np.int64)
+    # Directions need to know the image, not only the atom that it is an image of.
+    senders = image_atoms if harmonics is None else np.arange(len(image_atoms))
     n_receivers = _fill(
-        points, image_atoms, image_positions, cutoff, spacing, knots,
+        points, senders, image_positions, cutoff, spacing, knots,
         array("candidates", 4 * len(image_atoms), np.float64),
         array("candidate atoms", len(image_atoms), np.int32),
         array("found squares", capacity, np.float64),
@@ -109,7 +123,31 @@ def block_edges(
         array("found receivers", capacity, np.int32),
         receiving, atoms, receivers, weights, starts,
     )  # fmt: skip
-    return BlockEdges(receiving, n_receivers, atoms, receivers, weights, starts)
+    if harmonics is None:
+        return BlockEdges(receiving, n_receivers, atoms, receivers, weights, starts)
+    largest, softness = harmonics
+    values = array("edge harmonics", harmonic_count(largest) * capacity, np.float32)
+    _fill_harmonics(
+        points, receiving, image_atoms, image_positions, receivers, starts[knots - 1], atoms,
+        array("found squares", capacity, np.float64), array("found offsets", capacity, np.float64),
+        array("heights", capacity, np.float64), largest, softness, values,
+    )  # fmt: skip
+    return BlockEdges(receiving, n_receivers, atoms, receivers, weights, starts, values)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _fill_harmonics(
+    points: Any, receiving: Any, image_atoms: Any, image_positions: Any, receivers: Any,
+    n_edges: int, atoms: Any, x: Any, y: Any, z: Any, largest: int, softness: float, values: Any,
+) -> None:  # fmt: skip
+    """Compute the harmonics of edges whose `atoms` are images; turn these into atoms."""
+    for e in range(n_edges):
+        p, image = receiving[receivers[e]], atoms[e]
+        x[e] = points[p, 0] - image_positions[image, 0]
+        y[e] = points[p, 1] - image_positions[image, 1]
+        z[e] = points[p, 2] - image_positions[image, 2]
+        atoms[e] = image_atoms[image]
+    fill_soft_harmonics(x, y, z, n_edges, largest, softness, values, len(atoms))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

@@ -63,6 +63,8 @@ class GatedNetwork:
         senders: (T, atoms, padded F), see `padded_senders`.
     """
 
+    harmonics = None
+
     def __init__(
         self, hidden: tuple[Tensor, Tensor], update: tuple[Tensor, Tensor],
         gate: tuple[Tensor, Tensor], readout_hidden: tuple[Tensor, Tensor],
@@ -142,7 +144,7 @@ def _evaluate(
         for first in range(0, rows, _CHUNK):
             count = min(_CHUNK, rows - first)
             for half in range(2):
-                _softplus_layer(
+                softplus_layer(
                     messages, first * width, width, weights[t, half], biases[t, half], channels,
                     count, hidden, half * width, 2 * width,
                 )  # fmt: skip
@@ -152,16 +154,19 @@ def _evaluate(
             )  # fmt: skip
     for first in range(0, rows, _CHUNK):
         count = min(_CHUNK, rows - first)
-        _softplus_layer(
+        softplus_layer(
             states, first * width, width, readout_weight, readout_bias, channels, count, hidden, 0,
             width,
         )  # fmt: skip
         for p in range(count):
-            result[first + p] = _dot(hidden, p * width, output_weight, channels) + output_bias
+            result[first + p] = (
+                dot_product(hidden, p * width, output_weight, channels) + output_bias
+            )
 
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
-def _dot(left: Any, first: int, right: Any, length: int) -> Any:
+def dot_product(left: Any, first: int, right: Any, length: int) -> Any:
+    """Return the product of ``left[first : first + length]`` and `right`."""
     total = np.float32(0.0)
     for i in range(length):
         total += left[_U(first) + _U(i)] * right[i]
@@ -169,11 +174,19 @@ def _dot(left: Any, first: int, right: Any, length: int) -> Any:
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def _softplus_layer(
+def softplus_layer(
     left: Any, left_first: int, left_stride: int, weight: Any, bias: Any, depth: int, rows: int,
     out: Any, out_first: int, out_stride: int,
 ) -> None:  # fmt: skip
-    """``out = softplus(left @ weight + bias)`` for rows starting at given places."""
+    """``out = softplus(left @ weight + bias)`` for rows starting at given places.
+
+    Args:
+        left, left_first, left_stride: inputs, place of the first row, distance between rows.
+        weight, bias: as `packed_matrix` and `padded_vector` return them, the weight flattened.
+        depth: number of inputs.
+        rows: number of rows, rounded up to whole tiles.
+        out, out_first, out_stride: as for the inputs.
+    """
     for panel in range(len(bias) // PANEL):
         columns = address(weight, panel * depth * PANEL)
         for row in range(0, rows, TILE_ROWS):

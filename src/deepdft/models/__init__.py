@@ -1,6 +1,7 @@
 """Architectures. One a file; importing this package registers those that come with deepdft."""
 
 from deepdft.models import deepdft as _deepdft  # noqa: F401  (registers the architecture)
+from deepdft.models import equivariant as _equivariant  # noqa: F401
 from deepdft.models.base import DensityModel
 from deepdft.models.registry import architectures, create_model, parse_options, register
 

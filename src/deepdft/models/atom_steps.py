@@ -18,16 +18,18 @@ class AtomSteps(Protocol):
         for t in range(steps.count):
             sent = steps.sent(t, states)                      # of all atoms
             states = steps.update(t, states, sent, edges)     # of any atoms, given their edges
-            senders[t] = steps.sent_to_probes(t, states)
+            senders[t] = steps.sent_to_probes(t, states)          # after the last `sends` steps
 
     gives what `DensityModel.encode` returns. Every method but `update` looks at each atom alone.
 
     Attributes:
         count: number of interaction steps.
+        sends: number of steps, the last ones, after which atoms send to probes.
         channels: width of what is sent to probes.
     """
 
     count: int
+    sends: int
     channels: int
 
     def initial(self, numbers: Tensor) -> Tensor:

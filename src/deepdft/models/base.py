@@ -47,7 +47,9 @@ class DensityModel(nn.Module):
     Attributes:
         options: the architecture's options.
         elements: atomic numbers the model knows, ascending.
-        cutoff: reach of an edge, Å.
+        cutoff: reach of an edge from an atom to a probe, Å.
+        atom_cutoff: reach of an edge between atoms, Å; `cutoff` unless an architecture says
+            otherwise.
         filters: "tabulated" (fast) or "direct" (filter networks evaluated on every edge; the
             reference).
         table_spacing: distance between the knots of tables, Å.
@@ -67,6 +69,7 @@ class DensityModel(nn.Module):
         self.options = options
         self.elements = tuple(sorted({int(z) for z in elements}))
         self.cutoff = float(options.cutoff)
+        self.atom_cutoff = self.cutoff
         self.filters = "tabulated"
         self.table_spacing = DEFAULT_SPACING
         species = torch.full((119,), -1, dtype=torch.int64)

@@ -185,7 +185,7 @@ class _AtomSteps:
     """Messages between atoms and the update of their states, eqs. (1), (3), (4)."""
 
     def __init__(self, model: DeepDFT) -> None:
-        self.count = model.steps
+        self.count = self.sends = model.steps
         self.channels = model.atom_W1.weight.shape[2]
         self._model = model
         direct = model.filters == "direct"

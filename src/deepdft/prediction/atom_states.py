@@ -115,7 +115,7 @@ def map_atom_states(path: str | Path) -> NDArray[Any]:
 def _encode(
     network: DensityModel, atoms: Atoms, threads: int | None, chunk: int, allocate: Allocator
 ) -> Tensor:
-    graph = atom_graph(atoms, network.cutoff, directions=network.uses_directions)
+    graph = atom_graph(atoms, network.atom_cutoff, directions=network.uses_directions)
     # One torch thread at a time: products split among threads could round differently.
     with torch.inference_mode(), one_torch_thread():
         steps = network.atom_steps() if len(atoms) > chunk else None
@@ -136,7 +136,8 @@ def _encode_in_chunks(
     parameter = next(network.parameters())
     n_atoms = len(graph.numbers)
     starts = range(0, n_atoms, chunk)
-    result = allocate((steps.count, n_atoms, steps.channels))
+    result = allocate((steps.sends, n_atoms, steps.channels))
+    silent = steps.count - steps.sends
     states = steps.initial(graph.numbers.to(parameter.device))
     sent = torch.empty_like(steps.sent(0, states[:1])).expand(n_atoms, -1).contiguous()
 
@@ -152,7 +153,9 @@ def _encode_in_chunks(
         with _in_own_thread():
             # In place: other chunks read what these atoms sent, not their states.
             states[part] = steps.update(step, states[part], sent, edges)
-            result[step, part] = steps.sent_to_probes(step, states[part]).to(result.device)
+            if step >= silent:
+                sent_to_probes = steps.sent_to_probes(step, states[part])
+                result[step - silent, part] = sent_to_probes.to(result.device)
 
     for step in range(steps.count):
         run_in_threads(partial(send, step), starts, threads)

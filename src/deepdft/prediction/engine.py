@@ -204,7 +204,7 @@ class ProbeEngine:
             workspace = Workspace()
         edges = block_edges(
             points, atoms, positions, self.network.cutoff, self.table.spacing,
-            self.table.entries.shape[1], workspace,
+            self.table.entries.shape[1], workspace, compiled.harmonics,
         )  # fmt: skip
         if edges.n_receivers:
             values = compiled.density(edges, workspace)

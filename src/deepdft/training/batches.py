@@ -64,10 +64,11 @@ class BatchBuilder:
 
     Args:
         dataset: structures with reference densities.
-        cutoff: reach of the model's edges, Å.
+        cutoff: reach of the model's edges from atoms to probes, Å.
         baseline: atomic densities below the network, if any.
         dtype: floating type of the batches.
         directions: whether the model needs the edges' vectors.
+        atom_cutoff: reach of the model's edges between atoms, Å; `cutoff` by default.
     """
 
     def __init__(
@@ -78,9 +79,11 @@ class BatchBuilder:
         dtype: torch.dtype = torch.float32,
         *,
         directions: bool = False,
+        atom_cutoff: float | None = None,
     ) -> None:
         self.dataset = dataset
         self.cutoff = cutoff
+        self.atom_cutoff = cutoff if atom_cutoff is None else atom_cutoff
         self.baseline = baseline
         self.dtype = dtype
         self.directions = directions
@@ -97,7 +100,9 @@ class BatchBuilder:
                 index, probes, generator, cutoff=self.cutoff, importance=importance
             )
             if index not in self._graphs:
-                self._graphs[index] = atom_graph(atoms, self.cutoff, directions=self.directions)
+                self._graphs[index] = atom_graph(
+                    atoms, self.atom_cutoff, directions=self.directions
+                )
             graphs.append(self._graphs[index])
             edges.append(probe_edges(atoms, drawn.points, self.cutoff, directions=self.directions))
             below = (

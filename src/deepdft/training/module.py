@@ -44,8 +44,10 @@ class DensityTraining(pytorch_lightning.LightningModule):
         difference = predicted - batch.target
         if self.optimizer_config.loss == "mean_squared_error":
             loss = (batch.weights * difference.square()).mean()
-        else:
+        elif self.optimizer_config.loss == "mean_absolute_error":
             loss = (batch.weights * difference.abs()).mean()
+        else:
+            loss = mean_eps_mae(difference, batch)
         self.log("train/loss", loss, batch_size=1)
         return loss
 
@@ -90,7 +92,12 @@ class DensityTraining(pytorch_lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam with warm-up and, if asked for, cosine decay."""
         config = self.optimizer_config
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
+        optimizer = torch.optim.Adam(
+            self.model.parameters(),
+            lr=config.learning_rate,
+            betas=(0.9, config.second_moment_decay),
+            fused=True,
+        )
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {
             "optimizer": optimizer,
@@ -104,3 +111,17 @@ class DensityTraining(pytorch_lightning.LightningModule):
             progress = min(1.0, step / self.max_steps)
             factor *= 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * progress))
         return factor
+
+
+def mean_eps_mae(difference: Tensor, batch: ProbeBatch) -> Tensor:
+    """Return the mean over a batch's structures of eq. (7), estimated from the probes.
+
+    Args:
+        difference: (probes,) prediction minus reference, e/Å^3.
+        batch: where the probes, their weights and the reference are from.
+    """
+    count = int(batch.structure[-1]) + 1
+    empty = difference.new_zeros(count)
+    error = empty.index_add(0, batch.structure, batch.weights * difference.abs())
+    norm = empty.index_add(0, batch.structure, batch.weights * batch.target.abs())
+    return (error / norm).mean()

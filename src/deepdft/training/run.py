@@ -92,13 +92,13 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     _write_text(directory / "config.yaml", config.to_yaml())
 
-    directions = network.uses_directions
-    builder = BatchBuilder(training_data, network.cutoff, baseline, directions=directions)
+    edges = {"directions": network.uses_directions, "atom_cutoff": network.atom_cutoff}
+    builder = BatchBuilder(training_data, network.cutoff, baseline, **edges)
     batches = TrainingBatches(
         builder, config.sampling, config.seed, config.trainer.validation_interval
     )
     validation = ValidationBatches(
-        BatchBuilder(validation_data, network.cutoff, baseline, directions=directions),
+        BatchBuilder(validation_data, network.cutoff, baseline, **edges),
         config.trainer.validation_probes,
         config.seed,
     )

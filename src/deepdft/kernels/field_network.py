@@ -1,0 +1,123 @@
+"""The probes' part of the architecture `equivariant` for a block: fields, network, density.
+
+In float32; a matrix product's result is passed through its activation while it is in the
+first-level cache (see `deepdft.kernels.gated_network`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepdft.kernels.angular_cpu import sum_angular_messages
+from deepdft.kernels.angular_messages import AngularLayout
+from deepdft.kernels.block_edges import BlockEdges, Workspace
+from deepdft.kernels.block_messages import padded_channels
+from deepdft.kernels.gated_network import (
+    dot_product,
+    packed_matrix,
+    padded_vector,
+    softplus_layer,
+)
+from deepdft.kernels.tables import RadialTable
+from deepdft.kernels.vectors import TILE_ROWS, aligned_copy, padded
+
+Array = NDArray[Any]
+
+_CHUNK = 96
+"""Probes whose hidden layers are held at once; a multiple of every tile."""
+
+
+class FieldNetwork:
+    """Evaluates blocks of probes: ``linear . s + output . g(W g(W s + b) + b) + shift``.
+
+    Args:
+        table: radial functions of the fields, (1, knots, 3, width).
+        senders: coefficients of the fields, (1, atoms, sender_width).
+        layout: angular momenta of the fields, in whole panels.
+        linear: (width,) weights of the fields themselves.
+        hidden: weights by input and output, and biases, of two layers.
+        output: (hidden,) weights of the second layer's result.
+        shift: added to the density, e/Å^3.
+    """
+
+    def __init__(
+        self, table: RadialTable, senders: Tensor, layout: AngularLayout, linear: Tensor,
+        hidden: list[tuple[Tensor, Tensor]], output: Tensor, shift: float,
+    ) -> None:  # fmt: skip
+        self.harmonics = (layout.largest, layout.softness)
+        self._table = aligned_copy(_numpy(table.entries).reshape(-1))
+        self._senders = aligned_copy(_numpy(senders).reshape(-1))
+        self._channels = np.array(layout.channels)
+        self._width, self._sender_width = layout.width, layout.sender_width
+        self._linear = padded_vector(_numpy(linear))
+        (first, first_bias), (second, second_bias) = hidden
+        self._inner = len(first_bias)
+        self._hidden_width = padded_channels(self._inner)
+        self._weights = (
+            packed_matrix(_numpy(first), layout.width).reshape(-1),
+            padded_vector(_numpy(first_bias)),
+            packed_matrix(_numpy(second), self._inner).reshape(-1),
+            padded_vector(_numpy(second_bias)),
+        )
+        self._output = padded_vector(_numpy(output))
+        self._shift = shift
+
+    def density(self, edges: BlockEdges, workspace: Workspace) -> Array:
+        """Return the density at a block's receivers, (receivers,) float32 in e/Å^3.
+
+        The result is a workspace's buffer: valid until the next block.
+        """
+        rows = padded(edges.n_receivers, TILE_ROWS)
+        array = workspace.array
+        result = array("density", rows, np.float32)
+        _evaluate(
+            self._table, self._senders, edges.atoms, edges.receivers, edges.weights,
+            edges.harmonics, edges.starts, self._channels, self._width, self._sender_width,
+            self._linear, *self._weights, self._output, self._shift, self._inner,
+            self._hidden_width, rows,
+            array("messages", rows * self._width, np.float32),
+            array("hidden", _CHUNK * self._hidden_width, np.float32),
+            array("second hidden", _CHUNK * self._hidden_width, np.float32),
+            result,
+        )  # fmt: skip
+        return result[: edges.n_receivers]
+
+
+def _numpy(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().cpu().float().contiguous().numpy()
+    return array
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _evaluate(
+    table: Any, senders: Any, atoms: Any, receivers: Any, edge_weights: Any, harmonics: Any,
+    starts: Any, channels: Any, width: int, sender_width: int, linear: Any, first: Any,
+    first_bias: Any, second: Any, second_bias: Any, output: Any, shift: float, inner: int,
+    hidden_width: int, rows: int, fields: Any, hidden: Any, second_hidden: Any, result: Any,
+) -> None:  # fmt: skip
+    for i in range(rows * width):
+        fields[i] = np.float32(0.0)
+    sum_angular_messages(
+        table, senders, atoms, receivers, edge_weights, harmonics, starts, channels, width,
+        sender_width, fields,
+    )  # fmt: skip
+    for start in range(0, rows, _CHUNK):
+        count = min(_CHUNK, rows - start)
+        softplus_layer(
+            fields, start * width, width, first, first_bias, width, count, hidden, 0, hidden_width
+        )
+        softplus_layer(
+            hidden, 0, hidden_width, second, second_bias, inner, count, second_hidden, 0,
+            hidden_width,
+        )  # fmt: skip
+        for p in range(count):
+            result[start + p] = (
+                dot_product(fields, (start + p) * width, linear, width)
+                + dot_product(second_hidden, p * hidden_width, output, inner)
+                + shift
+            )
