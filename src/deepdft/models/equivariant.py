@@ -48,6 +48,7 @@ from deepdft.models.spherical_layers import (
     Invariants,
     component_count,
     degrees,
+    soft_normalised,
 )
 
 
@@ -152,10 +153,11 @@ class Interaction(nn.Module):
         """Return the states (receivers, width) after the step."""
         scalars, tensors = self.split(states)
         gathered, summed = self._gather(sent, edges)
-        summed = self.before(summed + tensors)
+        summed = soft_normalised(self.before(summed + tensors), (1, 2))
         multiplied = self.after(self.product(summed, self.beside(summed)))
         features = (scalars, gathered, self.invariants(summed), self.invariants(multiplied))
-        scalars = scalars + self.update(torch.cat(features, dim=1))
+        scalars = scalars + self.update(soft_normalised(torch.cat(features, dim=1), 1))
+        scalars = soft_normalised(scalars, 1)
         factors = self.scale(scalars).unflatten(1, (-1, self.tensors))
         tensors = (summed + multiplied) * factors[:, self._degrees]
         return torch.cat((scalars, tensors.flatten(1)), dim=1)

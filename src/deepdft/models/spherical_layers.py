@@ -105,6 +105,15 @@ class Invariants(nn.Module):
         return torch.cat(columns, dim=1)
 
 
+def soft_normalised(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
+    """Return `x` divided by the root of one plus its mean square over `dims`.
+
+    Small values stay as they are, large ones end at order one: products of products cannot grow
+    without bound in crowded surroundings. Over whole tensors it commutes with rotations.
+    """
+    return x * torch.rsqrt(1.0 + x.square().mean(dim=dims, keepdim=True))
+
+
 def component_count(largest: int) -> int:
     """Return M, the number of components up to a degree."""
     return harmonic_count(largest)

@@ -51,6 +51,21 @@ class DensityTraining(pytorch_lightning.LightningModule):
         self.log("train/loss", loss, batch_size=1)
         return loss
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient; leave out a step whose gradient is not finite."""
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])  # type: ignore[misc]
+        if not bool(torch.isfinite(norm)):
+            for parameter in parameters:
+                parameter.grad = None
+        elif gradient_clip_val is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+
     def on_train_batch_end(self, outputs: Any, batch: ProbeBatch, batch_idx: int) -> None:
         """Update the moving average."""
         # Early on the average follows closely, so that it forgets the random start.
