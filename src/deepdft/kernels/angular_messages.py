@@ -148,7 +148,10 @@ def _differentiable_adjoint(ctx: Any, gradient: Tensor) -> list[Tensor | None]:
     inputs = ctx.saved_tensors
     wanted = [i for i in range(4) if ctx.needs_input_grad[i]]
     with torch.enable_grad():
-        if not create_graph:
+        if create_graph:
+            # One input may depend on another: views keep the partial derivatives apart.
+            inputs = [x.view_as(x) for x in inputs]
+        else:
             inputs = [
                 x.detach().requires_grad_(ctx.needs_input_grad[i]) for i, x in enumerate(inputs)
             ]

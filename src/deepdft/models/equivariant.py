@@ -118,18 +118,19 @@ def _network(*sizes: int) -> nn.Sequential:
 class Interaction(nn.Module):
     """One interaction step between atoms.
 
-    What an atom sends is a row of its scalar features, two sets of factors for tensors, and its
-    tensors. States are rows of scalars and, flattened, tensors.
+    What an atom sends is a row of its scalar features, factors for tensors, and its tensors. States are rows of scalars and, flattened, tensors.
     """
 
-    def __init__(self, options: EquivariantOptions) -> None:
+    def __init__(self, options: EquivariantOptions, *, first: bool) -> None:
         super().__init__()
+        self.first = first  # before it all tensors are zero: there are none to pass on
+        n_factors = options.tensors if first else 2 * options.tensors
         self.scalars, self.tensors = options.scalars, options.tensors
         self.largest = options.degree
         self.cutoff = options.atom_cutoff
-        n_functions = self.scalars + 2 * self.tensors * (self.largest + 1)
+        n_functions = self.scalars + n_factors * (self.largest + 1)
         self.radial = RadialFunctions(self.cutoff, options.gaussian_width, n_functions)
-        self.send = nn.Linear(self.scalars, self.scalars + 2 * self.tensors)
+        self.send = nn.Linear(self.scalars, self.scalars + n_factors)
         self.before, self.beside, self.after = (
             DegreeLinear(self.largest, self.tensors, self.tensors) for _ in range(3)
         )
@@ -166,19 +167,19 @@ class Interaction(nn.Module):
         """Sum messages over edges: scalars (n, scalars) and tensors (n, M, channels)."""
         assert edges.vectors is not None
         f, c = self.scalars, self.tensors
-        arriving = sent[edges.senders.long(), : f + 2 * c]
+        n_factors = self.send.out_features - f
+        arriving = sent[edges.senders.long(), : f + n_factors]
         functions = self.radial(edges.distances)[0]
         products = functions[:, :f] * arriving[:, :f]
         empty = products.new_zeros((edges.n_receivers, f))
         scalars = empty.index_add(0, edges.receivers, products)
-        by_degree = functions[:, f:].unflatten(1, (2, self.largest + 1, c))
-        factors = arriving[:, f:].unflatten(1, (2, 1, c))
-        spread, passed = (by_degree * factors).unbind(dim=1)
+        by_degree = functions[:, f:].unflatten(1, (-1, self.largest + 1, c))
+        factors = (by_degree * arriving[:, f:].unflatten(1, (-1, 1, c))).unbind(dim=1)
         tensors = tensor_messages(
-            spread,
-            passed,
+            factors[0],
+            torch.zeros_like(factors[0]) if self.first else factors[1],
             soft_harmonics(edges.vectors, self.largest, 0.0),
-            sent[:, f + 2 * c :].unflatten(1, (-1, c)),
+            sent[:, f + n_factors :].unflatten(1, (-1, c)),
             edges,
         )
         return _SCALE * scalars, _SCALE * tensors
@@ -196,7 +197,9 @@ class Equivariant(DensityModel):
         self.atom_cutoff = options.atom_cutoff
         self.layout = AngularLayout(options.fields, options.softness)
         self.embedding = nn.Embedding(len(self.elements), options.scalars)
-        self.interactions = nn.ModuleList(Interaction(options) for _ in range(options.steps))
+        self.interactions = nn.ModuleList(
+            Interaction(options, first=t == 0) for t in range(options.steps)
+        )
         self.expansion = nn.ParameterList(
             nn.Parameter(torch.randn(options.tensors, count) / options.tensors**0.5)
             for count in options.fields

@@ -139,14 +139,13 @@ def _encode_in_chunks(
     result = allocate((steps.sends, n_atoms, steps.channels))
     silent = steps.count - steps.sends
     states = steps.initial(graph.numbers.to(parameter.device))
-    sent = torch.empty_like(steps.sent(0, states[:1])).expand(n_atoms, -1).contiguous()
 
-    def send(step: int, start: int) -> None:
+    def send(step: int, sent: Tensor, start: int) -> None:
         part = slice(start, min(start + chunk, n_atoms))
         with _in_own_thread():
             sent[part] = steps.sent(step, states[part])
 
-    def update(step: int, start: int) -> None:
+    def update(step: int, sent: Tensor, start: int) -> None:
         part = slice(start, min(start + chunk, n_atoms))
         edges = _edges_of(graph.edges, part.start, part.stop)
         edges = edges.to(parameter.device, parameter.dtype)
@@ -158,8 +157,9 @@ def _encode_in_chunks(
                 result[step - silent, part] = sent_to_probes.to(result.device)
 
     for step in range(steps.count):
-        run_in_threads(partial(send, step), starts, threads)
-        run_in_threads(partial(update, step), starts, threads)
+        sent = states.new_empty((n_atoms, steps.sent(step, states[:1]).shape[1]))
+        run_in_threads(partial(send, step, sent), starts, threads)
+        run_in_threads(partial(update, step, sent), starts, threads)
     return result
 
 
