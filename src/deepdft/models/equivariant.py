@@ -118,7 +118,8 @@ def _network(*sizes: int) -> nn.Sequential:
 class Interaction(nn.Module):
     """One interaction step between atoms.
 
-    What an atom sends is a row of its scalar features, factors for tensors, and its tensors. States are rows of scalars and, flattened, tensors.
+    What an atom sends is a row of its scalar features, factors for tensors, and its tensors. States
+    are rows of scalars and, flattened, tensors.
     """
 
     def __init__(self, options: EquivariantOptions, *, first: bool) -> None:
