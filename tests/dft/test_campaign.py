@@ -252,6 +252,11 @@ def test_inputs_get_names_of_their_own(tmp_path):
     assert names[-1] == "two_POSCAR"
     assert names[1:3] == ["one_frames_00", "one_frames_01"]
     assert len(set(names)) == 13
+    named = [boxed(), boxed(shift=0.1)]
+    named[0].info = {"name": "water 1", "index": 5}
+    ase.io.write(tmp_path / "named.extxyz", named)
+    names = [structure.name for structure in read_inputs([tmp_path / "named.extxyz"])]
+    assert names == ["water_1", "named_1"]
     with pytest.raises(ConfigurationError, match="more than once"):
         read_inputs([tmp_path / "one", tmp_path / "one" / "POSCAR"])
     with pytest.raises(ConfigurationError, match="no structure file or folder"):

@@ -9,15 +9,17 @@ structure's orbitals (`deepdft.orbitals.archive`). `deepdft.open_dataset` opens 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from deepdft.dft.calculate import RECORD, Calculate, Job, lost
 from deepdft.dft.calculation import ReferenceCalculation
+from deepdft.dft.folders import SCRATCH, sole_campaign
 from deepdft.dft.manifest import (
     DONE,
     FAILED,
@@ -30,8 +32,7 @@ from deepdft.dft.manifest import (
     read_manifest,
     record_from,
 )
-from deepdft.dft.pool import WorkerPool
-from deepdft.dft.worker import RECORD, SCRATCH, Job
+from deepdft.dft.pool import Lost, WorkerPool
 from deepdft.errors import ConfigurationError
 from deepdft.structures import Structure
 
@@ -90,7 +91,7 @@ def run_campaign(
     store = Path(store).absolute()
     _require_store(store)
     (store / SCRATCH).mkdir(parents=True, exist_ok=True)
-    with _sole_campaign(store):
+    with sole_campaign(store):
         manifest = _opened(store, calculation)
         _collect(store, manifest)
         _add(manifest, structures)
@@ -128,8 +129,9 @@ def _work(
     temporary = store / SCRATCH / ".tmp"
     temporary.mkdir(exist_ok=True)
     saved = time.monotonic()
-    with WorkerPool(calculation, min(jobs, len(todo)), temporary) as pool:
-        for record in pool.run(todo, progress.started):
+    with WorkerPool(Calculate(calculation), min(jobs, len(todo)), temporary) as pool:
+        for job, result in pool.run(todo, lambda job: progress.started(job.record.name)):
+            record = lost(job, result.reason) if isinstance(result, Lost) else result
             manifest.structures[record.name] = record
             if time.monotonic() - saved > _SAVE_INTERVAL:
                 _collect(store, manifest)
@@ -193,8 +195,8 @@ def _add(manifest: Manifest, structures: Sequence[Structure]) -> None:
                 )
             continue
         index = atoms.info.get("index")
-        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            index = following
+        usable = isinstance(index, int | np.integer) and not isinstance(index, bool) and index >= 0
+        index = int(index) if usable else following
         if index in owners:
             raise ConfigurationError(
                 f"The structures {owners[index]} and {name} have the same index {index}."
@@ -243,23 +245,3 @@ def _clean(store: Path, manifest: Manifest) -> None:
             shutil.rmtree(path, ignore_errors=True)
     if not any(scratch.iterdir()):
         scratch.rmdir()
-
-
-@contextmanager
-def _sole_campaign(store: Path) -> Iterator[None]:
-    """Keep other campaigns out; the system ends the lock when the process ends."""
-    folder = os.open(store, os.O_RDONLY)
-    try:
-        try:
-            import fcntl
-
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(
-                f"Another campaign is working in {store}; wait until it has finished."
-            ) from None
-        except (ImportError, OSError):
-            pass  # Not on this file system.
-        yield
-    finally:
-        os.close(folder)

@@ -17,8 +17,9 @@ _BESIDE = {".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".log", ".py", ".sh"
 def read_inputs(paths: Sequence[str | Path]) -> list[Structure]:
     """Read structures with names that are different and fit for files.
 
-    A structure is called after its file, with the frame's number for several frames; where files
-    of several folders share a name, after their folders as well.
+    A structure is called what its `info["name"]` says, as extended XYZ files have it, or after its
+    file, with the frame's number for several frames; where files of several folders share a name,
+    after their folders as well.
 
     Args:
         paths: files that ASE reads, all frames of them; folders of such files (not searched
@@ -33,7 +34,7 @@ def read_inputs(paths: Sequence[str | Path]) -> list[Structure]:
     repeated = [file for file, count in Counter(f.resolve() for f in files).items() if count > 1]
     if repeated:
         raise ConfigurationError(f"The structure file {repeated[0]} is given more than once.")
-    groups = [(file, list(read_structures(str(file)))) for file in files]
+    groups = [(file, [_called(s) for s in read_structures(str(file))]) for file in files]
     structures = [structure for _, group in groups for structure in group]
     for depth in range(1, 10):
         names = [_safe(structure.name) for structure in structures]
@@ -46,6 +47,11 @@ def read_inputs(paths: Sequence[str | Path]) -> list[Structure]:
         ]
     name = Counter(structure.name for structure in structures).most_common(1)[0][0]
     raise ConfigurationError(f"Several structures are called {name}; rename their files.")
+
+
+def _called(structure: Structure) -> Structure:
+    name = structure.atoms.info.get("name")
+    return Structure(name, structure.atoms) if isinstance(name, str) else structure
 
 
 def _files(path: Path) -> list[Path]:

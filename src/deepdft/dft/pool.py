@@ -9,14 +9,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
-from deepdft.dft.calculation import ReferenceCalculation
-from deepdft.dft.manifest import StructureRecord
-from deepdft.dft.worker import SCRATCH, Job, failed
 from deepdft.errors import ConfigurationError
 
 _THREADS = (
@@ -28,11 +26,26 @@ _THREADS = (
 )
 
 
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """In place of a result: the worker process ended.
+
+    Attributes:
+        reason: a sentence that says how.
+    """
+
+    reason: str
+
+
 class _Worker:
     """One worker process, as seen from the campaign."""
 
-    def __init__(self, calculation: ReferenceCalculation, scratch: Path) -> None:
-        self.job: Job | None = None
+    def __init__(self, perform: Callable[[Any], Any], scratch: Path) -> None:
+        self.job: Any = None
         self.connection, other = multiprocessing.Pipe()
         # Only this process holds the writing end: it closes when this process ends.
         lifeline, self._lifeline = os.pipe()
@@ -58,7 +71,7 @@ class _Worker:
             other.close()
             os.close(lifeline)
         self.connection.send([path or os.getcwd() for path in sys.path])
-        self.connection.send(calculation)
+        self.connection.send(perform)
 
     def ready(self) -> None:
         """Wait until the worker has loaded the calculation.
@@ -73,27 +86,19 @@ class _Worker:
         if problem is not None:
             raise ConfigurationError(problem)
 
-    def assign(self, job: Job) -> None:
+    def assign(self, job: object) -> None:
         """Give the worker a job."""
         self.job = job
         # One that has died since its last job is found out when its result is due.
         with contextlib.suppress(OSError):
             self.connection.send(job)
 
-    def result(self) -> StructureRecord:
-        """Return the record of the job that has ended; it failed if the process died of it."""
-        job = self.job
-        assert job is not None
-        self.job = None
+    def result(self) -> Any:
+        """Return the result of the job that has ended, or `Lost` if the process died of it."""
         try:
-            record: StructureRecord = self.connection.recv()
-            return record
+            return self.connection.recv()
         except (EOFError, OSError):
-            return failed(
-                job.record,
-                f"The worker process {self.cause_of_death()}.",
-                Path(SCRATCH) / job.record.name,
-            )
+            return Lost(f"The worker process {self.cause_of_death()}.")
 
     @property
     def alive(self) -> bool:
@@ -115,17 +120,17 @@ class _Worker:
         os.close(self._lifeline)
 
 
-class WorkerPool:
-    """Worker processes for one calculation, inside a `with` block.
+class WorkerPool(Generic[JobT, ResultT]):
+    """Worker processes, inside a `with` block.
 
     Args:
-        calculation: what they run; its class must be importable.
+        perform: what they do with a job; it is pickled, so its class must be importable.
         jobs: how many processes.
         scratch: folder for temporary files.
     """
 
-    def __init__(self, calculation: ReferenceCalculation, jobs: int, scratch: Path) -> None:
-        self._calculation = calculation
+    def __init__(self, perform: Callable[[JobT], ResultT], jobs: int, scratch: Path) -> None:
+        self._perform = perform
         self._jobs = jobs
         self._scratch = scratch
         self._workers: list[_Worker] = []
@@ -144,13 +149,13 @@ class WorkerPool:
         self._workers.clear()
 
     def run(
-        self, jobs: Iterable[Job], started: Callable[[str], None] | None = None
-    ) -> Iterator[StructureRecord]:
-        """Yield the record of each job as it ends.
+        self, jobs: Iterable[JobT], started: Callable[[JobT], None] | None = None
+    ) -> Iterator[tuple[JobT, ResultT | Lost]]:
+        """Yield each job with its result as it ends.
 
         Args:
             jobs: what to do.
-            started: called with a structure's name when a worker begins with it.
+            started: called with a job when a worker begins with it.
         """
         waiting = iter(jobs)
         busy: dict[object, _Worker] = {}
@@ -160,7 +165,7 @@ class WorkerPool:
         while busy:
             for connection in wait([worker.connection for worker in busy.values()]):
                 worker = busy.pop(connection)
-                yield worker.result()
+                yield worker.job, worker.result()
                 if not worker.alive:
                     worker.end()
                     self._workers.remove(worker)
@@ -169,16 +174,16 @@ class WorkerPool:
                 self._assign(worker, waiting, busy, started)
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._calculation, self._scratch)
+        worker = _Worker(self._perform, self._scratch)
         self._workers.append(worker)
         return worker
 
     def _assign(
         self,
         worker: _Worker,
-        waiting: Iterator[Job],
+        waiting: Iterator[JobT],
         busy: dict[object, _Worker],
-        started: Callable[[str], None] | None,
+        started: Callable[[JobT], None] | None,
     ) -> None:
         job = next(waiting, None)
         if job is None:
@@ -186,4 +191,4 @@ class WorkerPool:
         worker.assign(job)
         busy[worker.connection] = worker
         if started is not None:
-            started(job.record.name)
+            started(job)
