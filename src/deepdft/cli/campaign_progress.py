@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.progress import Progress
 
 from deepdft.dft.campaign import CampaignProgress
-from deepdft.dft.manifest import StructureRecord
 
 
 class Shown(CampaignProgress):
@@ -27,6 +26,6 @@ class Shown(CampaignProgress):
         self._running.append(name)
         self._bar.update(self._task, description=", ".join(self._running))
 
-    def finished(self, record: StructureRecord) -> None:
-        self._running.remove(record.name)
+    def finished(self, name: str, error: str | None) -> None:
+        self._running.remove(name)
         self._bar.update(self._task, advance=1, description=", ".join(self._running))

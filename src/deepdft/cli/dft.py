@@ -47,15 +47,11 @@ def run(
     from deepdft.cli.campaign_progress import Shown
     from deepdft.dft import create_calculation, read_inputs, run_campaign
 
-    settings = [text for text in arguments if _is_setting(text)]
+    settings = [text for text in arguments if is_setting(text)]
     structures = read_inputs([text for text in arguments if text not in settings])
     calculation = create_calculation(program, settings)
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    with Progress(
-        TextColumn("calculating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.description}", markup=False),
-        console=console, transient=True,
-    ) as bar:  # fmt: skip
+    with progress_bar(console) as bar:
         manifest = run_campaign(
             structures, calculation, output, jobs=jobs, limit=limit, retry_failed=retry_failed,
             progress=Shown(bar),
@@ -71,8 +67,18 @@ def run(
     )
 
 
+def progress_bar(console: Console) -> Progress:
+    """Return the bar of calculations."""
+    return Progress(
+        TextColumn("calculating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), TextColumn("{task.description}", markup=False),
+        console=console, transient=True,
+    )  # fmt: skip
+
+
 _STATUSES = ("done", "failed", "pending")
 
 
-def _is_setting(text: str) -> bool:
+def is_setting(text: str) -> bool:
+    """Return whether an argument is KEY=VALUE rather than a path."""
     return "=" in text and not Path(text).exists()

@@ -26,7 +26,6 @@ from deepdft.dft.manifest import (
     FILE,
     PENDING,
     Manifest,
-    StructureRecord,
     fingerprint,
     new_record,
     read_manifest,
@@ -49,8 +48,8 @@ class CampaignProgress:
     def started(self, name: str) -> None:
         """A worker has begun with a structure."""
 
-    def finished(self, record: StructureRecord) -> None:
-        """A structure has ended, done or failed."""
+    def finished(self, name: str, error: str | None) -> None:
+        """A structure is done, or has failed for a reason."""
 
 
 def run_campaign(
@@ -136,7 +135,7 @@ def _work(
             if time.monotonic() - saved > _SAVE_INTERVAL:
                 _collect(store, manifest)
                 saved = time.monotonic()
-            progress.finished(record)
+            progress.finished(record.name, record.error)
 
 
 def _require_store(store: Path) -> None:
