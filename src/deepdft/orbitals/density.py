@@ -211,21 +211,29 @@ class OrbitalDensity:
         Raises:
             ConfigurationError: if there are no such layers.
         """
-        result: NDArray[np.floating[Any]] = self._slab(
-            grid, axis, start, stop, [self.occupations], dtype, device
+        result: NDArray[np.floating[Any]] = self.slabs(
+            grid, axis, start, stop, [self.occupations], dtype=dtype, device=device
         )[0]
         return result
 
-    def _slab(
+    def slabs(
         self,
         grid: Grid,
         axis: int,
         start: int,
         stop: int,
-        occupations: list[NDArray[np.float64]],
-        dtype: torch.dtype,
-        device: str | torch.device | None,
+        occupations: Sequence[NDArray[np.float64]],
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device | None = None,
     ) -> NDArray[np.floating[Any]]:
+        """Return `slab` for several sets of occupations (n_orbitals,) of the same orbitals.
+
+        The orbitals are evaluated once. The result has one slab a set, shape (sets, mx, my, mz).
+
+        Raises:
+            ConfigurationError: if there are no such layers.
+        """
         if axis not in (0, 1, 2) or not 0 <= start <= stop <= grid.shape[axis]:
             raise ConfigurationError(
                 f"Layers {start} to {stop} of axis {axis} are outside the grid {grid.shape}."
@@ -234,7 +242,7 @@ class OrbitalDensity:
         last = list(grid.shape)
         first[axis], last[axis] = start, stop
         shape = tuple(high - low for low, high in zip(first, last, strict=True))
-        weights = torch.as_tensor(np.array(occupations), dtype=dtype, device=device)
+        weights = torch.as_tensor(np.stack(occupations), dtype=dtype, device=device)
         result = np.empty((len(occupations), *shape), dtype=str(dtype).removeprefix("torch."))
         with torch.no_grad():
             for low, high in _blocks(first, last, _CHUNK["cpu"]):
@@ -256,7 +264,7 @@ class OrbitalDensity:
         occupations = [self.occupations]
         if self.spin_occupations is not None:
             occupations.append(self.spin_occupations)
-        values = self._slab(grid, 0, 0, grid.shape[0], occupations, dtype, device)
+        values = self.slabs(grid, 0, 0, grid.shape[0], occupations, dtype=dtype, device=device)
         spin = values[1] if len(values) > 1 else None
         return Density(self.atoms, grid, values[0], spin, self.level)
 
