@@ -1,0 +1,56 @@
+"""The folders that calculations work in: one campaign each, one calculation each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deepdft.errors import ConfigurationError
+
+SCRATCH = "scratch"
+"""Folder of a store for work under way and for the files of failed calculations."""
+
+
+@contextmanager
+def sole_campaign(store: Path) -> Iterator[None]:
+    """Keep other campaigns out; the system ends the lock when the process ends."""
+    folder = os.open(store, os.O_RDONLY)
+    try:
+        try:
+            import fcntl
+
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(
+                f"Another campaign is working in {store}; wait until it has finished."
+            ) from None
+        except (ImportError, OSError):
+            pass  # Not on this file system.
+        yield
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def working_in(directory: Path) -> Iterator[None]:
+    """Run in a folder, with what programs print in a file there."""
+    before = os.getcwd()
+    saved = os.dup(1), os.dup(2)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with (directory / "printed.log").open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        os.chdir(directory)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.chdir(before)
+            for number, descriptor in enumerate(saved, start=1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)

@@ -1,0 +1,95 @@
+"""Calculations with PySCF: the reference data again, orbitals against PySCF."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+
+from deepdft.density import Grid
+from deepdft.dft.pyscf import PySCFCalculation, PySCFSettings
+from deepdft.errors import (
+    CalculationError,
+    ConfigurationError,
+    MissingDependencyError,
+    UnsupportedStructureError,
+)
+from deepdft.orbitals import OrbitalArchive
+from deepdft.units import BOHR, HARTREE, PER_CUBIC_BOHR
+
+pytest.importorskip("pyscf")
+
+SAMPLE = Path(__file__).parents[1] / "data" / "qm9_sample.npz"
+
+
+def water() -> Atoms:
+    atoms = molecule("H2O")
+    atoms.rotate(40, (1, 2, 3))
+    return atoms
+
+
+def test_the_reference_data_come_out_again(tmp_path):
+    archive = OrbitalArchive(SAMPLE)
+    reference = archive[archive.position_of(21511)]
+    bare = Atoms(reference.atoms.numbers, reference.atoms.positions)
+    result = PySCFCalculation().run(bare, tmp_path)
+    grid = Grid.around(bare, 0.2, 4.0)
+    difference = reference.on_grid(grid).compare(result.density.on_grid(grid))
+    # The noise of the labels, from their grid and convergence, is 0.03 %.
+    assert difference.eps_mae < 3e-4
+    assert result.energy == pytest.approx(reference.atoms.info["energy"], abs=2e-3)
+    np.testing.assert_allclose(result.details["dipole"], reference.atoms.info["dipole"], atol=1e-3)
+
+
+def test_orbitals_and_energies_are_those_of_pyscf(tmp_path):
+    from pyscf import dft, gto
+
+    atoms = water()
+    settings = PySCFSettings(functional="RPBE", convergence=1e-9)
+    result = PySCFCalculation(settings).run(atoms, tmp_path)
+    assert str(result.density.level).startswith("RPBE/GTH-PBE/gth-dzvp (PySCF")
+    own = gto.M(
+        atom=list(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)),
+        basis="gth-dzvp", pseudo="gth-pbe", verbose=0,
+    )  # fmt: skip
+    field = dft.RKS(own, xc="RPBE").density_fit("def2-universal-jfit")
+    field.conv_tol = 1e-9
+    field.grids.atom_grid = {"H": (15, 86), "O": (20, 86)}
+    assert result.energy == pytest.approx(field.kernel() * HARTREE, abs=1e-6)
+    energies = field.mo_energy * HARTREE
+    assert result.details["homo"] == pytest.approx(energies[3], abs=1e-5)
+    assert result.details["lumo"] == pytest.approx(energies[4], abs=1e-5)
+    assert result.details["gap"] == pytest.approx(energies[4] - energies[3], abs=1e-5)
+    np.testing.assert_allclose(result.details["occupied_orbital_energies"], energies[:4], atol=1e-5)
+    points = np.random.default_rng(1).normal(size=(50, 3))
+    values = dft.numint.eval_rho(
+        own, dft.numint.eval_ao(own, points / BOHR), field.make_rdm1()
+    ) * PER_CUBIC_BOHR  # fmt: skip
+    np.testing.assert_allclose(result.density.values_at(points), values, rtol=1e-4, atol=1e-7)
+
+
+def test_what_cannot_be_calculated_is_said(tmp_path, monkeypatch):
+    calculation = PySCFCalculation()
+    radical = molecule("CH3")
+    radical.set_initial_magnetic_moments(None)
+    with pytest.raises(UnsupportedStructureError, match="an odd number"):
+        calculation.run(radical, tmp_path)
+    periodic = water()
+    periodic.cell, periodic.pbc = np.eye(3) * 8, True
+    with pytest.raises(UnsupportedStructureError, match="cp2k or gpaw"):
+        calculation.run(periodic, tmp_path)
+    with pytest.raises(UnsupportedStructureError, match="Xe"):
+        calculation.run(Atoms("Xe"), tmp_path)
+    with pytest.raises(CalculationError, match="did not converge with PBE in 1 iterations"):
+        PySCFCalculation(PySCFSettings(max_iterations=1)).run(water(), tmp_path)
+    with pytest.raises(ConfigurationError, match="no functional 'PBEE'"):
+        PySCFCalculation(PySCFSettings(functional="PBEE")).versions()
+    with pytest.raises(ConfigurationError, match="auxiliary_basis=def2-universal-jkfit"):
+        PySCFCalculation(PySCFSettings(functional="PBE0")).versions()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'deepdft\[dft\]'"):
+        calculation.versions()
