@@ -43,6 +43,8 @@ OXYGEN = 0.2604
 FORCE = 0.05
 """Forces (and stress times volume, per atom) to relax to, eV/Å."""
 STEPS = 400
+PLACES = {"stacked": (0.0, 0.6), "planar": (0.0, 0.6), "quadruple": (0.5, 1.0)}
+"""Where in the order cells are, and over what length; others from 0 to 1."""
 DRAWS = 200
 """Draws before a composition is given up as having no further distinct occupation."""
 
@@ -142,16 +144,17 @@ def relax(atoms: Atoms, calculator: Calculator) -> Atoms:
 def ordered(frames: list[Atoms]) -> list[Atoms]:
     """Return the frames so that every beginning has cells and parts in proportion.
 
-    The largest cells, which cost most, start half way.
+    Small cells, which cost least, come somewhat sooner; the largest start half way.
     """
     groups: dict[tuple[str, str], list[Atoms]] = defaultdict(list)
     for frame in frames:
         groups[frame.info["cell"], frame.info["part"]].append(frame)
     ranked = []
     for (cell, _), members in groups.items():
+        first, length = PLACES.get(cell, (0.0, 1.0))
         for number, frame in enumerate(members):
-            rank = (number + 0.5) / len(members)
-            ranked.append((0.5 + rank if cell == "quadruple" else rank, len(ranked), frame))
+            rank = first + length * (number + 0.5) / len(members)
+            ranked.append((rank, len(ranked), frame))
     return [frame for _, _, frame in sorted(ranked, key=lambda entry: entry[:2])]
 
 

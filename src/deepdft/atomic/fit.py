@@ -206,7 +206,8 @@ def _constraints(
     rows = np.zeros((len(wanted), len(symbols), len(integrals)))
     for row, symbol in enumerate(wanted):
         rows[row, symbols.index(symbol)] = integrals
-    return rows.reshape(len(wanted), -1), np.array(list(wanted.values()), dtype=np.float64)
+    flat = rows.reshape(len(wanted), len(symbols) * len(integrals))
+    return flat, np.array(list(wanted.values()), dtype=np.float64)
 
 
 def _solve(

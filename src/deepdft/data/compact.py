@@ -20,20 +20,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.atomic import AtomicDensityTables
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.io.atomic import AtomicFile
 from deepdft.io.damage import reason_of
 
+if TYPE_CHECKING:
+    from deepdft.atomic import AtomicDensityTables
+
 FORMAT = "deepdft compact densities"
 VERSION = 1
+SUFFIX = ".zip"
 INDEX = "compact.json"
 STEP = 1e-4
 """Default step of the total density, e/Å^3; it changes a value by a quarter of that on average."""
@@ -60,7 +63,7 @@ class CompactEntry(NamedTuple):
 def is_compact(path: str | Path) -> bool:
     """Return whether a path is a file of compact densities."""
     path = Path(path)
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    if path.suffix.lower() != SUFFIX or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
         return INDEX in archive.namelist()
@@ -77,7 +80,7 @@ def write_compact(
     """Write densities of one level of theory.
 
     Args:
-        path: the file, by convention `.zip`.
+        path: the file, `.zip`.
         entries: what to write; read one at a time.
         tables: atomic densities to subtract; they are stored in the file.
         step: of the total density, e/Å^3.
@@ -175,6 +178,8 @@ class CompactFile:
         with zipfile.ZipFile(self.path) as archive:
             if "tables.npz" not in archive.namelist():
                 return None
+        from deepdft.atomic import AtomicDensityTables
+
         arrays = self._arrays("tables.npz")
         description = json.loads(str(arrays["description"]))
         return AtomicDensityTables(
@@ -186,7 +191,7 @@ class CompactFile:
         )
 
     def density(self, name: str) -> Density:
-        """Return one density in double precision, `info` in its metadata.
+        """Return one density in double precision, its info in `metadata["calculation"]`.
 
         Raises:
             ConfigurationError: if there is none of that name.
@@ -208,7 +213,8 @@ class CompactFile:
         if self.tables is not None:
             total += self.tables.on_grid(atoms, grid, dtype=np.float64).values
         level = LevelOfTheory.from_dict(self.about["level"])
-        return Density(atoms, grid, total, spin=spin, level=level, metadata=dict(entry["info"]))
+        metadata = {"calculation": entry["info"]} if entry["info"] else {}
+        return Density(atoms, grid, total, spin=spin, level=level, metadata=metadata)
 
     def atoms(self, name: str) -> Atoms:
         """Return one structure."""

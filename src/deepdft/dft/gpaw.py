@@ -41,22 +41,25 @@ class GPAWSettings(CalculationSettings):
     kpoint_spacing: float = Field(
         0.9, gt=0, description="Largest distance between k-points, 1/Å (2 pi included)."
     )
-    smearing: float = Field(0.1, ge=0, description="Width of the Fermi-Dirac occupations, eV.")
+    smearing: float = Field(0.2, ge=0, description="Width of the Fermi-Dirac occupations, eV.")
     spin_polarised: bool = Field(True, description="Collinear spins; the spin density is kept.")
     charge: int = Field(0, description="Net charge of the cell, e.")
-    mixing: float = Field(0.05, gt=0, description="Pulay mixing of the density, fraction.")
-    mixing_history: int = Field(5, ge=1, description="Densities that the mixing remembers.")
+    mixing: float = Field(0.1, gt=0, description="Pulay mixing of the density, fraction.")
+    mixing_history: int = Field(12, ge=1, description="Densities that the mixing remembers.")
     mixing_weight: float = Field(
         50.0, ge=1, description="Weight of long against short waves in the mixing's metric."
     )
     eigensolver: Literal["davidson", "rmm-diis", "ppcg"] = Field(
         "davidson", description="How orbitals are improved between density updates."
     )
+    eigensolver_iterations: int = Field(
+        1, ge=1, description="Steps of the eigensolver between density updates."
+    )
     density_convergence: float = Field(
-        1e-4, gt=0, description="Integral of |density change| per valence electron at the end."
+        3e-4, gt=0, description="Integral of |density change| per valence electron at the end."
     )
     eigenstate_convergence: float = Field(
-        4e-8, gt=0, description="Squared residual of the orbitals per valence electron, eV^2."
+        1e-5, gt=0, description="Squared residual of the orbitals per valence electron, eV^2."
     )
     max_iterations: int = Field(120, ge=1, description="Iterations before giving up.")
     symmetry: bool = Field(True, description="Use the point group and time reversal.")
@@ -123,7 +126,6 @@ class GPAWCalculation(ReferenceCalculation):
             details={
                 "kpoints": list(kpoints(atoms, self.settings)),
                 "irreducible_kpoints": len(calculator.get_ibz_k_points()),
-                "symmetries": len(calculator.symmetry.rotation_scc),
                 "bands": int(calculator.get_number_of_bands()),
             },
         )
@@ -160,7 +162,10 @@ def parameters(atoms: Atoms, settings: GPAWSettings, *, point_group: bool = True
             "nmaxold": settings.mixing_history,
             "weight": settings.mixing_weight,
         },
-        "eigensolver": {"name": settings.eigensolver},
+        "eigensolver": {
+            "name": settings.eigensolver,
+            "niter": settings.eigensolver_iterations,
+        },
         "convergence": {
             "density": settings.density_convergence,
             "eigenstates": settings.eigenstate_convergence,
@@ -189,9 +194,7 @@ def density_of(calculator: Any, atoms: Atoms, level: LevelOfTheory) -> Density:
     if calculator.get_number_of_spins() == 2:
         spin = calculator.get_pseudo_density(0) - calculator.get_pseudo_density(1)
     shape = (int(total.shape[0]), int(total.shape[1]), int(total.shape[2]))
-    return Density(
-        atoms.copy(), Grid(np.asarray(atoms.cell), shape), total, spin=spin, level=level
-    )
+    return Density(atoms.copy(), Grid(np.asarray(atoms.cell), shape), total, spin=spin, level=level)
 
 
 def _converge(atoms: Atoms, settings: GPAWSettings, log: Path) -> tuple[Any, int]:
