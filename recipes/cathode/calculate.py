@@ -4,14 +4,16 @@
 
 Structures come from `cathode.extxyz` beside this script; what `densities.zip` has already is not
 calculated again. Densities are packed into that file whenever this script ends, and by
-`--pack-only` while another runs; its table of what was packed shows every density's rounding error.
-`--antiparallel` calculates instead, from nickel moments turned against the others, what is done
-already: the state of lower energy is kept.
+`--pack-only` while another runs; the table it prints shows every density's rounding error.
+`--fit-tables` fits atomic densities to the training part first, ships them with the package and
+packs the differences to them. `--antiparallel` calculates instead, from nickel moments turned
+against the others, what is done already: the state of lower energy is kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -21,20 +23,24 @@ import numpy as np
 from ase import Atoms
 
 from deepdft.atomic import AtomicDensityTables
-from deepdft.data.compact import CompactEntry, CompactFile, write_compact
+from deepdft.atomic.fit import fit_tables, symbols_of
+from deepdft.data.compact import CompactEntry, CompactFile, rounding_error, write_compact
 from deepdft.density import Density
 from deepdft.dft.campaign import run_campaign
 from deepdft.dft.inputs import read_inputs
 from deepdft.dft.manifest import DONE, FILE, StructureRecord, read_manifest, record_from
 from deepdft.dft.programs import create_calculation
-from deepdft.dft.states import lowest_states, without_moments
+from deepdft.dft.states import States, lowest_states, without_moments
 from deepdft.io import read
 from deepdft.structures import Structure
 
 HERE = Path(__file__).parent
 STRUCTURES = HERE / "cathode.extxyz"
+SPLIT = HERE / "split.json"
 PACKED = HERE / "densities.zip"
-TABLES = HERE / "tables.npz"
+TABLES = HERE.parents[1] / "src" / "deepdft" / "atomic" / "pbe-paw-gpaw-350ev.npz"
+VALENCE = {"Li": 1, "O": 6, "Mn": 15, "Co": 9, "Ni": 16}
+"""Valence electrons of the neutral atoms in GPAW's default data sets."""
 ANTIPARALLEL = "_antiparallel"
 
 
@@ -44,21 +50,25 @@ def main() -> None:
     parser.add_argument("store", type=Path, help="folder of the campaign")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--limit", type=int, help="calculate at most so many")
+    parser.add_argument("--atoms", type=int, help="only structures of at most so many atoms")
+    parser.add_argument("--fit-tables", action="store_true", help="fit atomic densities anew")
     parser.add_argument("--antiparallel", action="store_true", help="second magnetic states")
     parser.add_argument("--pack-only", action="store_true", help="calculate nothing")
     arguments = parser.parse_args()
     structures = read_inputs([STRUCTURES])
     try:
         if not arguments.pack_only:
+            todo = outstanding(structures, arguments.antiparallel)
             run_campaign(
-                outstanding(structures, arguments.antiparallel),
+                [s for s in todo if arguments.atoms is None or len(s.atoms) <= arguments.atoms],
                 create_calculation("gpaw"),
                 arguments.store,
                 jobs=arguments.jobs,
                 limit=arguments.limit,
             )
     finally:
-        pack(arguments.store, {without_moments(s.atoms): s.name for s in structures})
+        names = {without_moments(s.atoms): s.name for s in structures}
+        pack(arguments.store, names, fit=arguments.fit_tables)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -82,35 +92,74 @@ def turned(atoms: Atoms) -> Atoms:
     return copy
 
 
-def pack(store: Path, names: dict[str, str]) -> None:
+def pack(store: Path, names: dict[str, str], *, fit: bool) -> None:
     """Write what is done, in the store and in the packed file, into the packed file.
 
     Args:
         store: folder of a campaign; it need not exist.
         names: structure without moments -> its name.
+        fit: fit atomic densities to the training part anew.
     """
-    found = [*_packed(), *_calculated(store)]
+    calculated = list(_calculated(store))
+    starts = {record.name for record, _ in calculated}
+    # What the store still has was not rounded yet.
+    found = [entry for entry in _packed() if entry[0].info["start"] not in starts] + calculated
     if not found:
         return
     entries = []
     for states in lowest_states((density.atoms, energy_of(record)) for record, density in found):
         record, density = found[states.lowest]
-        higher = {
-            state["start"]: state
-            for position in (states.lowest, *states.higher)
-            for state in found[position][0].info.get("higher_states", [])
-        }
-        higher |= {state["start"]: state for state in (_state(found[p][0]) for p in states.higher)}
         start = record.info.get("start", record.name)
-        higher.pop(start, None)
-        info = record.info | {"start": start, "higher_states": list(higher.values())}
+        info = record.info | {"start": start, "higher_states": _higher(found, states, start)}
         record = replace(record, name=names[without_moments(density.atoms)], info=info)
         entries.append(CompactEntry(record.name, density, asdict(record)))
     entries.sort(key=lambda entry: entry.name)
-    tables = AtomicDensityTables.load(TABLES) if TABLES.exists() else None
+    if fit:
+        tables = fitted(entries)
+    else:
+        tables = CompactFile(str(PACKED)).tables if PACKED.exists() else None
+    for entry in entries:
+        if entry.info["info"]["start"] in starts:
+            entry.info["info"]["rounding_eps_mae"] = rounding_error(entry.density, tables)
     write_compact(PACKED, entries, tables=tables)
-    written = CompactFile(str(PACKED))
-    _report(entries, {e.name: e.density.compare(written.density(e.name)).eps_mae for e in entries})
+    _report(entries)
+
+
+def _higher(
+    found: list[tuple[StructureRecord, Density]], states: States, start: str
+) -> list[dict[str, object]]:
+    """Return what is known of the states that are not kept, each start once."""
+    higher = {
+        state["start"]: state
+        for position in (states.lowest, *states.higher)
+        for state in found[position][0].info.get("higher_states", [])
+    }
+    higher |= {state["start"]: state for state in (_state(found[p][0]) for p in states.higher)}
+    higher.pop(start, None)
+    return list(higher.values())
+
+
+def fitted(entries: list[CompactEntry]) -> AtomicDensityTables:
+    """Return atomic densities fitted to the training part, shipped from then on."""
+    parts = json.loads(SPLIT.read_text())
+    train = [e.density for e in entries if e.name in parts["train"]]
+    validation = [e.density for e in entries if e.name in parts["validation"]]
+    tables = fit_tables(
+        train,
+        symbols_of([density.atoms for density in train]),
+        train[0].level,
+        electrons=VALENCE,
+        source=f"fitted to {len(train)} cathode densities by recipes/cathode/calculate.py, "
+        "integrals those of neutral atoms",
+    )
+    tables.save(TABLES)
+    for title, densities in (("training", train), ("validation", validation)):
+        errors = [
+            d.compare(tables.on_grid(d.atoms, d.grid, dtype=np.float64)).eps_mae for d in densities
+        ]
+        if errors:
+            print(f"superposed atoms, {title}: eps_mae {100 * np.mean(errors):.3f} %")
+    return tables
 
 
 def energy_of(record: StructureRecord) -> float:
@@ -129,11 +178,10 @@ def _packed() -> Iterator[tuple[StructureRecord, Density]]:
 
 
 def _calculated(store: Path) -> Iterator[tuple[StructureRecord, Density]]:
-    known = set(CompactFile(str(PACKED)).names) if PACKED.exists() else set()
     if (store / FILE).exists():
         manifest = read_manifest(store)
         for record in manifest.structures.values():
-            if record.status == DONE and record.name not in known:
+            if record.status == DONE:
                 yield record, read(store / f"{record.name}.npz")
 
 
@@ -146,7 +194,7 @@ def _state(record: StructureRecord) -> dict[str, object]:
     }
 
 
-def _report(entries: list[CompactEntry], rounding: dict[str, float]) -> None:
+def _report(entries: list[CompactEntry]) -> None:
     print(
         "name        formula               part        E / eV    moment  iterations  rounding / %"
     )
@@ -155,7 +203,7 @@ def _report(entries: list[CompactEntry], rounding: dict[str, float]) -> None:
         print(
             f"{entry.name:11s} {info['formula']:21s} {info['info']['part']:10s} "
             f"{info['energy']:9.3f} {info['total_moment']:7.2f} {info['iterations']:8d} "
-            f"{100 * rounding[entry.name]:12.5f}"
+            f"{100 * info['info']['rounding_eps_mae']:12.5f}"
         )
     parts = Counter(entry.info["info"]["part"] for entry in entries)
     mixed = sum(entry.info["info"]["cell"] != "stacked" for entry in entries)
@@ -164,7 +212,7 @@ def _report(entries: list[CompactEntry], rounding: dict[str, float]) -> None:
         f"{mixed} in cells with several metals a layer, "
         f"{sum(entry.info['atoms'] >= 24 for entry in entries)} of 24 atoms or more; "
         f"{PACKED.stat().st_size / 1e6:.2f} MB; largest rounding error "
-        f"{100 * max(rounding.values()):.5f} % of eps_mae"
+        f"{100 * max(e.info['info']['rounding_eps_mae'] for e in entries):.5f} % of eps_mae"
     )
 
 

@@ -11,7 +11,13 @@ from ase import Atoms
 
 import deepdft
 from deepdft.atomic import AtomicDensityTables
-from deepdft.data.compact import CompactEntry, CompactFile, is_compact, write_compact
+from deepdft.data.compact import (
+    CompactEntry,
+    CompactFile,
+    is_compact,
+    rounding_error,
+    write_compact,
+)
 from deepdft.data.open import open_dataset
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, LevelOfTheoryError
@@ -58,6 +64,8 @@ def test_values_are_within_half_a_step(tmp_path: Path, tables: str | None) -> No
             entry.density.atoms.get_initial_magnetic_moments(),
         )
         assert found.level == LEVEL
+        error = entry.density.compare(found).eps_mae
+        assert rounding_error(entry.density, chosen, 1e-3) == pytest.approx(error, rel=1e-6)
     first = file.density("first")
     expected = _entries()[0].density.spin
     assert first.spin is not None
@@ -87,7 +95,7 @@ def test_opened_like_any_data(tmp_path: Path) -> None:
         values = dataset.on_grid(0).values
         assert np.allclose(values, _entries()[0].density.values, rtol=0, atol=1e-4)
     assert deepdft.open_dataset(f"{path}::second").names == ["second"]
-    with pytest.raises(ConfigurationError, match="no density 'secnd'.*second"):
+    with pytest.raises(ConfigurationError, match=r"no density 'secnd'.*second"):
         open_dataset(f"{path}::secnd").on_grid(0)
 
 
@@ -111,9 +119,7 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
             path, [CompactEntry("a", replace(density, values=density.values * np.nan), {})]
         )
     with pytest.raises(ConfigurationError, match="too large"):
-        write_compact(
-            path, [CompactEntry("a", replace(density, values=density.values * 1e8), {})]
-        )
+        write_compact(path, [CompactEntry("a", replace(density, values=density.values * 1e8), {})])
     other = replace(density, level=replace(LEVEL, functional="PBEsol"))
     with pytest.raises(LevelOfTheoryError):
         write_compact(path, [CompactEntry("a", density, {}), CompactEntry("b", other, {})])

@@ -55,12 +55,13 @@ def _metals_by_layer(atoms: Atoms) -> list[set[str]]:
 
 def _distances_by_pair(atoms: Atoms) -> np.ndarray:
     """Pair counts per metal up to each distance, for every pair of elements."""
-    first, second, distances = neighbor_list("ijd", atoms, 7.5)
-    grid = np.arange(2.0, 7.5, 0.25)
+    first, second, distances = neighbor_list("ijd", atoms, 11.0)
+    symbols = np.array(atoms.get_chemical_symbols())
+    grid = np.arange(2.0, 11.0, 0.25)
     metals = sum(symbol in METALS for symbol in atoms.symbols)
     rows = []
     for a, b in combinations((*METALS, "Li", *METALS), 2):
-        chosen = (atoms.symbols[first] == a) & (atoms.symbols[second] == b)
+        chosen = (symbols[first] == a) & (symbols[second] == b)
         # Steps smoothed over 0.1 Å: relaxation moves neighbours, it does not make new ones.
         steps = 1 / (1 + np.exp(-(grid[:, None] - distances[chosen]) / 0.1))
         rows.append(steps.sum(axis=1) / metals)
@@ -76,7 +77,7 @@ def test_there_are_sixty_distinct_structures() -> None:
     for members in by_composition.values():
         for (one, left), (other, right) in combinations(members, 2):
             # Occupations that a symmetry operation maps onto each other have the same pairs.
-            assert np.abs(left - right).max() > 0.1, (one, other)
+            assert np.abs(left - right).max() > 0.15, (one, other)
 
 
 def test_twenty_large_cells_have_several_metals_in_a_layer() -> None:

@@ -51,7 +51,7 @@ class RadialBasis:
     def distances(self) -> FloatArray:
         """Distances of the tables' knots, the last one the cutoff."""
         steps = round(self.cutoff / self.spacing)
-        return np.arange(steps + 1) * self.spacing
+        return np.asarray(np.arange(steps + 1) * self.spacing, dtype=np.float64)
 
     @property
     def breakpoints(self) -> FloatArray:
@@ -184,8 +184,7 @@ def _design(
 
 def _roughness(elements: int, size: int) -> FloatArray:
     second = np.diff(np.eye(size), n=2, axis=0)
-    result: FloatArray = np.kron(np.eye(elements), second.T @ second)
-    return result
+    return np.asarray(np.kron(np.eye(elements), second.T @ second), dtype=np.float64)
 
 
 def _constraints(
