@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from deepdft.data.compact import CompactFile, is_compact
 from deepdft.data.store_layout import is_store
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError, did_you_mean
@@ -12,21 +15,30 @@ from deepdft.io.archive import split_member
 
 
 def read_density(path: str | Path, **options: Any) -> Density:
-    """Read a file, a tar member `ARCHIVE.tar::MEMBER` or a density `STORE::NAME` of a store.
+    """Read a file, a tar member `ARCHIVE.tar::MEMBER`, or a density `STORE::NAME`.
+
+    The last is one of a training store or of a file of compact densities.
 
     Args:
         path: where the density is.
-        options: of the format's reader, see `deepdft.read`; a store has none.
+        options: of the format's reader, see `deepdft.read`; stores have none.
 
     Raises:
-        DeepDFTError: as `deepdft.read`, or if a store has no such density.
+        DeepDFTError: as `deepdft.read`, or if a store or file has no such density.
     """
     archive, name = split_member(path)
     if name is not None and is_store(archive):
         return _read_stored(archive, name)
+    if name is not None and is_compact(archive):
+        return _opened(os.path.realpath(archive), os.stat(archive).st_mtime_ns).density(name)
     from deepdft.io import read
 
     return read(path, **options)
+
+
+@lru_cache(maxsize=4)
+def _opened(path: str, modified: int) -> CompactFile:
+    return CompactFile(path)
 
 
 def _read_stored(path: str, name: str) -> Density:

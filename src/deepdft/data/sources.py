@@ -2,7 +2,8 @@
 
 Whatever is named is taken apart into single densities, training stores and orbital archives, in a
 fixed order: files of a folder and matches of a pattern by name, members of a tar file as they lie
-in it, lines of a list as they stand. Positions in a split count in this order.
+in it (those of a file of compact densities likewise), lines of a list as they stand. Positions in a
+split count in this order.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from deepdft.data.compact import CompactFile, is_compact
 from deepdft.data.store_layout import is_store
 from deepdft.errors import ConfigurationError
-from deepdft.io.archive import members, split_member
+from deepdft.io.archive import SEPARATOR, members, split_member
 
 _IGNORED = {".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".list", ".log", ".py", ".sh"}
 """Suffixes of what lies beside data: splits, descriptions, lists."""
@@ -31,7 +33,8 @@ class DataSource(NamedTuple):
     Attributes:
         kind: a single density (a file, a zarr group, a tar member), a training store, or an archive
             of orbitals.
-        path: where it is; `ARCHIVE.tar::MEMBER` for a tar member.
+        path: where it is; `ARCHIVE.tar::MEMBER` for a tar member, `FILE.zip::NAME` for one of
+            compact densities.
     """
 
     kind: Literal["density", "store", "orbitals"]
@@ -71,6 +74,9 @@ def _expand_file(path: str, lists: tuple[str, ...]) -> Iterator[DataSource]:
         for member in members(path):
             if not _is_beside_data(os.path.basename(split_member(member)[1] or member)):
                 yield DataSource("density", member)
+    elif is_compact(path):
+        for name in CompactFile(path).names:
+            yield DataSource("density", f"{path}{SEPARATOR}{name}")
     elif path.lower().endswith(_LISTS):
         yield from _expand_list(path, lists)
     elif _is_orbital_archive(path):
