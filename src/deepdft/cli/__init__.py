@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from deepdft.cli import compare, convert, evaluate, inspect, models, predict, train
+from deepdft.cli import compare, convert, dft, evaluate, inspect, models, predict, train
 from deepdft.errors import DeepDFTError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
 app.command("models")(models.models)
 app.command("info")(models.info)
+app.add_typer(dft.app, name="dft")
 
 
 def main() -> None:

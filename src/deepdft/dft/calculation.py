@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from deepdft.density import Density, LevelOfTheory
-from deepdft.orbitals import OrbitalDensity
+
+if TYPE_CHECKING:
+    # With torch behind it, which the start of a worker process should not wait for.
+    from deepdft.orbitals import OrbitalDensity
 
 
 class CalculationSettings(BaseModel):

@@ -325,8 +325,6 @@ def _read_density(directory: Path, atoms: Atoms, spin: bool, level: LevelOfTheor
     # The cube's coordinates are rounded; the structure's are not.
     density = replace(total, atoms=atoms.copy(), level=level)
     if spin:
-        difference = read(
-            directory / f"{_PROJECT}-SPIN_DENSITY-1_0.cube", quantity="spin density"
-        )
+        difference = read(directory / f"{_PROJECT}-SPIN_DENSITY-1_0.cube", quantity="spin density")
         density = replace(density, spin=difference.values)
     return density

@@ -2,7 +2,8 @@
 
 Members: `values` (nx, ny, nz) e/Å^3; `cell` (3, 3), `origin` (3,) and `shape` (3,) of the grid;
 `numbers` (n,), `positions` (n, 3), `pbc` (3,) and `structure_cell` (3, 3) of the structure; perhaps
-`spin`; and `about`, a JSON text with the format's name and version, the level of theory and the
+`spin`, and `initial_moments` (n,), the magnetic moments that the calculation started from, Bohr
+magnetons; and `about`, a JSON text with the format's name and version, the level of theory and the
 metadata. Lengths are Å.
 """
 
@@ -128,6 +129,8 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Density:
         cell=arrays["structure_cell"],
         pbc=arrays["pbc"],
     )
+    if "initial_moments" in arrays:
+        atoms.set_initial_magnetic_moments(arrays["initial_moments"])
     level = LevelOfTheory.from_dict(about.get("level", {}))
     metadata = {"notes": [], **about.get("metadata", {})}
     return Density(atoms, grid, arrays["values"], arrays.get("spin"), level, metadata)
@@ -173,6 +176,8 @@ class NpzWriter(FileSlabWriter):
         }
         if spin is not None:
             self._members["spin"] = spin
+        if atoms.has("initial_magmoms"):
+            self._members["initial_moments"] = atoms.get_initial_magnetic_moments()
 
     def _write_header(self, file: BinaryIO) -> None:
         # Unseekable on purpose: what is written is never changed, so compression can follow.

@@ -1,0 +1,78 @@
+"""`deepdft dft`: reference calculations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+app = typer.Typer(help="Reference densities from DFT programs.", no_args_is_help=True)
+
+
+@app.command("run")
+def run(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STRUCTURES... [KEY=VALUE]...",
+            help="Files that ASE reads (all frames) and folders of them; settings of the program.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="STORE", help="Folder of the campaign.")
+    ],
+    program: Annotated[str, typer.Option(help="pyscf, cp2k or gpaw.")] = "pyscf",
+    jobs: Annotated[int, typer.Option(min=1, help="Single-threaded worker processes.")] = 1,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Calculate at most so many structures this time.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Calculate again what failed before.")
+    ] = False,
+) -> None:
+    """Calculate the densities of structures; given again, it goes on where it was.
+
+    STORE can be trained on as it is. Settings are listed in docs/dft.md.
+    """
+    from deepdft.cli.campaign_progress import Shown
+    from deepdft.dft import create_calculation, read_inputs, run_campaign
+
+    settings = [text for text in arguments if _is_setting(text)]
+    structures = read_inputs([text for text in arguments if text not in settings])
+    calculation = create_calculation(program, settings)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    with Progress(
+        TextColumn("calculating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), TextColumn("{task.description}", markup=False),
+        console=console, transient=True,
+    ) as bar:  # fmt: skip
+        manifest = run_campaign(
+            structures, calculation, output, jobs=jobs, limit=limit, retry_failed=retry_failed,
+            progress=Shown(bar),
+        )  # fmt: skip
+    records = [manifest.structures[structure.name] for structure in structures]
+    for record in records:
+        if record.status == "failed":
+            console.print(f"failed: {record.name}: {record.error}")
+    counts = {status: sum(r.status == status for r in records) for status in _STATUSES}
+    console.print(
+        f"written: {output} ({', '.join(f'{n} {s}' for s, n in counts.items() if n)}; "
+        f"{manifest.level})"
+    )
+
+
+_STATUSES = ("done", "failed", "pending")
+
+
+def _is_setting(text: str) -> bool:
+    return "=" in text and not Path(text).exists()

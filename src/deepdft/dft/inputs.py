@@ -1,0 +1,73 @@
+"""The structures of a campaign, from files and folders, each with a name of its own."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepdft.errors import ConfigurationError
+from deepdft.structures import Structure, read_structures
+
+_BESIDE = {".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".log", ".py", ".sh", ".npz"}
+"""Suffixes of what lies beside structures in a folder."""
+
+
+def read_inputs(paths: Sequence[str | Path]) -> list[Structure]:
+    """Read structures with names that are different and fit for files.
+
+    A structure is called after its file, with the frame's number for several frames; where files
+    of several folders share a name, after their folders as well.
+
+    Args:
+        paths: files that ASE reads, all frames of them; folders of such files (not searched
+            deeper; hidden files and descriptions such as `.md` and `.json` are left out).
+
+    Raises:
+        ConfigurationError: if a path does not exist, a folder holds nothing, or a file is given
+            twice.
+        FileFormatError: if ASE cannot read a file.
+    """
+    files = [file for path in paths for file in _files(Path(path))]
+    repeated = [file for file, count in Counter(f.resolve() for f in files).items() if count > 1]
+    if repeated:
+        raise ConfigurationError(f"The structure file {repeated[0]} is given more than once.")
+    groups = [(file, list(read_structures(str(file)))) for file in files]
+    structures = [structure for _, group in groups for structure in group]
+    for depth in range(1, 10):
+        names = [_safe(structure.name) for structure in structures]
+        if len(set(names)) == len(names):
+            return [Structure(n, s.atoms) for n, s in zip(names, structures, strict=True)]
+        structures = [
+            Structure("_".join([*_folders(file, depth), s.name]), s.atoms)
+            for file, group in groups
+            for s in group
+        ]
+    name = Counter(structure.name for structure in structures).most_common(1)[0][0]
+    raise ConfigurationError(f"Several structures are called {name}; rename their files.")
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise ConfigurationError(f"There is no structure file or folder {path}.")
+    if not path.is_dir():
+        return [path]
+    found = sorted(
+        file
+        for file in path.iterdir()
+        if file.is_file() and not file.name.startswith(".") and file.suffix not in _BESIDE
+    )
+    if not found:
+        raise ConfigurationError(
+            f"The folder {path} holds no structure files; folders within it are not searched."
+        )
+    return found
+
+
+def _folders(file: Path, depth: int) -> list[str]:
+    return [part.strip("/") for part in file.resolve().parts[:-1][-depth:] if part.strip("/")]
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", name).lstrip(".") or "structure"
