@@ -59,13 +59,17 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="CP2K's file of basis sets")
     parser.add_argument("name", help="name of the basis set in it")
     parser.add_argument("elements", nargs="+")
-    parser.add_argument("--source", default="VandeVondele and Hutter, J. Chem. Phys. 127, 114105 (2007)")
+    parser.add_argument(
+        "--source", default="VandeVondele and Hutter, J. Chem. Phys. 127, 114105 (2007)"
+    )
     arguments = parser.parse_args()
     lines = [line for line in arguments.file.read_text().splitlines() if line.strip()[:1] != "#"]
     name = arguments.name.lower()
     entries = []
     for element in arguments.elements:
-        shells = ",\n".join("   " + json.dumps(s) for s in read_block(lines, element, arguments.name))
+        shells = ",\n".join(
+            "   " + json.dumps(s) for s in read_block(lines, element, arguments.name)
+        )
         entries.append(f'  "{element}": [\n{shells}\n  ]')
     source = (
         f"CP2K basis set file {arguments.file.name}, entry {arguments.name} ({arguments.source}). "

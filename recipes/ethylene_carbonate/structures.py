@@ -5,16 +5,15 @@
 Four molecules in a cube at 1.32 g/cm^3. Each packing starts from its own random positions and
 orientations, is relaxed, and then moves under GFN1-xTB (tblite, periodic) with a Langevin
 thermostat at 1000 K. Hydrogen weighs 3 u during the motion, which changes how fast configurations
-are visited but not how often, and permits steps of 2 fs. The bonds of every frame, and of every
-step looked at between frames, are compared with the molecule's: a packing in which a bond broke or
-formed is thrown away and the next seed takes its place. Each packing is one file, and those that
-exist are not made again. Needs rdkit and tblite.
+are visited but not how often, and permits steps of 2 fs. The bonds of every frame and every tenth
+step are compared with the molecule's: a run in which a bond broke or formed is thrown away and
+another seed takes its place. Each packing is one file, and those that exist are not made again.
+Needs rdkit and tblite.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,10 +44,13 @@ STEP = 2.0
 
 HYDROGEN_MASS = 3.0
 RELAXATION_STEPS = 40
+SEED_STRIDE = 1000
+"""A packing's seeds are its number and that plus multiples of this."""
+
 STEPS_BETWEEN_FRAMES = 100
 STEPS_BETWEEN_CHECKS = 10
 BOND = 1.3
-"""Two atoms are bonded when they are nearer than this multiple of the sum of their covalent radii."""
+"""Two atoms are bonded up to this multiple of the sum of their covalent radii."""
 
 GAP = {(1, 1): 1.7, (1, 6): 2.1, (1, 8): 1.9, (6, 6): 2.7, (6, 8): 2.6, (8, 8): 2.5}
 """Smallest distances (Å) between atoms of different molecules in a random packing."""
@@ -85,7 +87,9 @@ def random_packing(molecule: Atoms, generator: np.random.Generator) -> Atoms:
     grams = MOLECULES * molecule.get_masses().sum() / units.kg * 1e3
     edge = float(np.cbrt(grams / DENSITY * 1e24))
     size = len(molecule)
-    gap = np.array([[GAP[min(a, b), max(a, b)] for b in molecule.numbers] for a in molecule.numbers])
+    gap = np.array(
+        [[GAP[min(a, b), max(a, b)] for b in molecule.numbers] for a in molecule.numbers]
+    )
     while True:
         placed: list[np.ndarray] = []
         for _ in range(3_000):
@@ -165,13 +169,18 @@ def frames(molecule: Atoms, seed: int, count: int) -> Iterator[Atoms]:
         )
 
 
-def make_packing(molecule: Atoms, seed: int, count: int) -> list[Atoms] | None:
-    """Return the frames of one seed, or None if the molecules did not stay whole."""
-    try:
-        return list(frames(molecule, seed, count))
-    except BrokenMoleculeError as error:
-        print(f"seed {seed}: a bond broke or formed {error}; thrown away", flush=True)
-        return None
+def make_packing(molecule: Atoms, packing: int, count: int) -> list[Atoms]:
+    """Return the frames of a packing, of the first of its seeds whose molecules stay whole."""
+    for seed in range(packing, packing + 100 * SEED_STRIDE, SEED_STRIDE):
+        try:
+            images = list(frames(molecule, seed, count))
+        except BrokenMoleculeError as error:
+            print(f"seed {seed}: a bond broke or formed {error}; thrown away", flush=True)
+            continue
+        for atoms in images:
+            atoms.info["packing"] = packing
+        return images
+    raise RuntimeError(f"No seed of packing {packing} keeps its molecules whole.")
 
 
 def smallest_displacement(images: list[Atoms]) -> float:
@@ -188,37 +197,29 @@ def smallest_displacement(images: list[Atoms]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="gets one file for every packing")
-    parser.add_argument("--packings", type=int, default=12)
+    parser.add_argument("--packings", type=int, default=12, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="number of the first packing")
     parser.add_argument("--frames", type=int, default=4, help="frames of each packing")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     molecule = build_molecule()
-    seeds_path = arguments.folder / "rejected_seeds.json"
-    rejected = json.loads(seeds_path.read_text()) if seeds_path.exists() else []
-    seed = 0
-    for packing in range(arguments.packings):
+    for packing in range(arguments.first, arguments.first + arguments.packings):
         path = arguments.folder / f"packing_{packing:02d}.extxyz"
-        images = read(path, index=":") if path.exists() else None
-        while images is None:
-            if seed not in rejected:
-                images = make_packing(molecule, seed, arguments.frames)
-            if images is None:
-                rejected = sorted({*rejected, seed})
-                seeds_path.write_text(json.dumps(rejected))
-                seed += 1
-        seed = images[0].info["seed"] + 1
-        for atoms in images:
-            atoms.info["packing"] = packing
         if not path.exists():
+            images = make_packing(molecule, packing, arguments.frames)
             temporary = path.with_name(f".{path.name}")
             write(temporary, images, format="extxyz")
             os.replace(temporary, path)
-        reached = ", ".join(f"{atoms.info['temperature']:.0f}" for atoms in images)
-        print(
-            f"packing {packing} (seed {images[0].info['seed']}): mean temperature before each "
-            f"frame {reached} K; frames at least {smallest_displacement(images):.2f} Å apart",
-            flush=True,
-        )
+        print(_summary(read(path, index=":")), flush=True)
+
+
+def _summary(images: list[Atoms]) -> str:
+    info = images[0].info
+    reached = ", ".join(f"{atoms.info['temperature']:.0f}" for atoms in images)
+    return (
+        f"packing {info['packing']} (seed {info['seed']}): mean temperature before each frame "
+        f"{reached} K; frames at least {smallest_displacement(images):.2f} Å apart"
+    )
 
 
 if __name__ == "__main__":

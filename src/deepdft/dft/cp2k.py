@@ -169,7 +169,9 @@ def grid_difference(orbitals: OrbitalDensity, density: Density, count: int = 200
     The grid differs a little, because CP2K adds products of Gaussians up on coarser grids and
     interpolates them.
     """
-    chosen = np.random.default_rng(0).choice(density.grid.n_points, min(count, density.grid.n_points))
+    chosen = np.random.default_rng(0).choice(
+        density.grid.n_points, min(count, density.grid.n_points)
+    )
     indices = np.stack(np.unravel_index(chosen, density.grid.shape), axis=1)
     points = density.grid.origin + (indices / density.grid.shape) @ density.grid.cell
     exact = orbitals.values_at(points).numpy()
