@@ -127,6 +127,10 @@ def _near_points(atoms: Atoms, count: int, generator: np.random.Generator) -> Fl
     centres = atoms.positions[generator.integers(len(atoms), size=count)]
     widths = np.array(_NEAR_WIDTHS)[generator.integers(len(_NEAR_WIDTHS), size=count)]
     points: FloatArray = centres + widths[:, None] * generator.standard_normal((count, 3))
+    if atoms.pbc.all():
+        # Into the cell, where the uniform points are.
+        cell = atoms.cell.array
+        points = (points @ np.linalg.inv(cell) % 1.0) @ cell
     return points
 
 
