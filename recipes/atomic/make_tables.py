@@ -1,15 +1,17 @@
-"""Tabulate spherical atomic densities at PBE/GTH-PBE/gth-dzvp with PySCF.
+"""Tabulate spherical atomic densities at PBE/GTH-PBE with PySCF.
 
 Each atom is neutral, spin-restricted and spherically averaged: the electrons of the open shell are
 spread evenly over its orbitals. The density is then ``rho(r) = sum_l n_l R_l(r)^2 / 4 pi`` with
 R_l a finite sum of Gaussians, so that values, slopes and curvatures at the knots are analytic.
 
     python recipes/atomic/make_tables.py src/deepdft/atomic/pbe-gth-dzvp.npz
+    python recipes/atomic/make_tables.py src/deepdft/atomic/pbe-dzvp-molopt-sr-gth.npz \\
+        --basis dzvp-molopt-sr-gth
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import numpy as np
 import pyscf
@@ -20,6 +22,9 @@ from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.tabulation import switch_off
 from deepdft.density import LevelOfTheory
 from deepdft.orbitals import Shell, load_basis
+
+PYSCF_NAMES = {"gth-dzvp": "gth-dzvp", "dzvp-molopt-sr-gth": "gth-dzvp-molopt-sr"}
+"""What PySCF calls the basis sets that ship with the package."""
 
 VALENCE = {"H": (1,), "C": (2, 2), "N": (2, 3), "O": (2, 4), "F": (2, 5)}
 """Electrons in the valence s and p shells."""
@@ -32,11 +37,15 @@ SPACING = 0.0125
 class SphericalAtom(dft.rks.RKS):
     """Restricted Kohn-Sham with a spherically averaged Fock matrix and fractional occupations."""
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, basis: str) -> None:
         electrons = VALENCE[symbol]
         super().__init__(
             gto.M(
-                atom=symbol, basis="gth-dzvp", pseudo="gth-pbe", spin=sum(electrons) % 2, verbose=0
+                atom=symbol,
+                basis=PYSCF_NAMES[basis],
+                pseudo="gth-pbe",
+                spin=sum(electrons) % 2,
+                verbose=0,
             )
         )
         self.electrons = electrons
@@ -100,9 +109,9 @@ def radial_function(
     return parts[0], parts[1], parts[2]
 
 
-def atomic_density(symbol: str, radii: np.ndarray) -> np.ndarray:
+def atomic_density(symbol: str, basis: str, radii: np.ndarray) -> np.ndarray:
     """Return value, slope and curvature of an atom's density at distances (n,) Å, (n, 3)."""
-    atom = SphericalAtom(symbol)
+    atom = SphericalAtom(symbol, basis)
     atom.kernel()
     if not atom.converged:
         raise RuntimeError(f"The calculation of {symbol} did not converge.")
@@ -111,16 +120,14 @@ def atomic_density(symbol: str, radii: np.ndarray) -> np.ndarray:
     for momentum, electrons in enumerate(atom.electrons):
         rows = atom.functions[momentum][0]
         orbital = rows[np.argmax(occupations[rows])]
-        shells = [
-            s for s in load_basis("gth-dzvp").elements[symbol] if s.angular_momentum == momentum
-        ]
+        shells = [s for s in load_basis(basis).elements[symbol] if s.angular_momentum == momentum]
         value, slope, curvature = radial_function(shells, atom.mo_coeff[rows, orbital], radii)
         square = np.stack([value**2, 2 * value * slope, 2 * (slope**2 + value * curvature)], axis=1)
         density += electrons * square / (4 * np.pi)
     return density
 
 
-def main(path: str) -> None:
+def main(path: str, basis: str) -> None:
     """Write the tables and print what was cut off and how well they interpolate."""
     radii = np.arange(round(CUTOFF / SPACING) + 1) * SPACING
     fine = (np.arange(round(CUTOFF / SPACING)) + 0.5) * SPACING
@@ -128,10 +135,13 @@ def main(path: str) -> None:
     tables = AtomicDensityTables(
         elements=tuple(VALENCE),
         knots=np.stack(
-            [switch_off(radii, atomic_density(s, radii), CUTOFF, SWITCH_WIDTH) for s in VALENCE]
+            [
+                switch_off(radii, atomic_density(s, basis, radii), CUTOFF, SWITCH_WIDTH)
+                for s in VALENCE
+            ]
         ),
         spacing=SPACING,
-        level=LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", f"PySCF {pyscf.__version__}"),
+        level=LevelOfTheory("PBE", "GTH-PBE", basis, f"PySCF {pyscf.__version__}"),
         source=(
             "Neutral atoms, spin-restricted, spherically averaged (electrons of the open shell "
             f"spread evenly), made with recipes/atomic/make_tables.py; switched off from "
@@ -139,8 +149,8 @@ def main(path: str) -> None:
         ),
     )
     for symbol, electrons in VALENCE.items():
-        exact = switch_off(fine, atomic_density(symbol, fine), CUTOFF, SWITCH_WIDTH)[:, 0]
-        uncut = trapezoid(4 * np.pi * whole**2 * atomic_density(symbol, whole)[:, 0], whole)
+        exact = switch_off(fine, atomic_density(symbol, basis, fine), CUTOFF, SWITCH_WIDTH)[:, 0]
+        uncut = trapezoid(4 * np.pi * whole**2 * atomic_density(symbol, basis, whole)[:, 0], whole)
         cut = uncut - tables.electrons(symbol)
         error = np.abs(tables.radial(symbol, fine) - exact).max()
         print(
@@ -151,4 +161,8 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("path", help="file to write, .npz")
+    parser.add_argument("--basis", choices=PYSCF_NAMES, default="gth-dzvp")
+    arguments = parser.parse_args()
+    main(arguments.path, arguments.basis)

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import molecule
 
 from deepdft.atomic import AtomicDensityTables
+from deepdft.atomic.choice import tables_for_level
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
 from deepdft.orbitals import OrbitalArchive
@@ -39,10 +40,13 @@ def brute_force(tables, atoms, points, reach):
     return total
 
 
-def test_what_ships(tables):
+@pytest.mark.parametrize("basis", ["gth-dzvp", "dzvp-molopt-sr-gth"])
+def test_what_ships(basis):
+    tables = AtomicDensityTables.load(f"pbe-{basis}")
     assert tables.elements == tuple(VALENCE)
     assert tables.cutoff == pytest.approx(5.0)
-    assert not tables.level.conflicts_with(LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp"))
+    assert not tables.level.conflicts_with(LevelOfTheory("PBE", "GTH-PBE", basis))
+    assert tables_for_level(LevelOfTheory("PBE", "GTH-PBE", basis), [1, 6, 8]) == f"pbe-{basis}"
     for symbol, electrons in VALENCE.items():
         assert tables.electrons(symbol) == pytest.approx(electrons, abs=1e-4)
     assert not tables.knots[:, -1].any()
@@ -50,10 +54,15 @@ def test_what_ships(tables):
     assert "make_tables.py" in tables.source
 
 
-def test_hydrogen_is_what_pyscf_finds(tables):
+@pytest.mark.parametrize(
+    ("name", "name_in_pyscf"),
+    [("pbe-gth-dzvp", "gth-dzvp"), ("pbe-dzvp-molopt-sr-gth", "gth-dzvp-molopt-sr")],
+)
+def test_hydrogen_is_what_pyscf_finds(name, name_in_pyscf):
+    tables = AtomicDensityTables.load(name)
     gto = pytest.importorskip("pyscf.gto")
     dft = pytest.importorskip("pyscf.dft")
-    atom = gto.M(atom="H", basis="gth-dzvp", pseudo="gth-pbe", spin=1, verbose=0)
+    atom = gto.M(atom="H", basis=name_in_pyscf, pseudo="gth-pbe", spin=1, verbose=0)
     field = dft.rks.RKS(atom)
     field.xc = "pbe"
     field.get_occ = lambda energies, coefficients=None: np.eye(len(energies))[0]

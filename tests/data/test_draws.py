@@ -9,8 +9,10 @@ from ase.build import molecule
 
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.orbital_dataset import OrbitalDataset
-from deepdft.density import Density, Grid
+from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import UnsupportedStructureError
+from deepdft.orbitals import OrbitalDensity, write_orbital_archive
+from deepdft.orbitals.overlap import overlap_matrix
 from tests.small_data import gaussian_density, orbital_density, write_archive
 
 CUTOFF = 3.0
@@ -46,6 +48,19 @@ def grid_data():
 @pytest.fixture(scope="module")
 def orbital_data(tmp_path_factory):
     return OrbitalDataset(write_archive(tmp_path_factory.mktemp("data") / "a.npz", ["H2O", "H2"]))
+
+
+@pytest.fixture(scope="module")
+def periodic_orbital_data(tmp_path_factory):
+    """A skewed cell that every point of is in reach of an atom."""
+    cell = np.array([[4.0, 0, 0], [1.0, 3.5, 0], [-0.5, 0.4, 4.2]])
+    atoms = Atoms("OH", [[3.6, 0.2, 0.3], [3.9, 0.9, 0.8]], cell=cell, pbc=True)
+    level = LevelOfTheory("PBE", "GTH-PBE", "dzvp-molopt-sr-gth", "CP2K 2023.1")
+    coefficients = 0.3 * np.random.default_rng(0).standard_normal((18, 4))
+    path = tmp_path_factory.mktemp("data") / "a.npz"
+    density = OrbitalDensity(atoms, level.basis, coefficients, level=level)
+    write_orbital_archive(path, [density], [4], names=["cell"])
+    return OrbitalDataset(path)
 
 
 def functions(centre):
@@ -90,6 +105,32 @@ def test_draws_from_orbitals_are_unbiased(orbital_data, importance):
     points = Grid.around(atoms, 0.12, CUTOFF).points().reshape(-1, 3)
     inside = points[distance_to_nearest(atoms, points) < CUTOFF]
     assert_unbiased(orbital_data, inside, importance)
+
+
+@pytest.mark.parametrize("importance", [0.0, 0.5])
+def test_draws_from_periodic_orbitals_are_unbiased(periodic_orbital_data, importance):
+    data = periodic_orbital_data
+    assert data.names == ["cell"]
+    grid = data.grid(0, 0.12)
+    # Middles of the grid's boxes, because the functions to be compared are not periodic.
+    middle = (0.5 / np.array(grid.shape)) @ grid.cell
+    points = grid.points().reshape(-1, 3) + middle
+    assert (distance_to_nearest(data.atoms(0), points) < CUTOFF).all()
+    assert_unbiased(data, points, importance, draws=60)
+
+
+def test_periodic_orbitals_are_compared_on_a_grid_over_the_cell(periodic_orbital_data):
+    data = periodic_orbital_data
+    grid = data.grid(0, 0.2, margin=9.0)
+    assert np.array_equal(grid.cell, data.atoms(0).cell.array)
+    density = data.on_grid(0, 0.2)
+    exact = data.density(0).values_at(grid.points().reshape(-1, 3)[::50]).numpy()
+    np.testing.assert_allclose(density.values.ravel()[::50], exact, rtol=1e-4, atol=1e-5)
+    # Made-up orbitals are not normalised: the overlap matrix says what they integrate to.
+    orbitals = data.density(0)
+    overlap = overlap_matrix(orbitals.atoms, orbitals.shells)
+    electrons = 2 * np.einsum("ai,ab,bi", orbitals.coefficients, overlap, orbitals.coefficients)
+    assert density.n_electrons == pytest.approx(electrons, rel=1e-4)
 
 
 @pytest.mark.parametrize("importance", [0.0, 0.5, 0.99])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
@@ -88,3 +89,39 @@ def test_unreadable_files_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", **{**arrays, "coeff": arrays["coeff"][:-1]})
     with pytest.raises(FileFormatError, match="damaged"):
         OrbitalArchive(tmp_path)[0]
+
+
+def test_periodic_structures_keep_cell_name_and_what_is_known(tmp_path):
+    level = LevelOfTheory("PBE", "GTH-PBE", "dzvp-molopt-sr-gth", "CP2K 2023.1")
+    generator = np.random.default_rng(3)
+    densities = []
+    for packing in (0, 1):
+        atoms = Atoms("OH", generator.random((2, 3)), cell=[[4, 0, 0], [1, 5, 0], [0, -1, 6]])
+        atoms.pbc = True
+        atoms.info = {"packing": packing, "temperature": np.float64(900.5), "kind": "liquid"}
+        densities.append(
+            OrbitalDensity(atoms, level.basis, generator.normal(size=(18, 4)), level=level)
+        )
+    path = tmp_path / "a.npz"
+    write_orbital_archive(path, densities, [7, 3], names=["one", "two"])
+    archive = OrbitalArchive(path)
+    assert archive.names == archive.labels == ["two", "one"]
+    for original, density in zip(densities[::-1], archive, strict=True):
+        assert density.atoms.pbc.all()
+        assert np.array_equal(density.atoms.cell.array, original.atoms.cell.array)
+        assert original.atoms.info.items() <= density.atoms.info.items()
+        assert "dipole" not in density.atoms.info
+        points = generator.random((20, 3)) * 5
+        np.testing.assert_allclose(density.values_at(points), original.values_at(points), rtol=1e-4)
+
+    write_orbital_archive(path, densities, [7, 3], coefficients="int16")
+    exact, rounded = densities[1].coefficients, OrbitalArchive(path)[0].coefficients
+    assert np.abs(exact - rounded).max() < 0.51 * np.abs(exact).max() / 32767
+    assert OrbitalArchive(path).names == ["qm9_000003", "qm9_000007"]
+    assert OrbitalArchive(path).labels == ["3", "7"]
+
+    with pytest.raises(ConfigurationError, match="needs its own"):
+        write_orbital_archive(path, densities, [7, 3], names=["one", "one"])
+    densities[0].atoms.pbc = [True, True, False]
+    with pytest.raises(ConfigurationError, match="periodic in some"):
+        write_orbital_archive(path, densities, [7, 3])

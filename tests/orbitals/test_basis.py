@@ -54,9 +54,15 @@ def pyscf_functions(atoms, basis, points, cartesian=False):
     return molecule.eval_gto(kind, points / BOHR) / BOHR**1.5
 
 
-def test_shipped_table_is_the_published_one():
-    for symbol, shells in load_basis("gth-dzvp").elements.items():
-        assert shells == shells_of(gto.basis.load("gth-dzvp", symbol)), symbol
+@pytest.mark.parametrize(
+    ("name", "name_in_pyscf"),
+    [("gth-dzvp", "gth-dzvp"), ("dzvp-molopt-sr-gth", "gth-dzvp-molopt-sr")],
+)
+def test_shipped_tables_are_the_published_ones(name, name_in_pyscf):
+    basis = load_basis(name)
+    assert {"H", "C", "N", "O", "F"} <= set(basis.elements)
+    for symbol, shells in basis.elements.items():
+        assert shells == shells_of(gto.basis.load(name_in_pyscf, symbol)), symbol
 
 
 def test_functions_agree_with_pyscf():

@@ -134,5 +134,5 @@ def _print_orbitals(console: Console, path: str) -> None:
     from deepdft.orbitals import OrbitalArchive
 
     archive = OrbitalArchive(path)
-    console.print(f"{path}: archive of occupied orbitals of {len(archive)} molecules")
+    console.print(f"{path}: archive of occupied orbitals of {len(archive)} structures")
     console.print(f"{'level of theory:':18} {archive[0].level}")

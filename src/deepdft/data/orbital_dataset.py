@@ -1,4 +1,4 @@
-"""Molecules whose densities are given by their occupied orbitals, exact at any point."""
+"""Structures whose densities are given by their occupied orbitals, exact at any point."""
 
 from __future__ import annotations
 
@@ -20,15 +20,22 @@ from deepdft.data.dataset import (
 )
 from deepdft.density import Grid
 from deepdft.graph import probe_edges
+from deepdft.images import images_in_reach
 from deepdft.orbitals import OrbitalArchive, OrbitalDensity
 
 _NEAR_WIDTHS = (0.35, 0.9)
 """Standard deviations (Å) of the Gaussians around nuclei that importance sampling draws from: one
 for the valence shell, one for bonds and lone pairs."""
 
+_WIDTHS_REACHED = 6.0
+"""Standard deviations beyond which a Gaussian of importance sampling counts as zero."""
+
 
 class OrbitalDataset(DensityDataset):
     """An archive of occupied orbitals as a dataset.
+
+    Random points of a periodic structure take tens of times longer than a molecule's, because many
+    images reach every point; to train on many, convert the archive to a training store.
 
     Args:
         paths: archive files, or directories of them.
@@ -37,7 +44,7 @@ class OrbitalDataset(DensityDataset):
     def __init__(self, paths: str | Path | Sequence[str | Path]) -> None:
         self.archive = OrbitalArchive(paths)
         self.level = self.archive[0].level
-        self._names = [str(index) for index in self.archive.indices]
+        self._names = self.archive.labels
         # Decoded coefficients: about 15 kB a molecule, and every training step needs two.
         self._density = functools.lru_cache(maxsize=20_000)(self.archive.__getitem__)
 
@@ -77,7 +84,10 @@ class OrbitalDataset(DensityDataset):
     def grid(
         self, index: int, spacing: float = EVALUATION_SPACING, margin: float = EVALUATION_MARGIN
     ) -> Grid:
-        return Grid.around(self.atoms(index), spacing, margin)
+        atoms = self.atoms(index)
+        if atoms.pbc.all():
+            return Grid.of_cell(atoms, spacing)
+        return Grid.around(atoms, spacing, margin)
 
     def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
         values: NDArray[Any] = self.density(index).slab(grid, 0, start, stop)
@@ -96,17 +106,20 @@ def _uniform_points(
     atoms: Atoms, count: int, cutoff: float, generator: np.random.Generator
 ) -> tuple[FloatArray, float]:
     """Draw points uniformly among those within reach of an atom; also estimate their volume."""
-    lower = atoms.positions.min(axis=0) - cutoff
-    size = atoms.positions.max(axis=0) + cutoff - lower
+    if atoms.pbc.all():
+        lower, box = np.zeros(3), atoms.cell.array
+    else:
+        lower = atoms.positions.min(axis=0) - cutoff
+        box = np.diag(atoms.positions.max(axis=0) + cutoff - lower)
     kept: list[FloatArray] = []
     n_kept = n_tried = 0
     while n_kept < count or n_tried == 0:
-        trial = lower + size * generator.random((max(2 * count, 256), 3))
+        trial = lower + generator.random((max(2 * count, 256), 3)) @ box
         trial = trial[_within_reach(atoms, trial, cutoff)]
         n_tried += max(2 * count, 256)
         kept.append(trial)
         n_kept += len(trial)
-    volume = float(np.prod(size)) * n_kept / n_tried
+    volume = abs(float(np.linalg.det(box))) * n_kept / n_tried
     return np.concatenate(kept)[:count], volume
 
 
@@ -114,12 +127,23 @@ def _near_points(atoms: Atoms, count: int, generator: np.random.Generator) -> Fl
     centres = atoms.positions[generator.integers(len(atoms), size=count)]
     widths = np.array(_NEAR_WIDTHS)[generator.integers(len(_NEAR_WIDTHS), size=count)]
     points: FloatArray = centres + widths[:, None] * generator.standard_normal((count, 3))
+    if atoms.pbc.all():
+        # Into the cell, where the uniform points are.
+        cell = atoms.cell.array
+        points = (points @ np.linalg.inv(cell) % 1.0) @ cell
     return points
 
 
 def _near_probability(atoms: Atoms, points: FloatArray) -> FloatArray:
     """Probability density (1/Å^3) with which `_near_points` draws each point."""
-    squared = ((points[:, None, :] - atoms.positions[None]) ** 2).sum(axis=2)
+    centres = atoms.positions
+    if atoms.pbc.any() and len(points):
+        reach = _WIDTHS_REACHED * max(_NEAR_WIDTHS)
+        lower, upper = points.min(axis=0), points.max(axis=0)
+        centres = images_in_reach(
+            centres, atoms.cell.array, atoms.pbc, lower, upper, reach
+        ).positions
+    squared = ((points[:, None, :] - centres[None]) ** 2).sum(axis=2)
     total = np.zeros(len(points))
     for width in _NEAR_WIDTHS:
         norm = (2 * np.pi * width**2) ** 1.5 * len(_NEAR_WIDTHS) * len(atoms)

@@ -9,7 +9,7 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -19,6 +19,8 @@ from deepdft.density import Density, LevelOfTheory
 from deepdft.dft.calculation import CalculatedDensity, CalculationSettings, ReferenceCalculation
 from deepdft.errors import CalculationError, MissingDependencyError, UnsupportedStructureError
 from deepdft.io import read
+from deepdft.io.molden import read_molden
+from deepdft.orbitals import OrbitalDensity, Shell, load_basis
 from deepdft.units import HARTREE
 
 PROGRAMS = ("cp2k.psmp", "cp2k.ssmp", "cp2k.popt", "cp2k.sopt", "cp2k")
@@ -32,10 +34,17 @@ class CP2KSettings(CalculationSettings):
     """Settings of a calculation with CP2K; defaults are those of the shipped liquid's data."""
 
     functional: str = Field("PBE", description="A functional that XC_FUNCTIONAL knows by name.")
+    density: Literal["orbitals", "grid"] = Field(
+        "orbitals",
+        description="What is kept: occupied orbitals (closed shells, basis shipped), or CP2K's "
+        "grid, as it always is for spin-polarised calculations.",
+    )
     basis: str = Field("DZVP-MOLOPT-SR-GTH", description="Basis set of BASIS_MOLOPT.")
     cutoff: float = Field(280.0, gt=0, description="Plane-wave cutoff of the density, Ry.")
     relative_cutoff: float = Field(40.0, gt=0, description="REL_CUTOFF of the multigrid, Ry.")
-    convergence: float = Field(1e-6, gt=0, description="EPS_SCF, the largest density change.")
+    multigrids: int = Field(5, ge=1, description="NGRIDS, levels of the multigrid.")
+    accuracy: float = Field(1e-8, gt=0, description="EPS_DEFAULT, cut of Gaussians and integrals.")
+    convergence: float = Field(5e-5, gt=0, description="EPS_SCF, the largest density change.")
     max_iterations: int = Field(60, ge=1, description="Iterations before giving up.")
     mixing: float = Field(0.4, gt=0, le=1, description="ALPHA of Broyden mixing.")
     broyden_history: int = Field(8, ge=1, description="NBROYDEN.")
@@ -55,7 +64,7 @@ class CP2KCalculation(ReferenceCalculation):
         """PBE/GTH-PBE and the basis by default."""
         settings = self.settings
         return LevelOfTheory(
-            settings.functional, f"GTH-{settings.functional}", settings.basis, "CP2K"
+            settings.functional, f"GTH-{settings.functional}", settings.basis.lower(), "CP2K"
         )
 
     def versions(self) -> dict[str, str]:
@@ -93,17 +102,80 @@ class CP2KCalculation(ReferenceCalculation):
         seconds = time.monotonic() - started
         energy, iterations = parse_output(output, directory / "output.out")
         density = _read_density(directory, atoms, self.settings.spin_polarised, self.level)
-        total = None
-        if density.spin is not None:
-            total = float(density.total_spin)
+        if keeps_orbitals(self.settings):
+            orbitals = read_orbitals(directory / f"{_PROJECT}-MOS-1_0.molden", atoms, self.level)
+            difference = grid_difference(orbitals, density)
+            return CalculatedDensity(
+                orbitals, energy, iterations, seconds, details={"eps_mae_to_grid": difference}
+            )
+        total = None if density.spin is None else float(density.total_spin)
         return CalculatedDensity(
             density,
             energy,
             iterations,
             seconds,
-            initial_moments=atoms.get_initial_magnetic_moments() if total is not None else None,
+            initial_moments=None if total is None else atoms.get_initial_magnetic_moments(),
             total_moment=total,
         )
+
+
+def keeps_orbitals(settings: CP2KSettings) -> bool:
+    """Return whether the density is kept as orbitals."""
+    return settings.density == "orbitals" and not settings.spin_polarised
+
+
+def read_orbitals(path: Path, atoms: Atoms, level: LevelOfTheory) -> OrbitalDensity:
+    """Return the occupied orbitals that CP2K wrote, in the shipped basis of `level`.
+
+    Raises:
+        CalculationError: if the file's basis functions are not those of the shipped basis.
+        FileFormatError: if the orbitals are not orthonormal or the file is damaged.
+    """
+    # CP2K 2023.1 leaves out the cell, without which the orbitals are not orthonormal.
+    text = path.read_text()
+    if "[Cell]" not in text:
+        vectors = "".join(
+            " ".join(f"{x:.10f}" for x in vector) + "\n" for vector in np.asarray(atoms.cell)
+        )
+        path.write_text(text.replace("[GTO]", f"[Cell]\n{vectors} [GTO]", 1))
+    found = read_molden(path)
+    basis = load_basis(level.basis)
+    # The file's positions are rounded; the structure's are not.
+    density = OrbitalDensity(atoms.copy(), basis, found.coefficients, found.occupations, level)
+    for known, read_shells in zip(density.shells, found.shells, strict=True):
+        if not _same_functions(known, read_shells):
+            raise CalculationError(
+                f"The basis functions in {path} are not those of {basis.name} as shipped; "
+                "calculate with density=grid."
+            )
+    return density
+
+
+def _same_functions(first: tuple[Shell, ...], second: tuple[Shell, ...]) -> bool:
+    flat = [
+        [(shell.angular_momentum, shell.exponents, row) for shell in shells
+         for row in shell.coefficients]
+        for shells in (first, second)
+    ]  # fmt: skip
+    return len(flat[0]) == len(flat[1]) and all(
+        a[0] == b[0] and np.allclose(a[1], b[1], rtol=1e-6) and np.allclose(a[2], b[2], atol=1e-5)
+        for a, b in zip(*flat, strict=True)
+    )
+
+
+def grid_difference(orbitals: OrbitalDensity, density: Density, count: int = 2000) -> float:
+    """Return eps_mae between orbitals and CP2K's grid, estimated from random points of the grid.
+
+    The grid differs a little, because CP2K adds products of Gaussians up on coarser grids and
+    interpolates them.
+    """
+    chosen = np.random.default_rng(0).choice(
+        density.grid.n_points, min(count, density.grid.n_points)
+    )
+    indices = np.stack(np.unravel_index(chosen, density.grid.shape), axis=1)
+    points = density.grid.origin + (indices / density.grid.shape) @ density.grid.cell
+    exact = orbitals.values_at(points).numpy()
+    return float(np.abs(density.values[tuple(indices.T)] - exact).sum() / exact.sum())
 
 
 def input_text(atoms: Atoms, settings: CP2KSettings) -> str:
@@ -121,6 +193,10 @@ def input_text(atoms: Atoms, settings: CP2KSettings) -> str:
     if settings.spin_polarised:
         moment = round(abs(float(atoms.get_initial_magnetic_moments().sum())))
         spin = f"    UKS\n    MULTIPLICITY {moment + 1}\n"
+    orbitals = ""
+    if keeps_orbitals(settings):
+        orbitals = "      &MO_MOLDEN\n        NDIGITS 12\n        GTO_KIND SPHERICAL\n"
+        orbitals += "      &END MO_MOLDEN\n"
     return f"""&GLOBAL
   PROJECT {_PROJECT}
   RUN_TYPE ENERGY
@@ -133,11 +209,12 @@ def input_text(atoms: Atoms, settings: CP2KSettings) -> str:
     POTENTIAL_FILE_NAME GTH_POTENTIALS
     CHARGE {settings.charge}
 {spin}    &QS
-      EPS_DEFAULT 1.0E-12
+      EPS_DEFAULT {settings.accuracy:.3E}
     &END QS
     &MGRID
       CUTOFF {settings.cutoff}
       REL_CUTOFF {settings.relative_cutoff}
+      NGRIDS {settings.multigrids}
     &END MGRID
     &SCF
       SCF_GUESS ATOMIC
@@ -163,7 +240,7 @@ def input_text(atoms: Atoms, settings: CP2KSettings) -> str:
       &E_DENSITY_CUBE
         STRIDE 1 1 1
       &END E_DENSITY_CUBE
-    &END PRINT
+{orbitals}    &END PRINT
   &END DFT
   &SUBSYS
     &CELL

@@ -189,7 +189,15 @@ class OrbitalDensity:
                 continue
             centres = torch.from_numpy(images.positions).to(points.device)
             functions = group.evaluate(points, centres, dtype)
-            rows = torch.from_numpy(group.rows[:, images.atoms].ravel()).to(points.device)
+            carriers, first = np.unique(images.atoms, return_inverse=True)
+            if len(carriers) < len(images.atoms):
+                # Images share their coefficients: added up first, they are multiplied once.
+                folded = functions.new_zeros(len(functions), len(carriers), len(points))
+                where = torch.from_numpy(first.reshape(-1)).to(points.device)
+                functions = folded.index_add(1, where, functions)
+            else:
+                carriers = images.atoms
+            rows = torch.from_numpy(group.rows[:, carriers].ravel()).to(points.device)
             orbitals = torch.addmm(orbitals, table[rows].T, functions.flatten(0, 1))
         return orbitals
 
