@@ -1,4 +1,4 @@
-"""Forty numbers at once, in the layout of VASP's CHGCAR: the quick way of `decimal_parser`.
+"""Many numbers at once, in the layout of VASP's CHGCAR: the quick way of `decimal_parser`.
 
 VASP writes five numbers a line, each 18 bytes: ` 0.dddddddddddE+dd` or ` -.dddddddddddE+dd`. As
 every position is known beforehand, the arithmetic is the same for all numbers of a batch, without
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from deepdft.io.compilation import compiled
-from deepdft.io.wide_integers import load_word
+from deepdft.io.nearest_float import EXACT_POWERS, nearest_float
+from deepdft.io.wide_integers import load_word, signed
 
-BATCH_LINES = 8
+BATCH_LINES = 32
 """Lines in a batch."""
 _COLUMNS = 5
 _WIDTH = 18
@@ -23,23 +24,40 @@ BATCH = BATCH_LINES * _COLUMNS
 BATCH_BYTES = BATCH_LINES * (_COLUMNS * _WIDTH + 1)
 """Bytes in a batch."""
 
-_EXACT_POWERS = np.array([10.0**power for power in range(23)])
 _ZEROS = np.uint64(0x3030303030303030)
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _ABOVE_NINE = np.uint64(0x7676767676767676)
-# Bytes of `dddE+dd`, the last of a number: xor with the pattern makes digits small and E zero.
-_TAIL_PATTERN = np.uint64(0x0030300045303030)
+# Bytes of `dddE+dd`, the last of a number: xor with the pattern makes digits small, E and + zero.
+_TAIL_PATTERN = np.uint64(0x0030302B45303030)
 _TAIL_BITS = np.uint64(0x00808000FF808080)
 _TAIL_ABOVE_NINE = np.uint64(0x0076760000767676)
 
 
-_8, _10, _16, _32, _40, _48, _63 = (np.uint64(n) for n in (8, 10, 16, 32, 40, 48, 63))
+_0, _1, _8, _10, _11, _16, _22, _32, _33, _40, _63, _1000 = (
+    np.uint64(n) for n in (0, 1, 8, 10, 11, 16, 22, 32, 33, 40, 63, 1000)
+)
 _BYTE = np.uint64(0xFF)
 _DIGIT = np.uint64(15)
-_MINUS_FOR_ZERO = np.uint64(ord("-") ^ ord("0"))
-_MINUS_FOR_PLUS = np.uint64(ord("-") ^ ord("+"))
-_LEAD = np.uint64(0xFF00FF)
-_LEAD_PATTERN = np.uint64(ord(" ") | ord(".") << 16)
+# The bytes ` 0.` or ` -.` that a number begins with, and what the minus sign changes.
+_LEAD = np.uint64(0xFFFFFF)
+_LEAD_PATTERN = np.uint64(int.from_bytes(b" 0.", "little"))
+_MINUS_FOR_ZERO = np.uint64((ord("-") ^ ord("0")) << 8)
+_SIGN = np.uint64(0xFF << 32)
+_MINUS_FOR_PLUS = np.uint64((ord("-") ^ ord("+")) << 32)
+
+
+@compiled
+def _settle_large_powers(words: Any, values: Any) -> bool:
+    """Divide the numbers whose powers of ten are not exact; return whether that was decided."""
+    for index in range(words.shape[1]):
+        if words[0, index] > _22:
+            digits = np.uint64(abs(values[0, index]))
+            decided, size = nearest_float(digits, -signed(words[0, index]))
+            if not decided:
+                return False
+            values[0, index] = -size if values[0, index] < 0 else size
+            words[0, index] = _0
+    return True
 
 
 @compiled
@@ -60,39 +78,43 @@ def parse_batch(
     for line in range(BATCH_LINES):
         start = position + line * (_COLUMNS * _WIDTH + 1)
         wrong |= np.uint64(text[start + _COLUMNS * _WIDTH] ^ 10)
+        index = line * _COLUMNS
         for column in range(_COLUMNS):
-            index = line * _COLUMNS + column
-            words[0, index] = load_word(text, start + column * _WIDTH)
-            words[1, index] = load_word(text, start + column * _WIDTH + 3)
-            words[2, index] = load_word(text, start + column * _WIDTH + 11)
+            words[0, index + column] = load_word(text, start + column * _WIDTH)
+        for column in range(_COLUMNS):
+            words[1, index + column] = load_word(text, start + column * _WIDTH + 3)
+        for column in range(_COLUMNS):
+            words[2, index + column] = load_word(text, start + column * _WIDTH + 11)
+    digits_seen, tails_seen, powers_seen = np.uint64(0), np.uint64(0), np.uint64(0)
     for index in range(BATCH):
-        lead = words[0, index]
+        lead = (words[0, index] ^ _LEAD_PATTERN) & _LEAD
         digits = words[1, index] ^ _ZEROS
         tail = words[2, index] ^ _TAIL_PATTERN
-        negative = ((lead >> _8) & _BYTE) ^ np.uint64(48)
-        sign = ((tail >> _32) & _BYTE) ^ np.uint64(43)
-        wrong |= (lead & _LEAD) ^ _LEAD_PATTERN
-        wrong |= negative * (negative ^ _MINUS_FOR_ZERO)
-        wrong |= sign * (sign ^ _MINUS_FOR_PLUS)
-        wrong |= ((digits + _ABOVE_NINE) | digits) & _HIGH_BITS
-        wrong |= ((tail + _TAIL_ABOVE_NINE) | tail) & _TAIL_BITS
+        digits_seen |= (digits + _ABOVE_NINE) | digits
+        tails_seen |= (tail + _TAIL_ABOVE_NINE) | tail
+        # All ones where the number or the exponent is negative: (x ^ mask) - mask is then -x.
+        negative = _0 - ((lead >> _8) & _1)
+        wrong |= lead ^ (negative & _MINUS_FOR_ZERO)
+        small = _0 - ((tail >> _33) & _1)
+        wrong |= (tail & _SIGN) ^ (small & _MINUS_FOR_PLUS)
         digits = digits * _10 + (digits >> _8)
         whole = (digits & np.uint64(0x000000FF000000FF)) * np.uint64(0x000F424000000064)
         whole += ((digits >> _16) & np.uint64(0x000000FF000000FF)) * np.uint64(0x0000271000000001)
-        whole = (whole >> _32) * np.uint64(1000)
-        whole += (tail & _DIGIT) * np.uint64(100)
-        whole += ((tail >> _8) & _DIGIT) * _10 + ((tail >> _16) & _DIGIT)
-        power = ((tail >> _40) & _DIGIT) * _10 + ((tail >> _48) & _DIGIT)
-        power = np.uint64(11) - (power if sign == np.uint64(0) else np.uint64(0) - power)
-        # Powers of ten up to 22 are exact, so the one division below rounds to nearest.
-        wrong |= (power >> _63) | ((np.uint64(22) - power) >> _63)
+        pairs = tail * _10 + (tail >> _8)
+        whole = (whole >> _32) * _1000 + (pairs & _BYTE) * _10 + ((tail >> _16) & _DIGIT)
+        power = (((pairs >> _40) & _BYTE) ^ small) - small
+        power = _11 - power
+        powers_seen |= power | (_22 - power)
         words[0, index] = power
-        whole = whole if negative == np.uint64(0) else np.uint64(0) - whole
-        values[0, index] = np.float64(np.int64(whole))
-    if wrong != np.uint64(0):
+        values[0, index] = np.float64(np.int64((whole ^ negative) - negative))
+    wrong |= (digits_seen & _HIGH_BITS) | (tails_seen & _TAIL_BITS)
+    if wrong != _0 or (powers_seen >> _63 != _0 and not _settle_large_powers(words, values)):
         return False
-    for index in range(BATCH):
-        values[1, index] = _EXACT_POWERS[words[0, index]]
-    for index in range(BATCH):
-        numbers[first + index] = values[0, index] / values[1, index] * factor
+    # Powers of ten up to 22 are exact, so the one division rounds to nearest.
+    count = words.shape[1]  # a loop of a known count would be unrolled instead of vectorised
+    for index in range(count):
+        values[1, index] = EXACT_POWERS[words[0, index]]
+    target = numbers[first : first + count]
+    for index in range(count):
+        target[index] = values[0, index] / values[1, index] * factor
     return True

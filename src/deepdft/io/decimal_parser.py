@@ -14,18 +14,8 @@ import numpy as np
 
 from deepdft.io.compilation import compiled, inlined
 from deepdft.io.decimal_batch import BATCH, BATCH_BYTES, BATCH_LINES, parse_batch
-from deepdft.io.wide_integers import (
-    POWER_EXPONENT,
-    POWER_HIGH,
-    POWER_LOW,
-    SMALLEST_POWER,
-    bits_to_float,
-    high_product,
-    leading_zeros,
-    load_word,
-    signed,
-    trailing_zeros,
-)
+from deepdft.io.nearest_float import nearest_float
+from deepdft.io.wide_integers import load_word, signed, trailing_zeros
 
 FINISHED = 0
 """Everything was parsed: the text ended or as many numbers as asked for were found."""
@@ -35,7 +25,6 @@ UNDECIDED = 1
 PADDING = 32
 """Readable bytes that a buffer must have behind the end of the text."""
 
-_EXACT_POWERS = np.array([10.0**power for power in range(23)])
 _INTEGER_POWERS = np.array([10**power for power in range(9)], dtype=np.uint64)
 _FULL = np.array([10 ** (19 - length) for length in range(9)], dtype=np.uint64)
 """From here on an integer of 64 bits takes no further digits."""
@@ -68,51 +57,6 @@ def _run_value(word: np.uint64, length: int) -> np.uint64:
     if length == 8:
         return _digits_value(word)
     return _digits_value((word << np.uint64(56 - 8 * length)) << np.uint64(8))
-
-
-@inlined
-def _nearest_float(digits: np.uint64, power: int) -> tuple[bool, float]:
-    """Return (True, digits * 10**power rounded to nearest), or (False, 0) if that is undecided."""
-    if digits == np.uint64(0):
-        return True, 0.0
-    if digits <= np.uint64(9007199254740992) and -22 <= power <= 22:
-        # Both factors are exact, so the one rounding is the right one.
-        if power < 0:
-            return True, np.float64(digits) / _EXACT_POWERS[-power]
-        return True, np.float64(digits) * _EXACT_POWERS[power]
-    if power < -330 or power > 300:
-        return False, 0.0
-    shift = leading_zeros(digits)
-    normal = digits << shift
-    high = POWER_HIGH[power - SMALLEST_POWER]
-    upper = high_product(normal, high)
-    lower = normal * high
-    carry = high_product(normal, POWER_LOW[power - SMALLEST_POWER])
-    lower = lower + carry
-    if lower < carry:
-        upper = upper + np.uint64(1)
-    # The true product lies in [upper:lower, upper:lower + 2]; exponent of the lowest bit of upper:
-    exponent = POWER_EXPONENT[power - SMALLEST_POWER] - np.int64(shift) + 128
-    if upper >> np.uint64(63) == np.uint64(0):
-        upper = (upper << np.uint64(1)) | (lower >> np.uint64(63))
-        lower = lower << np.uint64(1)
-        exponent -= 1
-    rest = upper & np.uint64(0x3FF)
-    if (rest == np.uint64(0) or rest == np.uint64(0x3FF)) and (
-        lower < np.uint64(8) or lower > np.uint64(0xFFFFFFFFFFFFFFF0)
-    ):
-        return False, 0.0
-    mantissa = upper >> np.uint64(11)
-    if upper & np.uint64(0x400):
-        mantissa += np.uint64(1)
-        if mantissa >> np.uint64(53):
-            mantissa >>= np.uint64(1)
-            exponent += 1
-    biased = exponent + 11 + 52 + 1023
-    if biased <= 0 or biased >= 2047:
-        return False, 0.0
-    field = np.uint64(biased) << np.uint64(52)
-    return True, bits_to_float(field | (mantissa & np.uint64(0xFFFFFFFFFFFFF)))
 
 
 @inlined
@@ -166,7 +110,7 @@ def _number(text: Any, position: int) -> tuple[int, float, int]:
     # Wrong or merely unusual: the caller looks closer.
     if position < 0 or text[position] > 32 or whole + fraction == 0 or overflow:
         return start, 0.0, UNDECIDED
-    decided, value = _nearest_float(digits, power)
+    decided, value = nearest_float(digits, power)
     if not decided:
         return start, 0.0, UNDECIDED
     return position, -value if negative else value, FINISHED

@@ -204,7 +204,8 @@ class TextStream:
 
     def _parse_file(self, count: int, factor: float) -> FloatArray:
         """Parse a long run of numbers of a plain file with several threads."""
-        from deepdft.io.number_parsing import NotANumberError, parse_file, thread_count
+        from deepdft.io.number_parsing import NotANumberError, thread_count
+        from deepdft.io.regular_lines import parse_run
 
         assert isinstance(self._raw, RangeFile)
         ahead = self._pending.result() if self._pending is not None else 0
@@ -212,7 +213,7 @@ class TextStream:
         start = self._raw.tell() - ahead - (self._end - self._position)
         numbers = np.empty(min(count, (self._raw.size - start) // 2 + 1))
         try:
-            end, found, lines = parse_file(self._raw, start, numbers, factor, thread_count())
+            end, found, lines = parse_run(self._raw, start, numbers, factor, thread_count())
         except NotANumberError as error:
             line = _line_at(self._raw, error.offset)
             raise self.error(f"{error.token[:40]!r} is not a finite number.", line) from None
