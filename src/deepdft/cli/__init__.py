@@ -24,6 +24,7 @@ app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
 app.command("models")(models.models)
 app.command("info")(models.info)
+app.command("import")(models.import_model)
 
 
 def main() -> None:

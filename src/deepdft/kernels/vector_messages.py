@@ -42,7 +42,7 @@ def edge_directions(edges: Edges) -> Tensor:
     assert edges.vectors is not None, "the edges have no vectors"
     apart = edges.distances > NO_DIRECTION
     length = torch.where(apart, edges.distances, torch.ones_like(edges.distances))
-    return edges.vectors * (apart / length)[:, None]
+    return torch.where(apart[:, None], edges.vectors / length[:, None], 0.0)
 
 
 def direct_vector_messages(filters: Tensor, senders: Tensor, edges: Edges) -> Tensor:
@@ -81,7 +81,7 @@ def vector_messages(table: RadialTable, senders: Tensor, edges: Edges) -> Tensor
     directions = edge_directions(edges)
     entries = table.entries
     moving = edges.distances.requires_grad or directions.requires_grad
-    if entries.device.type == "cpu" and not moving and sorted_messages.suits(entries):
+    if entries.device.type == "cpu" and not moving and sorted_messages.suits(_array(entries)):
         result: Tensor = _VectorMessages.apply(entries, senders, edges, directions, table.spacing)  # type: ignore[no-untyped-call]
         return result
     steps = entries.shape[0] // 3

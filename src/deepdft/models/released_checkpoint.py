@@ -38,7 +38,7 @@ State = Mapping[str, Tensor]
 
 def is_released_checkpoint(folder: str | Path) -> bool:
     """Return whether a directory looks like one of the released code's training."""
-    return (Path(folder) / ARGUMENTS).is_file() and (Path(folder) / WEIGHTS).is_file()
+    return any((Path(folder) / name).is_file() for name in (ARGUMENTS, WEIGHTS))
 
 
 def load_released_checkpoint(folder: str | Path) -> Checkpoint:
@@ -94,10 +94,13 @@ def _read_arguments(path: Path) -> dict[str, Any]:
 
 def _read_weights(path: Path) -> dict[str, Any]:
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        file = path.open("rb")
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read: {error.strerror}.") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+    try:
+        with file:
+            stored = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
         raise FileFormatError(
             f"{path} is damaged, or holds more than tensors and plain values; it is not opened."
         ) from None

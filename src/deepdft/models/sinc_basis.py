@@ -28,29 +28,33 @@ class SincBasis(nn.Module):
     def forward(self, distances: Tensor) -> Tensor:
         """Map distances (n,) in Å to (n, count)."""
         k = self.wave_numbers.to(distances.device, distances.dtype)
-        return k * torch.sinc(k / math.pi * distances[:, None])
+        return k * _sine_by_argument(k * distances[:, None])
 
     def jets(self, distances: Tensor) -> Jet:
         """Return the functions with their derivatives, (n, count)."""
         # In double precision: a few hundred distances, and differences of large numbers.
         k = self.wave_numbers.to(distances.device)
         x = k * distances.double()[:, None]
+        value = _sine_by_argument(x)
         small = x < _SERIES_BELOW
         away = torch.where(small, torch.ones_like(x), x)
-        square = torch.where(small, x, torch.zeros_like(x)) ** 2
-        value = torch.where(
-            small,
-            1 - square / 6 * (1 - square / 20 * (1 - square / 42 * (1 - square / 72))),
-            torch.sin(away) / away,
-        )
         # The first derivative over x, which has a limit at 0.
         slope_by_x = torch.where(
             small,
-            -1 / 3 + square / 30 * (1 - square / 28 * (1 - square / 54)),
+            -1 / 3 + x**2 / 30 * (1 - x**2 / 28 * (1 - x**2 / 54)),
             (torch.cos(away) - value) / away**2,
         )
         parts = (k * value, k**2 * x * slope_by_x, -(k**3) * (value + 2 * slope_by_x))
         return Jet(*(part.to(distances.dtype) for part in parts))
+
+
+def _sine_by_argument(x: Tensor) -> Tensor:
+    """sin(x) / x; derivatives of any order are finite at 0, which those of torch.sinc are not."""
+    small = x < _SERIES_BELOW
+    away = torch.where(small, torch.ones_like(x), x)
+    square = torch.where(small, x, torch.zeros_like(x)) ** 2
+    series = 1 - square / 6 * (1 - square / 20 * (1 - square / 42 * (1 - square / 72)))
+    return torch.where(small, series, torch.sin(away) / away)
 
 
 def cosine_cutoff(distances: Tensor, cutoff: float) -> Tensor:
