@@ -61,14 +61,14 @@ class DensityModel(nn.Module):
         uses_directions: whether edges must have vectors (`Edges.vectors`).
         keeps_constant: whether probes with no atom in reach get what the network makes of no
             messages, instead of zero; `density` must then return it.
-        training_spacing: distance between the knots of tables while training, Å.
+        probes_per_block: probes that `density` takes best at once on a CPU, given a table, or None.
     """
 
     architecture_name: ClassVar[str] = ""
     per_element: ClassVar[frozenset[str]] = frozenset()
     uses_directions: ClassVar[bool] = False
     keeps_constant: ClassVar[bool] = False
-    training_spacing: ClassVar[float] = TRAINING_SPACING
+    probes_per_block: ClassVar[int | None] = None
     Options: ClassVar[type[ArchitectureOptions]] = ArchitectureOptions
 
     def __init__(self, options: ArchitectureOptions, elements: Sequence[int]) -> None:
@@ -192,7 +192,7 @@ class DensityModel(nn.Module):
 
     def _tabulate(self, filters: Any) -> RadialTable:
         parameter = next(self.parameters())
-        spacing = self.training_spacing if self.training else self.table_spacing
+        spacing = TRAINING_SPACING if self.training else self.table_spacing
         return tabulate(
             filters, self.cutoff, spacing, dtype=parameter.dtype, device=parameter.device
         )

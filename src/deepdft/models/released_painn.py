@@ -122,6 +122,7 @@ class ReleasedPaiNN(DensityModel):
     per_element = frozenset({"embedding.weight"})
     uses_directions = True
     keeps_constant = True
+    probes_per_block = 256
 
     def __init__(self, options: ReleasedPaiNNOptions, elements: Sequence[int]) -> None:
         super().__init__(options, elements)

@@ -17,6 +17,7 @@ is one row. A product of 2 F by F is left on every edge in the other steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -35,6 +36,7 @@ from deepdft.models.layers import (
     StackedLinear,
     published_cutoff,
     shifted_softplus,
+    softplus,
 )
 from deepdft.models.registry import register
 
@@ -59,7 +61,14 @@ class TwoLayers(nn.Module):
 
     def step(self, t: int, x: Tensor) -> Tensor:
         """Apply the network of step `t` to `x` (n, inputs)."""
-        return self.output.step(t, shifted_softplus(self.hidden.step(t, x)))
+        return self.after_hidden(t, self.hidden.step(t, x))
+
+    def after_hidden(self, t: int, hidden: Tensor) -> Tensor:
+        """Apply what follows the first map of step `t` to `hidden` (n, hidden)."""
+        # The shift goes into the bias: another pass through the hidden layer of every edge less.
+        weight = self.output.weight[t]
+        bias = self.output.bias[t] - math.log(2.0) * weight.sum(dim=0)
+        return torch.addmm(bias, softplus(hidden), weight)
 
 
 class DistanceFilters(TwoLayers):
@@ -109,14 +118,10 @@ class PairMessages(nn.Module):
         """Map receivers' states (n, F) to their part of the hidden layer, (n, 2 F)."""
         return states @ self.pair.hidden.weight[t, self._width :]
 
-    def node_factors(self, t: int, hidden: Tensor) -> Tensor:
-        """Map hidden layers (n, 2 F) to what filters are multiplied with, (n, F)."""
-        return self.pair.output.step(t, shifted_softplus(hidden))
-
     def of_pairs(self, t: int, sent: Tensor, received: Tensor, edges: Edges) -> Tensor:
         """Map the two parts of the hidden layer to factors of every edge, (edges, F)."""
-        hidden = sent.index_select(0, edges.senders) + received.index_select(0, edges.receivers)
-        return self.node_factors(t, hidden)
+        hidden = sent.index_select(0, edges.senders)
+        return self.pair.after_hidden(t, hidden.add_(received.index_select(0, edges.receivers)))
 
     def sum(self, t: int, factors: Tensor, edges: Edges, table: RadialTable | None) -> Tensor:
         """Sum factors of every edge (edges, F) times filters; returns (receivers, F)."""
@@ -166,7 +171,7 @@ class ReleasedSchNet(DensityModel):
             summed = messages.sum(t, factors, graph.edges, table)
             states = states + self.atom_update.step(t, summed)
             sent_to_probes.append(self.probe_messages.sender_part(t, states))
-        first = self.probe_messages.node_factors(0, sent_to_probes[0])
+        first = self.probe_messages.pair.after_hidden(0, sent_to_probes[0])
         sent_to_probes[0] = pad(first, (0, self.width))
         return torch.stack(sent_to_probes)
 

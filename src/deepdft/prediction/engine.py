@@ -87,13 +87,20 @@ class ProbeEngine:
                 None if self.table is None else network.block_network(self.senders, self.table)
             )
             self._isolated = network.isolated_density(self.senders, self.table)
-        kind = "cpu" if self._compiled is None else "compiled"
-        self.block_size = PROBES_PER_BLOCK["cuda" if self.device.type == "cuda" else kind]
+        self.block_size = self._best_block_size()
 
     @property
     def is_compiled(self) -> bool:
         """Whether blocks go through compiled code rather than torch."""
         return self._compiled is not None
+
+    def _best_block_size(self) -> int:
+        if self.device.type == "cuda":
+            return PROBES_PER_BLOCK["cuda"]
+        if self._compiled is not None:
+            return PROBES_PER_BLOCK["compiled"]
+        wanted = None if self.table is None else self.network.probes_per_block
+        return wanted or PROBES_PER_BLOCK["cpu"]
 
     def density_at(self, points: ArrayLike) -> FloatArray:
         """Return the density at points.
