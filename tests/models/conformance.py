@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,21 @@ SMALL = {
 }
 """Sizes for tests, of those options that an architecture has."""
 
+AMPLIFIED = {"released-painn": 1.0}
+"""What random weights are multiplied with, if not with 1.7: products of many networks explode."""
+
+NEVER_REACHED = {
+    # The first gate of a probe reads a state that is zero.
+    ("released-schnet", "probe_gate.hidden.weight"): {0},
+    # Before the first step there are no vectors that a filter could pass on.
+    ("released-painn", "atom_filters.linear.weight"): {2},
+    ("released-painn", "atom_filters.linear.bias"): {2},
+}
+"""Slices along the first axis of parameters that make no difference, as published."""
+
+JUMP_ON_NUCLEI = {"released-painn"}
+"""Architectures whose density, as published, depends on the side a nucleus is approached from."""
+
 EXACT = 1e-9
 """Largest change of rho (e/Å^3) under a symmetry, in float64."""
 
@@ -56,7 +72,7 @@ def small_network(
     network = create_model(architecture, {**chosen, **options}, ELEMENTS).to(dtype)
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.mul_(1.7)
+            parameter.mul_(AMPLIFIED.get(architecture, 1.7))
     return network.eval()
 
 
@@ -178,38 +194,54 @@ class Conformance:
         found = density_at(network, larger, points)
         np.testing.assert_allclose(found, density_at(network, structure, points), 0, EXACT)
 
-    def test_zero_with_no_atom_in_reach(self, network: DensityModel) -> None:
+    def test_no_atom_in_reach(self, network: DensityModel) -> None:
         atoms = ethanol()
         corner = atoms.positions.max(axis=0)
         points = np.array([corner + network.cutoff, corner + 0.3, corner + 1e4])
+        (alone,) = forward(network, atoms, points[:1]).tolist()
+        assert (alone != 0.0) == network.keeps_constant
         for values in (
             density_at(network, atoms, points),
             forward(network, atoms, points).detach().numpy(),
         ):
-            assert values[0] == 0.0
-            assert values[1] != 0.0
-            assert values[2] == 0.0
-        assert not density_at(network, atoms, points[[0, 2]]).any()
+            np.testing.assert_allclose(values[[0, 2]], alone, rtol=0, atol=1e-14)
+            assert abs(values[1] - alone) > 1e-4
+        isolated = density_at(network, atoms, points[[0, 2]])
+        np.testing.assert_allclose(isolated, alone, rtol=0, atol=1e-14)
+        if network.keeps_constant:
+            # It is learned, from points that training draws beyond the cutoff.
+            assert network.sampling_reach > network.cutoff
+        else:
+            assert not isolated.any()
 
     @pytest.mark.parametrize("filters", ["tabulated", "direct"])
     def test_finite_on_a_nucleus(self, network: DensityModel, filters: str) -> None:
         network.filters = filters
         atoms = triclinic()
-        edges = probe_edges(atoms, atoms.positions, network.cutoff)
+        directions = network.uses_directions
+        edges = probe_edges(atoms, atoms.positions, network.cutoff, directions=directions)
         assert (edges.distances == 0.0).sum() == len(atoms)
         distances = edges.distances.clone().requires_grad_()
-        senders = network.encode(atom_graph(atoms, network.atom_cutoff)).detach()
+        moving = [distances]
+        if edges.vectors is not None:
+            moving.append(edges.vectors.clone().requires_grad_())
+            edges = replace(edges, vectors=moving[1])
+        graph = atom_graph(atoms, network.atom_cutoff, directions=directions)
+        senders = network.encode(graph).detach()
         value = network.density(senders, edges.with_distances(distances))
-        (slope,) = torch.autograd.grad(value.sum(), distances, create_graph=True)
-        (curvature,) = torch.autograd.grad(slope.sum(), distances)
-        for found in (value, slope, curvature):
+        slopes = torch.autograd.grad(value.sum(), moving, create_graph=True)
+        curvatures = torch.autograd.grad(sum(slope.sum() for slope in slopes), moving)
+        for found in (value, *slopes, *curvatures):
             assert torch.isfinite(found).all()
-        assert slope.abs().max() > 0.0
+        assert all(slope.abs().max() > 0.0 for slope in slopes)
         # The value on the nucleus is the limit of those beside it.
-        beside = atoms.positions + np.array([1e-9, 0.0, 0.0])
-        np.testing.assert_allclose(
-            density_at(network, atoms, beside), value.detach(), rtol=0, atol=1e-6
-        )
+        beside = density_at(network, atoms, atoms.positions + np.array([1e-7, 0.0, 0.0]))
+        if network.architecture_name in JUMP_ON_NUCLEI:
+            assert np.abs(beside - value.detach().numpy()).max() > 1e-4
+            value = density_at(network, atoms, atoms.positions + np.array([2e-8, 0.0, 0.0]))
+        else:
+            value = value.detach().numpy()
+        np.testing.assert_allclose(beside, value, rtol=0, atol=1e-5)
 
     def test_tabulated_filters_are_the_direct_ones(
         self, network: DensityModel, structure: Atoms, points: FloatArray
@@ -287,7 +319,10 @@ class Conformance:
                 assert sorted(torch.nonzero(reached)[:, 0].tolist()) == sorted(rows), name
             else:
                 # All along the first axis: interaction steps, or outputs.
-                assert (parameter.grad.reshape(len(parameter), -1) != 0).any(dim=1).all(), name
+                reached = (parameter.grad.reshape(len(parameter), -1) != 0).any(dim=1)
+                unreached = set(torch.nonzero(~reached)[:, 0].tolist())
+                key = (network.architecture_name, name)
+                assert unreached == NEVER_REACHED.get(key, set()), name
 
     def test_gradients_of_tabulated_filters_are_those_of_direct_ones(
         self, network: DensityModel

@@ -26,6 +26,7 @@ app.command("models")(models.models)
 app.command("info")(models.info)
 dft.app.command("spread")(spread.spread)
 app.add_typer(dft.app, name="dft")
+app.command("import")(models.import_model)
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
-"""`deepdft models` and `deepdft info`."""
+"""`deepdft models`, `deepdft info` and `deepdft import`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -37,20 +38,59 @@ def info(
     model: Annotated[str, typer.Argument(help="Bundled name or model folder.")] = "default",
 ) -> None:
     """Print a model's card."""
-    from deepdft.models.bundled import find_model
-    from deepdft.models.checkpoint import load_checkpoint, read_description
+    from ase.data import chemical_symbols
 
-    folder = find_model(model)
-    description = read_description(folder)
-    parameters = sum(p.numel() for p in load_checkpoint(folder).network.parameters())
+    from deepdft.models.bundled import open_checkpoint
+
+    checkpoint = open_checkpoint(model)
+    network = checkpoint.network
+    parameters = sum(p.numel() for p in network.parameters())
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{model}[/bold]")
-    console.print(f"architecture: {description['architecture']}, {parameters:,} parameters")
-    _print_entries(console, {"options": description["options"]}, 0)
-    console.print(f"elements: {' '.join(description['elements'])}")
-    console.print(f"level of theory: {LevelOfTheory.from_dict(description['level'])}")
-    console.print(f"atomic first guess: {description.get('baseline') or 'none'}")
-    _print_entries(console, description.get("card", {}), 0)
+    console.print(f"architecture: {network.architecture_name}, {parameters:,} parameters")
+    _print_entries(console, {"options": network.options.model_dump()}, 0)
+    console.print(f"elements: {' '.join(chemical_symbols[z] for z in network.elements)}")
+    console.print(f"level of theory: {checkpoint.level}")
+    console.print(f"atomic first guess: {checkpoint.baseline or 'none'}")
+    _print_entries(console, checkpoint.card, 0)
+
+
+def import_model(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR", help="Directory with arguments.json and best_model.pth, or any model."
+        ),
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Model folder to write.")],
+    level: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=VALUE",
+            help="Level of theory of its training data: functional=PBE, core=PAW, basis=..., "
+            "code=... (repeat).",
+        ),
+    ] = None,
+    elements: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SYMBOLS", help="Elements of its training data, as 'H C N O F'; others go."
+        ),
+    ] = None,
+) -> None:
+    """Turn a checkpoint of the authors' released code into a model folder.
+
+    A folder holds safetensors and JSON, and what the checkpoint does not say: the level of theory.
+    """
+    from deepdft.data.levels import parse_level
+    from deepdft.models.importing import import_model as run
+
+    symbols = None if elements is None else elements.replace(",", " ").split()
+    written = run(source, output, level=parse_level(level or []), elements=symbols)
+    Console(highlight=False, soft_wrap=True).print(
+        f"written: {output} ({written.network.architecture_name}, "
+        f"{len(written.network.elements)} elements, {written.level})"
+    )
 
 
 def _print_entries(console: Console, entries: dict[str, Any], depth: int) -> None:

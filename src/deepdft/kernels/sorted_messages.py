@@ -20,7 +20,7 @@ from deepdft.kernels.vectors import PANEL, address
 Array = NDArray[Any]
 
 
-class _Sorted(NamedTuple):
+class SortedEdges(NamedTuple):
     """Edges by interval; see `deepdft.kernels.block_edges.BlockEdges`."""
 
     atoms: Array
@@ -40,7 +40,7 @@ def forward(
 ) -> Array:  # fmt: skip
     """Messages of all steps; arguments as of `deepdft.kernels.cpu.forward`."""
     steps, knots, _, channels = table.shape
-    edges = _sort(distances, edge_senders, offsets, spacing, knots)
+    edges = sort_edges(distances, edge_senders, offsets, spacing, knots)
     for t in range(steps):
         sum_messages(
             table[t].reshape(-1), senders[t].reshape(-1), *edges, knots, channels, out.shape[1],
@@ -55,21 +55,22 @@ def backward(
 ) -> None:  # fmt: skip
     """Add to the gradients of table and senders; arguments as of `deepdft.kernels.cpu.backward`."""
     steps, knots, _, channels = table.shape
-    edges = _sort(distances, edge_senders, offsets, spacing, knots)
+    edges = sort_edges(distances, edge_senders, offsets, spacing, knots)
     for t in range(steps):
-        _adjoint(
+        add_adjoint(
             table[t].reshape(-1), senders[t].reshape(-1), *edges, knots, channels,
             gradient[t].reshape(-1), table_gradient[t].reshape(-1), sender_gradient[t].reshape(-1),
         )  # fmt: skip
 
 
-def _sort(
+def sort_edges(
     distances: Array, edge_senders: Array, offsets: Array, spacing: float, knots: int
-) -> _Sorted:
+) -> SortedEdges:
+    """Sort edges by interval; arguments as of `deepdft.kernels.cpu.forward`."""
     n_edges = len(distances)
     scaled = distances.astype(np.float64) / spacing
     receivers = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
-    result = _Sorted(
+    result = SortedEdges(
         np.empty(n_edges, np.int32), np.empty(n_edges, np.int32),
         np.empty(6 * n_edges, np.float32), np.empty(knots, np.int64),
     )  # fmt: skip
@@ -81,10 +82,15 @@ def _sort(
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _adjoint(
+def add_adjoint(
     table: Any, senders: Any, atoms: Any, receivers: Any, weights: Any, starts: Any, knots: int,
     width: int, gradient: Any, table_gradient: Any, sender_gradient: Any,
 ) -> None:  # fmt: skip
+    """Add to the gradients of one step's table and senders; all arrays flat.
+
+    The other arguments are those of `deepdft.kernels.block_messages.sum_messages`, and the gradient
+    of its result.
+    """
     stride = len(weights) // 6
     for channel in range(0, width, PANEL):
         for k in range(knots - 1):

@@ -33,6 +33,10 @@ TRAINING_SPACING = 0.04
 """Distance between knots while training, Å: a table a step, at 1e-6 of the filters' amplitude."""
 
 
+_BEYOND_CUTOFF = 1.0
+"""How far beyond the cutoff probes are drawn to train a constant, Å."""
+
+
 class ArchitectureOptions(BaseModel):
     """Options that every architecture has."""
 
@@ -55,11 +59,16 @@ class DensityModel(nn.Module):
         table_spacing: distance between the knots of tables, Å.
         per_element: names of the parameters whose first axis runs over `elements`.
         uses_directions: whether edges must have vectors (`Edges.vectors`).
+        keeps_constant: whether probes with no atom in reach get what the network makes of no
+            messages, instead of zero; `density` must then return it.
+        probes_per_block: probes that `density` takes best at once on a CPU, given a table, or None.
     """
 
     architecture_name: ClassVar[str] = ""
     per_element: ClassVar[frozenset[str]] = frozenset()
     uses_directions: ClassVar[bool] = False
+    keeps_constant: ClassVar[bool] = False
+    probes_per_block: ClassVar[int | None] = None
     Options: ClassVar[type[ArchitectureOptions]] = ArchitectureOptions
 
     def __init__(self, options: ArchitectureOptions, elements: Sequence[int]) -> None:
@@ -138,11 +147,16 @@ class DensityModel(nn.Module):
 
     def messages(self, senders: Tensor, edges: Edges, table: RadialTable | None = None) -> Tensor:
         """Sum the messages to probes, (steps, probes, channels)."""
-        if self.filters == "direct":
+        table = self.table_in_use(table)
+        if table is None:
             return direct_messages(self.probe_filters(edges.distances), senders, edges)
-        table = self.probe_table() if table is None else table
-        assert table is not None, "an architecture without a table implements `density` itself"
         return filtered_messages(table, senders, edges)
+
+    def table_in_use(self, table: RadialTable | None) -> RadialTable | None:
+        """Return the given or a new probe table, or None where filters are evaluated directly."""
+        if self.filters == "direct":
+            return None
+        return self.probe_table() if table is None else table
 
     def density(self, senders: Tensor, edges: Edges, table: RadialTable | None = None) -> Tensor:
         """Return the density at probes, (probes,) e/Å^3, from encoded atoms.
@@ -151,6 +165,26 @@ class DensityModel(nn.Module):
         """
         value = self.readout(self.messages(senders, edges, table))
         return torch.where(edges.in_reach, value, torch.zeros_like(value))
+
+    def isolated_density(self, senders: Tensor, table: RadialTable | None = None) -> float:
+        """Return the density of a probe with no atom in reach, e/Å^3.
+
+        Args:
+            senders: what `encode` returned.
+            table: what `probe_table` returned.
+        """
+        if not self.keeps_constant:
+            return 0.0
+        with torch.no_grad():
+            return float(self.density(senders, no_edges(senders), table))
+
+    @property
+    def sampling_reach(self) -> float:
+        """How far from an atom training looks for probes, Å.
+
+        Beyond the cutoff there is nothing to learn but the constant of those that keep one.
+        """
+        return self.cutoff + (_BEYOND_CUTOFF if self.keeps_constant else 0.0)
 
     def forward(self, graph: AtomGraph, edges: Edges) -> Tensor:
         """Return the density at probes, (probes,) e/Å^3."""
@@ -162,3 +196,10 @@ class DensityModel(nn.Module):
         return tabulate(
             filters, self.cutoff, spacing, dtype=parameter.dtype, device=parameter.device
         )
+
+
+def no_edges(like: Tensor) -> Edges:
+    """Return the edges of one probe with no atom in reach; device and type are those of `like`."""
+    nothing = like.new_zeros(0)
+    offsets = torch.zeros(2, dtype=torch.int64, device=like.device)
+    return Edges(nothing.int(), offsets, nothing, like.new_zeros((0, 3)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError, did_you_mean
-from deepdft.models.checkpoint import DESCRIPTION, WEIGHTS
+from deepdft.models import released_checkpoint as released
+from deepdft.models.checkpoint import DESCRIPTION, WEIGHTS, Checkpoint, load_checkpoint
 
 _FOLDER = Path(__file__).resolve().parent.parent / "bundled" / "models"
 
@@ -20,6 +21,8 @@ def bundled_models() -> dict[str, Path]:
 def find_model(name_or_path: str | Path) -> Path:
     """Return the folder of a model given by bundled name, by folder or by a run directory.
 
+    A directory of the authors' released code is a model folder as well.
+
     Raises:
         ConfigurationError: if there is none.
     """
@@ -27,14 +30,29 @@ def find_model(name_or_path: str | Path) -> Path:
     if str(name_or_path) in names:
         return names[str(name_or_path)]
     path = Path(name_or_path).expanduser()
-    if path.name in (WEIGHTS, DESCRIPTION):
+    if path.name in (WEIGHTS, DESCRIPTION, released.WEIGHTS, released.ARGUMENTS):
         path = path.parent
     for folder in (path, path / "best"):
         if (folder / DESCRIPTION).exists():
             return folder
+    if released.is_released_checkpoint(path):
+        return path
     if path.exists():
         raise ConfigurationError(f"{path} is not a model folder: it holds no {DESCRIPTION}.")
     raise ConfigurationError(
         f"There is no model '{name_or_path}': it is neither a folder nor one of the bundled models "
         f"({', '.join(names) or 'none'})." + did_you_mean(str(name_or_path), names)
     )
+
+
+def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
+    """Read a model given by bundled name, by folder or by a run directory.
+
+    Raises:
+        ConfigurationError: if there is none.
+        FileFormatError: if its files are damaged.
+    """
+    folder = find_model(name_or_path)
+    if (folder / DESCRIPTION).exists():
+        return load_checkpoint(folder)
+    return released.load_released_checkpoint(folder)

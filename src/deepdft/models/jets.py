@@ -7,6 +7,7 @@ forward mode gives the same numbers, but nested, it is slower, and its first use
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,12 @@ def softplus_of(x: Jet) -> Jet:
     logistic = torch.sigmoid(x.value)
     curvature = logistic * (x.curvature + (1.0 - logistic) * x.slope**2)
     return Jet(softplus(x.value), logistic * x.slope, curvature)
+
+
+def shifted_softplus_of(x: Jet) -> Jet:
+    """Jets after ln(1 + exp(x)) - ln(2)."""
+    jet = softplus_of(x)
+    return jet._replace(value=jet.value - math.log(2.0))
 
 
 def product(x: Jet, y: Jet) -> Jet:

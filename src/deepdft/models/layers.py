@@ -56,6 +56,11 @@ def softplus(x: Tensor) -> Tensor:
     return functional.softplus(x, threshold=40.0)
 
 
+def shifted_softplus(x: Tensor) -> Tensor:
+    """The released code's ln(1 + exp(x)) - ln(2), zero at zero."""
+    return softplus(x) - math.log(2.0)
+
+
 def published_cutoff(distances: Tensor, cutoff: float) -> Tensor:
     """Soft cutoff c(d) = 1 - sigmoid(5 (d - (cutoff - 1.5))) of eq. (3); 5.5e-4 at the cutoff."""
     return torch.sigmoid(-5.0 * (distances - (cutoff - 1.5)))

@@ -86,13 +86,21 @@ class ProbeEngine:
             self._compiled = (
                 None if self.table is None else network.block_network(self.senders, self.table)
             )
-        kind = "cpu" if self._compiled is None else "compiled"
-        self.block_size = PROBES_PER_BLOCK["cuda" if self.device.type == "cuda" else kind]
+            self._isolated = network.isolated_density(self.senders, self.table)
+        self.block_size = self._best_block_size()
 
     @property
     def is_compiled(self) -> bool:
         """Whether blocks go through compiled code rather than torch."""
         return self._compiled is not None
+
+    def _best_block_size(self) -> int:
+        if self.device.type == "cuda":
+            return PROBES_PER_BLOCK["cuda"]
+        if self._compiled is not None:
+            return PROBES_PER_BLOCK["compiled"]
+        wanted = None if self.table is None else self.network.probes_per_block
+        return wanted or PROBES_PER_BLOCK["cpu"]
 
     def density_at(self, points: ArrayLike) -> FloatArray:
         """Return the density at points.
@@ -104,7 +112,7 @@ class ProbeEngine:
             (n,) e/Å^3; the value at a point does not depend on the other points.
         """
         positions = moved_into_cell(as_points(points), self.atoms)
-        result = np.zeros(len(positions))
+        result = self._without_atoms(len(positions))
         if len(positions) == 0:
             return result
         search = self._search(positions.min(axis=0), positions.max(axis=0))
@@ -119,7 +127,7 @@ class ProbeEngine:
         self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
     ) -> FloatArray:
         """Return the density on the index box start:stop of a grid, (mx, my, mz) e/Å^3."""
-        result = np.zeros([high - low for low, high in zip(start, stop, strict=True)])
+        result = self._without_atoms(*(high - low for low, high in zip(start, stop, strict=True)))
         if result.size == 0:
             return result
         blocks = grid_blocks(grid, start, stop, block_shape(grid, self.block_size))
@@ -132,7 +140,7 @@ class ProbeEngine:
             (a, b, c), (d, e, f) = first - origin, last - origin
             result[a:d, b:e, c:f] = values.reshape(last - first)
 
-        # Blocks without an atom in reach are left at zero; finding them takes no time.
+        # Blocks without an atom in reach are left as they are; finding them takes no time.
         self._run(fill, np.flatnonzero(search.occupied(blocks.lower, blocks.upper)).tolist())
         return result
 
@@ -161,22 +169,26 @@ class ProbeEngine:
 
     def _block(self, points: FloatArray, search: NeighbourhoodSearch) -> FloatArray:
         """Density of probes that lie near each other."""
-        result = np.zeros(len(points))
+        result = self._without_atoms(len(points))
         atoms, positions = search.near_points(points)
         if len(atoms) == 0:
             return result
         if self._compiled is None:
-            self._add_network(result, points, atoms, positions)
+            self._set_network(result, points, atoms, positions)
         else:
-            self._add_compiled(result, points, atoms, positions, self._compiled)
+            self._set_compiled(result, points, atoms, positions, self._compiled)
         if self._superposition is not None:
             self._superposition.add_to(result, points, atoms, positions)
         return result
 
-    def _add_network(
+    def _without_atoms(self, *shape: int) -> FloatArray:
+        """What the network says where no atom is in reach."""
+        return np.full(shape, self._isolated) if self._isolated else np.zeros(shape)
+
+    def _set_network(
         self, result: FloatArray, points: FloatArray, atoms: IntegerArray, positions: FloatArray
     ) -> None:
-        """Add what the network makes of image atoms, in torch."""
+        """Put in what the network makes of image atoms, in torch."""
         edges = edges_to_images(
             atoms,
             positions,
@@ -190,13 +202,13 @@ class ProbeEngine:
             edges = edges.of_reached_receivers().to(self.device, self.dtype)
             with torch.inference_mode():
                 values = self.network.density(self.senders, edges, self.table)
-            result[reached] += values.cpu().numpy()
+            result[reached] = values.cpu().numpy()
 
-    def _add_compiled(
+    def _set_compiled(
         self, result: FloatArray, points: FloatArray, atoms: IntegerArray, positions: FloatArray,
         compiled: BlockNetwork,
     ) -> None:  # fmt: skip
-        """Add what the network makes of image atoms, in compiled code."""
+        """Put in what the network makes of image atoms, in compiled code."""
         assert self.table is not None
         try:
             workspace = self._workspaces.pop()
@@ -208,7 +220,7 @@ class ProbeEngine:
         )  # fmt: skip
         if edges.n_receivers:
             values = compiled.density(edges, workspace)
-            result[edges.points[: edges.n_receivers]] += values
+            result[edges.points[: edges.n_receivers]] = values
         self._workspaces.append(workspace)
 
     def _run(self, work: Callable[[T], None], items: Sequence[T]) -> None:

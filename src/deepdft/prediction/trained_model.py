@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from deepdft.atomic import AtomicDensityTables
 from deepdft.density import FloatArray, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.models.bundled import find_model
-from deepdft.models.checkpoint import Checkpoint, load_checkpoint
+from deepdft.models.bundled import open_checkpoint
+from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.engine import ProbeEngine
 
 
@@ -133,9 +133,10 @@ class TrainedModel:
 
 
 def load_model(name_or_path: str | Path = "default", device: str = "auto") -> TrainedModel:
-    """Load a bundled model by name, or a model folder or run directory.
+    """Load a bundled model by name, a model folder, a run directory or a released checkpoint.
 
-    Only safetensors and JSON files are opened.
+    Nothing in these files can run code: safetensors and JSON; of the authors' released code, JSON
+    and a file that torch opens for plain tensors alone.
 
     Args:
         name_or_path: "default", another bundled name, or a folder.
@@ -145,8 +146,7 @@ def load_model(name_or_path: str | Path = "default", device: str = "auto") -> Tr
         ConfigurationError: if there is no such model or device.
         FileFormatError: if the model's files are damaged.
     """
-    folder = find_model(name_or_path)
-    model = TrainedModel(load_checkpoint(folder), str(name_or_path))
+    model = TrainedModel(open_checkpoint(name_or_path), str(name_or_path))
     return model.to(choose_device(device))
 
 

@@ -69,6 +69,7 @@ class BatchBuilder:
         dtype: floating type of the batches.
         directions: whether the model needs the edges' vectors.
         atom_cutoff: reach of the model's edges between atoms, Å; `cutoff` by default.
+        reach: how far from an atom probes are drawn, Å; default: up to the cutoff.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class BatchBuilder:
         *,
         directions: bool = False,
         atom_cutoff: float | None = None,
+        reach: float | None = None,
     ) -> None:
         self.dataset = dataset
         self.cutoff = cutoff
@@ -87,6 +89,7 @@ class BatchBuilder:
         self.baseline = baseline
         self.dtype = dtype
         self.directions = directions
+        self.reach = cutoff if reach is None else reach
         self._graphs: dict[int, AtomGraph] = {}
 
     def build(
@@ -97,7 +100,7 @@ class BatchBuilder:
         for number, index in enumerate(indices):
             atoms = self.dataset.atoms(index)
             drawn = self.dataset.draw(
-                index, probes, generator, cutoff=self.cutoff, importance=importance
+                index, probes, generator, cutoff=self.reach, importance=importance
             )
             if index not in self._graphs:
                 self._graphs[index] = atom_graph(

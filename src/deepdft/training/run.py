@@ -26,12 +26,7 @@ from deepdft.config import ModelConfig, TrainConfig, read_config
 from deepdft.data import DensityDataset, open_dataset, random_split, read_split
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.models import DensityModel, create_model, parse_options
-from deepdft.models.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    read_description,
-    transfer_weights,
-)
+from deepdft.models.checkpoint import Checkpoint, transfer_weights
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import RenamedCheckpointIO, SaveBestModel, StepBookkeeping
 from deepdft.training.module import DensityTraining
@@ -92,13 +87,22 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     _write_text(directory / "config.yaml", config.to_yaml())
 
-    edges = {"directions": network.uses_directions, "atom_cutoff": network.atom_cutoff}
-    builder = BatchBuilder(training_data, network.cutoff, baseline, **edges)
+    builder, validation_builder = (
+        BatchBuilder(
+            data,
+            network.cutoff,
+            baseline,
+            directions=network.uses_directions,
+            atom_cutoff=network.atom_cutoff,
+            reach=network.sampling_reach,
+        )
+        for data in (training_data, validation_data)
+    )
     batches = TrainingBatches(
         builder, config.sampling, config.seed, config.trainer.validation_interval
     )
     validation = ValidationBatches(
-        BatchBuilder(validation_data, network.cutoff, baseline, **edges),
+        validation_builder,
         config.trainer.validation_probes,
         config.seed,
     )
@@ -180,13 +184,13 @@ def _with_inherited_model(
         return config.model_copy(update={"model": read_config(stored).model})
     if start_from is None:
         return config
-    from deepdft.models.bundled import find_model
+    from deepdft.models.bundled import open_checkpoint
 
-    description = read_description(find_model(start_from))
+    parent = open_checkpoint(start_from)
     model = ModelConfig(
-        architecture=description["architecture"],
-        options=description["options"],
-        baseline="none" if description.get("baseline") is None else "atoms",
+        architecture=parent.network.architecture_name,
+        options=parent.network.options.model_dump(),
+        baseline="none" if parent.baseline is None else "atoms",
     )
     return config.model_copy(update={"model": model})
 
@@ -209,9 +213,9 @@ def _network(
         # A fine-tuning run knows more elements than its data; its weights are in the state.
         elements = _elements_of_state(state, config) or elements
     elif start_from is not None:
-        from deepdft.models.bundled import find_model
+        from deepdft.models.bundled import open_checkpoint
 
-        checkpoint = load_checkpoint(find_model(start_from))
+        checkpoint = open_checkpoint(start_from)
         if (checkpoint.baseline is None) != (config.model.baseline == "none"):
             raise ConfigurationError(
                 f"The model {start_from} was trained with model.baseline "
