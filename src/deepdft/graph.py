@@ -246,45 +246,6 @@ def _fill_pairs(
                 edge += 1
 
 
-def edge_directions(
-    edges: Edges, image_positions: FloatArray, points: FloatArray, cutoff: float
-) -> FloatArray:
-    """Return the unit vectors of edges that `edges_to_images` found, from sender to receiver.
-
-    Args:
-        edges: the edges.
-        image_positions: (m, 3) as given there, Å.
-        points: (n, 3) as given there, Å.
-        cutoff: as given there, Å.
-
-    Returns:
-        (edges, 3); zero for edges shorter than `ON_NUCLEUS`, which have no direction.
-    """
-    directions = np.empty((len(edges.senders), 3))
-    _fill_directions(points, image_positions, cutoff, edges.offsets.numpy(), directions)
-    return directions
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _fill_directions(
-    points: Any, positions: Any, cutoff: float, offsets: Any, directions: Any
-) -> None:
-    limit = cutoff * cutoff
-    for p in range(points.shape[0]):
-        x, y, z = points[p, 0], points[p, 1], points[p, 2]
-        edge = offsets[p]
-        for a in range(positions.shape[0]):
-            dx, dy, dz = positions[a, 0] - x, positions[a, 1] - y, positions[a, 2] - z
-            squared = dx * dx + dy * dy + dz * dz
-            if squared < limit:
-                # From sender to receiver, hence the sign.
-                scale = 0.0 if squared < ON_NUCLEUS * ON_NUCLEUS else -1.0 / np.sqrt(squared)
-                directions[edge, 0] = dx * scale
-                directions[edge, 1] = dy * scale
-                directions[edge, 2] = dz * scale
-                edge += 1
-
-
 def concatenate_edges(parts: Sequence[Edges], sender_counts: Sequence[int]) -> Edges:
     """Join the edges of several structures; part i's senders are shifted by the atoms before it.
 

@@ -28,7 +28,11 @@ from deepdft.kernels.block_edges import BlockNetwork
 from deepdft.kernels.messages import direct_messages, filtered_messages
 from deepdft.kernels.tables import DEFAULT_SPACING, RadialTable, tabulate
 from deepdft.models.atom_steps import AtomSteps
-from deepdft.models.derivatives import ProbeDerivatives, probe_derivatives
+from deepdft.models.derivatives import (
+    ProbeDerivatives,
+    differentiate_messages,
+    differentiate_positions,
+)
 
 TRAINING_SPACING = 0.04
 """Distance between knots while training, Å: a table a step, at 1e-6 of the filters' amplitude."""
@@ -154,22 +158,23 @@ class DensityModel(nn.Module):
         return torch.where(edges.in_reach, value, torch.zeros_like(value))
 
     def derivatives(
-        self, senders: Tensor, edges: Edges, directions: Tensor, table: RadialTable | None,
-        order: int,
-    ) -> ProbeDerivatives:  # fmt: skip
+        self, senders: Tensor, edges: Edges, table: RadialTable | None, order: int
+    ) -> ProbeDerivatives:
         """Return density, gradient and, for order 2, Hessian by the position of the probes.
 
-        `readout` has to be twice differentiable for it by autograd, and each probe's density to
-        depend on the probe's own messages alone.
+        Either `density`, or `readout` where the density follows from it, has to be differentiable
+        as often by autograd; a probe's density must not depend on other probes.
 
         Args:
             senders: what `encode` returned.
-            edges: from atoms to probes, float64; every probe has one.
-            directions: (edges, 3) float64, see `deepdft.graph.edge_directions`.
-            table: of the filters in float64, or None for direct filters.
+            edges: from atoms to probes, with vectors.
+            table: what `probe_table` returned, or None for direct filters.
             order: 1 or 2.
         """
-        return probe_derivatives(self, senders, edges, directions, table, order)
+        own = {type(self).density, type(self).messages}
+        if table is None or own != {DensityModel.density, DensityModel.messages}:
+            return differentiate_positions(self, senders, edges, table, order)
+        return differentiate_messages(self, senders, edges, table, order)
 
     def forward(self, graph: AtomGraph, edges: Edges) -> Tensor:
         """Return the density at probes, (probes,) e/Å^3."""

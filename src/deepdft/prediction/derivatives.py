@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepdft.density import FloatArray, Grid, as_points
 from deepdft.errors import ConfigurationError
-from deepdft.graph import edge_directions, edges_to_images
+from deepdft.graph import edges_to_images
 from deepdft.kernels.block_edges import Workspace
 from deepdft.kernels.jet_edges import JetNetwork, interval_polynomials, jet_edges
-from deepdft.models.derivatives import derivative_table
+from deepdft.models.derivatives import in_double_precision
 from deepdft.prediction.blocks import Index, block_points, block_shape, grid_blocks, spatial_groups
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.neighbours import NeighbourhoodSearch, moved_into_cell
@@ -81,7 +81,10 @@ class DerivativeEngine:
         self._engine = engine
         self._compiled = engine._compiled if isinstance(engine._compiled, JetNetwork) else None
         self._workspaces: list[Workspace] = []
-        self._table = None if engine.table is None else derivative_table(engine.network)
+        self._network = in_double_precision(engine.network)
+        with torch.no_grad():
+            direct = engine.network.filters == "direct"
+            self._table = None if direct else self._network.probe_table()
         if self._table is not None and self._compiled is not None:
             self._polynomials = interval_polynomials(self._table)
         kind = "cpu" if self._compiled is None else "compiled"
@@ -186,15 +189,15 @@ class DerivativeEngine:
         positions: FloatArray,
     ) -> None:  # fmt: skip
         """Add what the network makes of image atoms, in torch."""
-        engine, network = self._engine, self._engine.network
-        edges = edges_to_images(atoms, positions, points, network.cutoff)
+        engine = self._engine
+        near, senders = np.unique(atoms, return_inverse=True)
+        edges = edges_to_images(senders, positions, points, engine.network.cutoff, directions=True)
         reached = edges.in_reach.numpy()
         if not reached.any():
             return
-        directions = edge_directions(edges, positions, points, network.cutoff)
-        found = network.derivatives(
-            engine.senders, edges.of_reached_receivers().to(engine.device),
-            torch.from_numpy(directions).to(engine.device), self._table, self.order,
+        found = self._network.derivatives(
+            engine.senders[:, torch.from_numpy(near)].double(),
+            edges.of_reached_receivers().to(engine.device), self._table, self.order,
         )  # fmt: skip
         for target, values in zip(result, found, strict=True):
             if target is not None and values is not None:
