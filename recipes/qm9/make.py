@@ -22,7 +22,6 @@ import ast
 import csv
 import hashlib
 import importlib.util
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

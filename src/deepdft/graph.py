@@ -26,6 +26,9 @@ from deepdft.images import dual_vectors, images_in_reach
 
 FloatArray = NDArray[np.float64]
 
+ON_NUCLEUS = 1e-6
+"""Å. A probe nearer to an atom counts as being on it, where the edge has no direction."""
+
 
 @dataclass(frozen=True)
 class Edges:

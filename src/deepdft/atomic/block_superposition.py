@@ -10,6 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.atomic.tables import AtomicDensityTables
+from deepdft.graph import ON_NUCLEUS
 
 FloatArray = NDArray[np.float64]
 IntegerArray = NDArray[np.int64]
@@ -49,6 +50,66 @@ class BlockSuperposition:
             result, points, self._species, image_atoms, image_positions, self._polynomials,
             self._intervals, self._spacing,
         )  # fmt: skip
+
+    def add_derivatives_to(
+        self, density: FloatArray, gradient: FloatArray, hessian: FloatArray | None,
+        points: FloatArray, image_atoms: IntegerArray, image_positions: FloatArray,
+    ) -> None:  # fmt: skip
+        """Add density and derivatives of image atoms.
+
+        At a nucleus a table's slope counts as zero, which it is for pseudopotentials.
+
+        Args:
+            density: (n,) e/Å^3, changed in place.
+            gradient: (n, 3) e/Å^4, changed in place.
+            hessian: (n, 3, 3) e/Å^5, changed in place, or None.
+            points, image_atoms, image_positions: as of `add_to`.
+        """
+        _add_derivatives(
+            density, gradient, np.empty((0, 3, 3)) if hessian is None else hessian, points,
+            self._species, image_atoms, image_positions, self._polynomials, self._intervals,
+            self._spacing,
+        )  # fmt: skip
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _add_derivatives(
+    density: Any, gradient: Any, hessian: Any, points: Any, species: Any, image_atoms: Any,
+    image_positions: Any, polynomials: Any, intervals: int, spacing: float,
+) -> None:  # fmt: skip
+    inverse = 1.0 / spacing
+    limit = (spacing * intervals) ** 2
+    x = np.empty(3)
+    for p in range(points.shape[0]):
+        for a in range(len(image_atoms)):
+            square = 0.0
+            for i in range(3):
+                x[i] = points[p, i] - image_positions[a, i]
+                square += x[i] * x[i]
+            if square >= limit:
+                continue
+            distance = np.sqrt(square)
+            scaled = distance * inverse
+            interval = min(np.int64(scaled), intervals - 1)
+            t = scaled - interval
+            c = 6 * (species[image_atoms[a]] * intervals + interval)
+            value = slope = curvature = 0.0
+            for power in range(5, -1, -1):
+                curvature = curvature * t + 2.0 * slope
+                slope = slope * t + value
+                value = value * t + polynomials[c + power]
+            slope *= inverse
+            curvature *= inverse * inverse
+            # Slope by distance, or its limit.
+            across = slope / distance if distance >= ON_NUCLEUS else curvature
+            along = (curvature - across) / square if distance >= ON_NUCLEUS else 0.0
+            density[p] += value
+            for i in range(3):
+                gradient[p, i] += across * x[i]
+            for i in range(3 * (len(hessian) > 0)):
+                hessian[p, i, i] += across
+                for j in range(3):
+                    hessian[p, i, j] += along * x[i] * x[j]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

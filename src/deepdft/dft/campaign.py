@@ -193,9 +193,10 @@ def _add(manifest: Manifest, structures: Sequence[Structure]) -> None:
                     "positions, cell or moments); rename one of them."
                 )
             continue
-        index = atoms.info.get("index")
-        usable = isinstance(index, int | np.integer) and not isinstance(index, bool) and index >= 0
-        index = int(index) if usable else following
+        given = atoms.info.get("index")
+        index = following
+        if isinstance(given, int | np.integer) and not isinstance(given, bool) and given >= 0:
+            index = int(given)
         if index in owners:
             raise ConfigurationError(
                 f"The structures {owners[index]} and {name} have the same index {index}."

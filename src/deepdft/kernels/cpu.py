@@ -34,7 +34,7 @@ _U = np.uint64  # unsigned offsets spare the check for negative indices
 def _weights(
     distances: Array, spacing: float, knots: int, derivative: int, left: Array, out: Array
 ) -> None:
-    """Left knot and six Hermite weights of each edge, or of their first derivative."""
+    """Left knot and six Hermite weights of each edge, or of a derivative of order 1 or 2."""
     for e in range(distances.shape[0]):
         scaled = np.float64(distances[e]) / spacing
         k = min(max(int(scaled), 0), knots - 2)
@@ -45,10 +45,14 @@ def _weights(
             if derivative == 0:
                 for power in range(5, -1, -1):
                     total = total * u + _HERMITE[r, power]
-            else:
+            elif derivative == 1:
                 for power in range(5, 0, -1):
                     total = total * u + power * _HERMITE[r, power]
                 total /= spacing
+            else:
+                for power in range(5, 1, -1):
+                    total = total * u + power * (power - 1) * _HERMITE[r, power]
+                total /= spacing * spacing
             out[e, r] = total
 
 
@@ -253,12 +257,60 @@ def backward(
             )  # fmt: skip
     if not with_distances:
         return table_gradient, sender_gradient, None
-    distance_gradient = np.zeros(distances.shape[0], table.dtype)
-    left, slopes = edge_weights(distances, spacing, knots, 1, table.dtype)
+    distance_gradient = contracted(
+        table, spacing, senders, distances, edge_senders, offsets, gradient, 1
+    )
+    return table_gradient, sender_gradient, distance_gradient
+
+
+def contracted(
+    table: Array, spacing: float, senders: Array, distances: Array, edge_senders: Array,
+    offsets: Array, factors: Array, derivative: int,
+) -> Array:  # fmt: skip
+    """Sum ``factors * senders * filters`` over steps and channels, edge by edge.
+
+    Args:
+        table, spacing, senders, distances, edge_senders, offsets: as of `forward`.
+        factors: (steps, receivers, channels), contiguous.
+        derivative: order of the derivative of the filters by distance, 0 to 2.
+
+    Returns:
+        (edges,), of the table's type.
+    """
+    steps, knots, _, channels = table.shape
+    result = np.zeros(distances.shape[0], table.dtype)
+    left, weights = edge_weights(distances, spacing, knots, derivative, table.dtype)
     kernel = _distance_gradient_kernel(channels)
     for t in range(steps):
         kernel(
-            table[t].reshape(-1), senders[t].reshape(-1), edge_senders, left, slopes, offsets,
-            gradient[t].reshape(-1), distance_gradient,
+            table[t].reshape(-1), senders[t].reshape(-1), edge_senders, left, weights, offsets,
+            factors[t].reshape(-1), result,
         )  # fmt: skip
-    return table_gradient, sender_gradient, distance_gradient
+    return result
+
+
+def slope_messages(
+    table: Array, spacing: float, senders: Array, distances: Array, edge_senders: Array,
+    offsets: Array, factors: Array,
+) -> Array:  # fmt: skip
+    """Messages with the filters' slopes, every edge weighed by several factors in turn.
+
+    Args:
+        table, spacing, senders, distances, edge_senders, offsets: as of `forward`.
+        factors: (k, edges).
+
+    Returns:
+        (k, steps, receivers, channels), of the table's type.
+    """
+    steps, knots, _, channels = table.shape
+    out = np.empty((len(factors), steps, offsets.shape[0] - 1, channels), table.dtype)
+    left, slopes = edge_weights(distances, spacing, knots, 1, np.dtype(np.float64))
+    kernel = _forward_kernel(channels)
+    for k, factor in enumerate(factors):
+        weights = (slopes * factor[:, None]).astype(table.dtype)
+        for t in range(steps):
+            kernel(
+                table[t].reshape(-1), senders[t].reshape(-1), edge_senders, left, weights, offsets,
+                out[k, t].reshape(-1),
+            )  # fmt: skip
+    return out

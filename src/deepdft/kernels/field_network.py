@@ -49,7 +49,7 @@ class FieldNetwork:
         self, table: RadialTable, senders: Tensor, layout: AngularLayout, linear: Tensor,
         hidden: list[tuple[Tensor, Tensor]], output: Tensor, shift: float,
     ) -> None:  # fmt: skip
-        self.harmonics = (layout.largest, layout.softness)
+        self.harmonics: tuple[int, float] | None = (layout.largest, layout.softness)
         self._table = aligned_copy(_numpy(table.entries).reshape(-1))
         self._senders = aligned_copy(_numpy(senders).reshape(-1))
         self._channels = np.array(layout.channels)

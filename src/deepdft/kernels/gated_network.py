@@ -16,6 +16,7 @@ from torch import Tensor
 
 from deepdft.kernels.block_edges import BlockEdges, Workspace
 from deepdft.kernels.block_messages import padded_channels, sum_messages
+from deepdft.kernels.jet_edges import JetEdges
 from deepdft.kernels.tiles import (
     mix_tile,
     multiply_tile,
@@ -63,7 +64,7 @@ class GatedNetwork:
         senders: (T, atoms, padded F), see `padded_senders`.
     """
 
-    harmonics = None
+    harmonics: tuple[int, float] | None = None
 
     def __init__(
         self, hidden: tuple[Tensor, Tensor], update: tuple[Tensor, Tensor],
@@ -111,6 +112,12 @@ class GatedNetwork:
             result,
         )  # fmt: skip
         return result[: edges.n_receivers]
+
+    def jets(self, edges: JetEdges, polynomials: Array, order: int, workspace: Workspace) -> Array:
+        """Return density and derivatives at a block's receivers, see `JetNetwork`."""
+        from deepdft.kernels.gated_jets import gated_jets
+
+        return gated_jets(self, edges, polynomials, order, workspace)
 
 
 def _numpy(tensor: Tensor) -> Array:

@@ -95,7 +95,8 @@ def _differentiable_adjoint(ctx: Any, inputs: Any, gradient: Tensor) -> list[Ten
             inputs = [
                 x.detach().requires_grad_(ctx.needs_input_grad[i]) for i, x in enumerate(inputs)
             ]
-        output = plain_tensor_messages(*inputs, ctx.edges)
+        spread, passed, harmonics, tensors = inputs
+        output = plain_tensor_messages(spread, passed, harmonics, tensors, ctx.edges)
         found = torch.autograd.grad(
             output, [inputs[i] for i in wanted], gradient, create_graph=create_graph
         )

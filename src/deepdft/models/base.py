@@ -28,6 +28,11 @@ from deepdft.kernels.block_edges import BlockNetwork
 from deepdft.kernels.messages import direct_messages, filtered_messages
 from deepdft.kernels.tables import DEFAULT_SPACING, RadialTable, tabulate
 from deepdft.models.atom_steps import AtomSteps
+from deepdft.models.derivatives import (
+    ProbeDerivatives,
+    differentiate_messages,
+    differentiate_positions,
+)
 
 TRAINING_SPACING = 0.04
 """Distance between knots while training, Å: a table a step, at 1e-6 of the filters' amplitude."""
@@ -185,6 +190,25 @@ class DensityModel(nn.Module):
         Beyond the cutoff there is nothing to learn but the constant of those that keep one.
         """
         return self.cutoff + (_BEYOND_CUTOFF if self.keeps_constant else 0.0)
+
+    def derivatives(
+        self, senders: Tensor, edges: Edges, table: RadialTable | None, order: int
+    ) -> ProbeDerivatives:
+        """Return density, gradient and, for order 2, Hessian by the position of the probes.
+
+        Either `density`, or `readout` where the density follows from it, has to be differentiable
+        as often by autograd; a probe's density must not depend on other probes.
+
+        Args:
+            senders: what `encode` returned.
+            edges: from atoms to probes, with vectors.
+            table: what `probe_table` returned, or None for direct filters.
+            order: 1 or 2.
+        """
+        own = {type(self).density, type(self).messages}
+        if table is None or own != {DensityModel.density, DensityModel.messages}:
+            return differentiate_positions(self, senders, edges, table, order)
+        return differentiate_messages(self, senders, edges, table, order)
 
     def forward(self, graph: AtomGraph, edges: Edges) -> Tensor:
         """Return the density at probes, (probes,) e/Å^3."""

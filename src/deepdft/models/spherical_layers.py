@@ -61,6 +61,8 @@ class DegreeLinear(nn.Module):
     Maps (n, M, inputs) to (n, M, outputs).
     """
 
+    _degrees: Tensor
+
     def __init__(self, largest: int, inputs: int, outputs: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(largest + 1, inputs, outputs) / math.sqrt(inputs))
@@ -68,7 +70,7 @@ class DegreeLinear(nn.Module):
 
     def forward(self, tensors: Tensor) -> Tensor:
         """Apply the maps."""
-        weight = self.weight[self._degrees]
+        weight = self.weight.index_select(0, self._degrees)
         return torch.bmm(tensors.transpose(0, 1), weight).transpose(0, 1)
 
 

@@ -1,5 +1,6 @@
 """Prediction: the probe engine, grids, models ready to use."""
 
+from deepdft.prediction.derivatives import DensityDerivatives, DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.grids import choose_grid
 from deepdft.prediction.predict import PredictionSummary, predict, predict_to_file, resolve_model
@@ -7,6 +8,8 @@ from deepdft.prediction.store import StoreSummary, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel, load_model
 
 __all__ = [
+    "DensityDerivatives",
+    "DerivativeEngine",
     "PredictionSummary",
     "ProbeEngine",
     "StoreSummary",

@@ -16,6 +16,7 @@ from deepdft.density import FloatArray, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
+from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 
 
@@ -86,6 +87,40 @@ class TrainedModel:
             ConfigurationError: if the points have another shape or are not finite.
         """
         return self.engine(atoms).density_at(points)
+
+    def gradient_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
+        """Return the gradient of the density at points (n, 3) in Å: (n, 3) e/Å^4.
+
+        Analytic, and zero with no atom in reach. See `deepdft.models.derivatives` for its value
+        on a nucleus.
+
+        Raises:
+            UnsupportedStructureError: see `check`.
+            ConfigurationError: if the points have another shape or are not finite.
+        """
+        return self.derivative_engine(atoms, 1).at(points).gradient
+
+    def hessian_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
+        """Return the Hessian of the density at points (n, 3) in Å: (n, 3, 3) e/Å^5.
+
+        As `gradient_at`.
+        """
+        hessian = self.derivative_engine(atoms, 2).at(points).hessian
+        assert hessian is not None
+        return hessian
+
+    def derivative_engine(self, atoms: Atoms, order: int = 2) -> DerivativeEngine:
+        """Return what evaluates density, gradient and Hessian together, at points and on grids.
+
+        Args:
+            atoms: the structure.
+            order: 1 for density and gradient, 2 for the Hessian as well.
+
+        Raises:
+            UnsupportedStructureError: see `check`.
+            ConfigurationError: for another order.
+        """
+        return DerivativeEngine(self.engine(atoms), order)
 
     def check(self, atoms: Atoms) -> None:
         """Refuse structures that the model cannot treat.

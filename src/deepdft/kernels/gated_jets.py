@@ -1,0 +1,152 @@
+"""`deepdft.kernels.gated_network` with derivatives by the probes' position, in forward mode.
+
+Every number becomes a jet: its value with three first and, for a Hessian, six second derivatives.
+An affine map acts on each component alone, so that a gradient costs four matrix products for one,
+a Hessian ten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from deepdft.kernels.block_edges import Workspace
+from deepdft.kernels.gated_network import dot_product
+from deepdft.kernels.jet_activations import mix_first, mix_second, softplus_first, softplus_second
+from deepdft.kernels.jet_edges import COMPONENTS, JetEdges
+from deepdft.kernels.jet_sums import sum_message_jets
+from deepdft.kernels.tiles import multiply_tile
+from deepdft.kernels.vectors import PANEL, TILE_ROWS, address, padded
+
+if TYPE_CHECKING:
+    from deepdft.kernels.gated_network import GatedNetwork
+
+Array = NDArray[Any]
+
+_CHUNK = 2 * TILE_ROWS
+"""Probes whose hidden layer is held at once."""
+
+
+def gated_jets(
+    network: GatedNetwork, edges: JetEdges, polynomials: Array, order: int, workspace: Workspace
+) -> Array:
+    """Return density and derivatives at a block's receivers, (components, receivers) float32."""
+    rows = padded(edges.n_receivers, _CHUNK)
+    width, components = network.width, COMPONENTS[order]
+    array = workspace.array
+    result = array("jets", components * rows, np.float32)
+    _evaluate(
+        polynomials.reshape(network.steps, -1), network._senders, edges.atoms, edges.receivers,
+        edges.factors, edges.starts, network._knots, network._weights, network._biases,
+        network._readout_weight, network._readout_bias, network._output_weight,
+        network._output_bias, network.channels, width, rows, order, np.zeros(width, np.float32),
+        array("message jets", components * rows * width, np.float32),
+        array("hidden jets", components * _CHUNK * 2 * width, np.float32),
+        array("update jets", components * TILE_ROWS * PANEL, np.float32),
+        array("gate jets", components * TILE_ROWS * PANEL, np.float32),
+        array("state jets", components * rows * width, np.float32),
+        result,
+    )  # fmt: skip
+    return result.reshape(components, rows)[:, : edges.n_receivers]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _evaluate(
+    table: Any, senders: Any, atoms: Any, receivers: Any, factors: Any, starts: Any, knots: int,
+    weights: Any, biases: Any, readout_weight: Any, readout_bias: Any, output_weight: Any,
+    output_bias: float, channels: int, width: int, rows: int, order: int, zeros: Any,
+    messages: Any, hidden: Any, update: Any, gate: Any, states: Any, result: Any,
+) -> None:  # fmt: skip
+    components = 10 if order == 2 else 4
+    apart = rows * width
+    for i in range(components * apart):
+        states[i] = np.float32(0.0)
+    for t in range(table.shape[0]):
+        sum_message_jets(
+            table[t], senders[t], atoms, receivers, factors, starts, knots, width, apart, order,
+            messages,
+        )  # fmt: skip
+        for first in range(0, rows, _CHUNK):
+            for half in range(2):
+                softplus_layer(
+                    messages, first * width, width, apart, weights[t, half], biases[t, half],
+                    zeros, channels, order, hidden, half * width, 2 * width,
+                )  # fmt: skip
+            _gated_update(
+                hidden, weights[t, 2], biases[t, 2], weights[t, 3], biases[t, 3], zeros, channels,
+                width, order, update, gate, states, first * width, apart,
+            )  # fmt: skip
+    for first in range(0, rows, _CHUNK):
+        softplus_layer(
+            states, first * width, width, apart, readout_weight, readout_bias, zeros, channels,
+            order, hidden, 0, width,
+        )  # fmt: skip
+        for i in range(components):
+            for p in range(_CHUNK):
+                total = dot_product(hidden, (i * _CHUNK + p) * width, output_weight, channels)
+                result[i * rows + first + p] = total + (output_bias if i == 0 else 0.0)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def softplus_layer(
+    left: Any, left_first: int, left_stride: int, left_apart: int, weight: Any, bias: Any,
+    zeros: Any, depth: int, order: int, out: Any, out_first: int, out_stride: int,
+) -> None:  # fmt: skip
+    """``out = softplus(left @ weight + bias)`` for the jets of one chunk of rows."""
+    apart = _CHUNK * out_stride
+    for panel in range(len(bias) // PANEL):
+        columns = address(weight, panel * depth * PANEL)
+        for row in range(0, _CHUNK, TILE_ROWS):
+            place = out_first + row * out_stride + panel * PANEL
+            for i in range(10 if order == 2 else 4):
+                multiply_tile(
+                    address(left, i * left_apart + left_first + row * left_stride), left_stride,
+                    columns, address(zeros if i else bias, panel * PANEL), depth,
+                    address(out, place + i * apart), out_stride,
+                )  # fmt: skip
+            for r in range(TILE_ROWS):
+                if order == 2:
+                    softplus_second(address(out, place + r * out_stride), apart)
+                else:
+                    softplus_first(address(out, place + r * out_stride), apart)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _gated_update(
+    hidden: Any, update_weight: Any, update_bias: Any, gate_weight: Any, gate_bias: Any,
+    zeros: Any, depth: int, width: int, order: int, update: Any, gate: Any, states: Any,
+    first: int, states_apart: int,
+) -> None:  # fmt: skip
+    """``states = F states + (1 - F) W5 hidden_1`` with ``F = sigmoid(W7 hidden_2)``, as jets."""
+    tile = TILE_ROWS * PANEL
+    for column in range(0, width, PANEL):
+        for_update = address(update_weight, column * depth)
+        for_gate = address(gate_weight, column * depth)
+        for row in range(0, _CHUNK, TILE_ROWS):
+            for i in range(10 if order == 2 else 4):
+                place = (i * _CHUNK + row) * 2 * width
+                multiply_tile(
+                    address(hidden, place), 2 * width, for_update,
+                    address(zeros if i else update_bias, column), depth,
+                    address(update, i * tile), PANEL,
+                )  # fmt: skip
+                multiply_tile(
+                    address(hidden, place + width), 2 * width, for_gate,
+                    address(zeros if i else gate_bias, column), depth,
+                    address(gate, i * tile), PANEL,
+                )  # fmt: skip
+            for r in range(TILE_ROWS):
+                place = first + (row + r) * width + column
+                if order == 2:
+                    mix_second(
+                        address(update, r * PANEL), address(gate, r * PANEL), tile,
+                        address(states, place), states_apart,
+                    )  # fmt: skip
+                else:
+                    mix_first(
+                        address(update, r * PANEL), address(gate, r * PANEL), tile,
+                        address(states, place), states_apart,
+                    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""Messages with their derivatives by position, of edges that share an interval of the table.
+
+As `deepdft.kernels.interval_sums`: the six coefficients of the interval stay in vector registers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from deepdft.kernels.jet_edges import FACTORS
+from deepdft.kernels.vectors import INDEX, PANEL, Vectors, address, intrinsic
+
+
+class _EdgeLoop:
+    """Instructions for one edge, whose factors and message are at given places."""
+
+    def __init__(self, builder: Any, factors: Any, message: Any, apart: Any) -> None:
+        self._builder = builder
+        self._vectors = Vectors(builder)
+        self._factors = factors
+        self._message = message
+        self._apart = apart
+
+    def factor(self, index: int) -> Any:
+        return self._vectors.broadcast(self._builder.gep(self._factors, [INDEX(index)]))
+
+    def combined(self, rows: list[Any], first_factor: int) -> Any:
+        """Sum the table's rows, each times a factor."""
+        value = self._builder.fmul(self.factor(first_factor), rows[0])
+        for r in range(1, 6):
+            value = self._vectors.multiply_add(self.factor(first_factor + r), rows[r], value)
+        return value
+
+    def add(self, component: int, j: int, x: Any, y: Any, rest: Any = None) -> None:
+        """Add ``x y + rest`` to a vector of a component of the message."""
+        offset = self._builder.mul(self._apart, INDEX(component))
+        place = self._builder.gep(self._message, [offset])
+        total = self._vectors.load(place, j)
+        if rest is not None:
+            total = self._builder.fadd(total, rest)
+        self._vectors.store(self._vectors.multiply_add(x, y, total), place, j)
+
+    def add_jet(self, sent: Any, rows: list[Any], j: int, order: int) -> None:
+        """Add the edge's message with its derivatives, see `deepdft.kernels.jet_edges`."""
+        self.add(0, j, sent, self.combined(rows, 0))
+        across = self._builder.fmul(sent, self.combined(rows, 6))
+        for i in range(3):
+            self.add(1 + i, j, across, self.factor(18 + i))
+        if order == 2:
+            along = self._builder.fmul(sent, self.combined(rows, 12))
+            for i in range(6):
+                self.add(4 + i, j, along, self.factor(21 + i), across if i < 3 else None)
+
+
+def _sum_jets(order: int) -> Any:
+    """Return the intrinsic that adds two vectors (one panel) of message jets."""
+
+    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+        table, stride, senders, atoms, out, apart, receivers, factors, first, last = values
+        vectors = Vectors(builder)
+        places = [builder.gep(table, [builder.mul(stride, INDEX(r))]) for r in range(6)]
+        entries = [[vectors.load(place, j) for place in places] for j in range(2)]
+        entry, loop = builder.block, builder.append_basic_block("edge")
+        after = builder.append_basic_block("after")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        edge = builder.phi(INDEX)
+        edge.add_incoming(first, entry)
+
+        def row_of(base: Any, indices: Any) -> Any:
+            index = builder.sext(builder.load(builder.gep(indices, [edge])), INDEX)
+            return builder.gep(base, [builder.mul(index, stride)])
+
+        sender, message = row_of(senders, atoms), row_of(out, receivers)
+        of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
+        this = _EdgeLoop(builder, of_edge, message, apart)
+        for j in range(2):
+            this.add_jet(vectors.load(sender, j), entries[j], j, order)
+        following = builder.add(edge, INDEX(1))
+        edge.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
+        builder.position_at_end(after)
+        return target.get_dummy_value()
+
+    @intrinsic
+    def sum_jets(
+        context: Any, table: Any, stride: Any, senders: Any, atoms: Any, out: Any, apart: Any,
+        receivers: Any, factors: Any, first: Any, last: Any,
+    ) -> Any:  # fmt: skip
+        signature = types.void(
+            table, stride, senders, atoms, out, apart, receivers, factors, first, last
+        )
+        return signature, generate
+
+    return sum_jets
+
+
+_sum_first, _sum_second = _sum_jets(1), _sum_jets(2)
+"""Add the messages of edges first..last-1, at least one, all in one interval of the table.
+
+Arguments: pointers to the six rows of coefficients, `stride` apart; to sender rows and the atom of
+each edge; to the values of message rows, the numbers between their components, and the receiver of
+each edge; to the factors of the edges; first and last + 1.
+"""
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def sum_message_jets(
+    table: Any, senders: Any, atoms: Any, receivers: Any, factors: Any, starts: Any, knots: int,
+    width: int, apart: int, order: int, out: Any,
+) -> None:  # fmt: skip
+    """Sum the messages of one step with their derivatives.
+
+    Args:
+        table: ((knots - 1) * 6 * width,) coefficients of the step, see `interval_polynomials`.
+        senders: (atoms * width,) sender features of the step.
+        atoms, receivers, factors, starts: see `deepdft.kernels.jet_edges.JetEdges`.
+        knots: number of knots.
+        width: padded number of channels.
+        apart: numbers between two components of `out`.
+        order: 1 or 2.
+        out: (components * apart,) messages, by component, receiver and channel.
+    """
+    for i in range((10 if order == 2 else 4) * apart):
+        out[i] = np.float32(0.0)
+    for channel in range(0, width, PANEL):
+        for k in range(knots - 1):
+            first, last = starts[k], starts[k + 1]
+            if first == last:
+                continue
+            entries = address(table, 6 * k * width + channel)
+            if order == 2:
+                _sum_second(
+                    entries, width, address(senders, channel), address(atoms, 0),
+                    address(out, channel), apart, address(receivers, 0), address(factors, 0),
+                    first, last,
+                )  # fmt: skip
+            else:
+                _sum_first(
+                    entries, width, address(senders, channel), address(atoms, 0),
+                    address(out, channel), apart, address(receivers, 0), address(factors, 0),
+                    first, last,
+                )  # fmt: skip

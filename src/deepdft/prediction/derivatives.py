@@ -1,0 +1,204 @@
+"""Density, gradient and Hessian at any number of points, block by block.
+
+The derivatives are those of the function that `ProbeEngine` evaluates, through the same tables.
+Memory depends on the block and the result, not on the number of points at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from deepdft.density import FloatArray, Grid, as_points
+from deepdft.errors import ConfigurationError
+from deepdft.graph import edges_to_images
+from deepdft.kernels.block_edges import Workspace
+from deepdft.kernels.jet_edges import JetNetwork, interval_polynomials, jet_edges
+from deepdft.models.derivatives import in_double_precision
+from deepdft.prediction.blocks import Index, block_points, block_shape, grid_blocks, spatial_groups
+from deepdft.prediction.engine import ProbeEngine
+from deepdft.prediction.neighbours import NeighbourhoodSearch, moved_into_cell
+
+IntegerArray = NDArray[np.int64]
+
+PROBES_PER_BLOCK = {"compiled": {1: 216, 2: 125}, "cpu": {1: 64, 2: 64}, "cuda": {1: 4096, 2: 4096}}
+"""By order of the derivatives. On a CPU a block's arrays stay in cache."""
+
+_SYMMETRIC = np.array([[4, 7, 8], [7, 5, 9], [8, 9, 6]])
+"""Places of xx, xy, ... among the components of a jet."""
+
+_SLAB_POINTS = 250_000
+"""Grid points of a slab: at most 26 MB."""
+
+
+class DensityDerivatives(NamedTuple):
+    """A density with its derivatives by position, at points or on a grid (...).
+
+    Attributes:
+        density: (...) e/Å^3.
+        gradient: (..., 3) e/Å^4.
+        hessian: (..., 3, 3) e/Å^5, symmetric; None where only first derivatives were asked for.
+    """
+
+    density: FloatArray
+    gradient: FloatArray
+    hessian: FloatArray | None
+
+    @staticmethod
+    def zeros(shape: Sequence[int], order: int) -> DensityDerivatives:
+        """Return zeros for points of a shape."""
+        return DensityDerivatives(
+            np.zeros(shape), np.zeros((*shape, 3)),
+            np.zeros((*shape, 3, 3)) if order == 2 else None,
+        )  # fmt: skip
+
+    def assign(self, place: object, values: DensityDerivatives, shape: Sequence[int]) -> None:
+        """Put the values of a list of points, reshaped, to some place."""
+        for target, found in zip(self, values, strict=True):
+            if target is not None and found is not None:
+                target[place] = found.reshape(*shape, *found.shape[1:])
+
+
+class DerivativeEngine:
+    """Evaluates derivatives for the structure of a probe engine.
+
+    Args:
+        engine: of the structure.
+        order: 1 for the gradient, 2 for the Hessian as well.
+
+    Raises:
+        ConfigurationError: for another order.
+    """
+
+    def __init__(self, engine: ProbeEngine, order: int = 2) -> None:
+        if order not in (1, 2):
+            raise ConfigurationError(f"Derivatives are of order 1 or 2, not {order}.")
+        self.order = order
+        self._engine = engine
+        self._compiled = engine._compiled if isinstance(engine._compiled, JetNetwork) else None
+        self._workspaces: list[Workspace] = []
+        self._network = in_double_precision(engine.network)
+        with torch.no_grad():
+            direct = engine.network.filters == "direct"
+            self._table = None if direct else self._network.probe_table()
+        if self._table is not None and self._compiled is not None:
+            self._polynomials = interval_polynomials(self._table)
+        kind = "cpu" if self._compiled is None else "compiled"
+        kind = "cuda" if engine.device.type == "cuda" else kind
+        self.block_size = PROBES_PER_BLOCK[kind][order]
+
+    def at(self, points: ArrayLike) -> DensityDerivatives:
+        """Return the derivatives at points (n, 3) in Å, as (n,), (n, 3) and (n, 3, 3)."""
+        positions = moved_into_cell(as_points(points), self._engine.atoms)
+        result = DensityDerivatives.zeros((len(positions),), self.order)
+        if len(positions) == 0:
+            return result
+        search = self._engine._search(positions.min(axis=0), positions.max(axis=0))
+
+        def fill(chosen: IntegerArray) -> None:
+            result.assign(chosen, self._block(positions[chosen], search), (len(chosen),))
+
+        self._engine._run(fill, spatial_groups(positions, self.block_size))
+        return result
+
+    def on_grid(self, grid: Grid, start: Index, stop: Index) -> DensityDerivatives:
+        """Return the derivatives on the index box start:stop of a grid, as (mx, my, mz, ...)."""
+        shape = [high - low for low, high in zip(start, stop, strict=True)]
+        result = DensityDerivatives.zeros(shape, self.order)
+        if result.density.size == 0:
+            return result
+        blocks = grid_blocks(grid, start, stop, block_shape(grid, self.block_size))
+        engine = self._engine
+        search = engine._grid_search(grid, blocks.lower.min(axis=0), blocks.upper.max(axis=0))
+        origin = np.array(start)
+
+        def fill(block: int) -> None:
+            first, last = blocks.first[block], blocks.last[block]
+            values = self._block(block_points(grid, first, last), search)
+            place = tuple(slice(a, b) for a, b in zip(first - origin, last - origin, strict=True))
+            result.assign(place, values, last - first)
+
+        engine._run(fill, np.flatnonzero(search.occupied(blocks.lower, blocks.upper)).tolist())
+        return result
+
+    def slabs(
+        self, grid: Grid, axis: int = 0, progress: Callable[[int], None] | None = None
+    ) -> Iterator[tuple[int, int, DensityDerivatives]]:
+        """Yield (start, stop, derivatives) of consecutive slabs of a grid along an axis."""
+        per_layer = grid.n_points // grid.shape[axis]
+        layers = block_shape(grid, self.block_size)[axis]
+        thickness = layers * max(1, _SLAB_POINTS // (per_layer * layers))
+        for first in range(0, grid.shape[axis], thickness):
+            start, stop = [0, 0, 0], list(grid.shape)
+            start[axis], stop[axis] = first, min(first + thickness, grid.shape[axis])
+            slab = self.on_grid(grid, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+            if progress is not None:
+                progress(slab.density.size)
+            yield start[axis], stop[axis], slab
+
+    def _block(self, points: FloatArray, search: NeighbourhoodSearch) -> DensityDerivatives:
+        """Derivatives at probes that lie near each other."""
+        result = DensityDerivatives.zeros((len(points),), self.order)
+        atoms, positions = search.near_points(points)
+        if len(atoms) == 0:
+            return result
+        if self._compiled is None:
+            self._add_network(result, points, atoms, positions)
+        else:
+            self._add_compiled(result, points, atoms, positions, self._compiled)
+        superposition = self._engine._superposition
+        if superposition is not None:
+            superposition.add_derivatives_to(*result, points, atoms, positions)
+        return result
+
+    def _add_compiled(
+        self, result: DensityDerivatives, points: FloatArray, atoms: IntegerArray,
+        positions: FloatArray, compiled: JetNetwork,
+    ) -> None:  # fmt: skip
+        """Add what the network makes of image atoms, in compiled code."""
+        table = self._table
+        assert table is not None
+        try:
+            workspace = self._workspaces.pop()
+        except IndexError:
+            workspace = Workspace()
+        edges = jet_edges(
+            points, atoms, positions, self._engine.network.cutoff, table.spacing,
+            table.entries.shape[1], workspace,
+        )  # fmt: skip
+        if edges.n_receivers:
+            jets = compiled.jets(edges, self._polynomials, self.order, workspace)
+            chosen = edges.points[: edges.n_receivers]
+            result.density[chosen] += jets[0]
+            result.gradient[chosen] += jets[1:4].T
+            if result.hessian is not None:
+                result.hessian[chosen] += jets[_SYMMETRIC].transpose(2, 0, 1)
+            for point in chosen[edges.on_nucleus[: edges.n_receivers]]:
+                # The smooth part of a cusp needs second derivatives in the atom's own distance.
+                here = DensityDerivatives.zeros((1,), self.order)
+                self._add_network(here, points[point : point + 1], atoms, positions)
+                result.assign(slice(point, point + 1), here, (1,))
+        self._workspaces.append(workspace)
+
+    def _add_network(
+        self, result: DensityDerivatives, points: FloatArray, atoms: IntegerArray,
+        positions: FloatArray,
+    ) -> None:  # fmt: skip
+        """Add what the network makes of image atoms, in torch."""
+        engine = self._engine
+        near, senders = np.unique(atoms, return_inverse=True)
+        edges = edges_to_images(senders, positions, points, engine.network.cutoff, directions=True)
+        reached = edges.in_reach.numpy()
+        if not reached.any():
+            return
+        found = self._network.derivatives(
+            engine.senders[:, torch.from_numpy(near)].double(),
+            edges.of_reached_receivers().to(engine.device), self._table, self.order,
+        )  # fmt: skip
+        for target, values in zip(result, found, strict=True):
+            if target is not None and values is not None:
+                target[reached] += values.cpu().numpy()

@@ -1,0 +1,285 @@
+"""Derivatives by the engine: compiled code, blocks, grids, threads, and the atomic baseline."""
+
+from __future__ import annotations
+
+import operator
+import re
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+from deepdft.atomic import AtomicDensityTables
+from deepdft.atomic.tabulation import switch_off
+from deepdft.density import Grid, LevelOfTheory
+from deepdft.errors import ConfigurationError, UnsupportedStructureError
+from deepdft.models import create_model
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.prediction.derivatives import DensityDerivatives, DerivativeEngine
+from deepdft.prediction.engine import ProbeEngine
+from deepdft.prediction.trained_model import TrainedModel, load_model
+from tests.brute_force import points_off_cutoff
+from tests.models.conformance import finite_differences, small_network
+from tests.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
+
+SKEWED = np.array([[7.0, 0.3, -0.2], [-1.1, 6.5, 0.4], [0.6, -0.9, 8.2]])
+
+
+def engine_for(atoms, dtype=torch.float64, baseline=None, order=2, threads=1, **options):
+    network = small_network("deepdft", dtype, **options)
+    return DerivativeEngine(ProbeEngine(network, baseline, atoms, threads), order)
+
+
+def assert_close(found, expected, relative):
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            scale = np.abs(other).max()
+            np.testing.assert_allclose(one, other, rtol=0, atol=relative * scale)
+
+
+def of_each(derivatives, function):
+    return [None if x is None else function(x) for x in derivatives]
+
+
+@pytest.mark.parametrize("envelope", ["published", "smooth"])
+@pytest.mark.parametrize(("steps", "channels"), [(1, 128), (2, 20), (3, 1), (4, 100), (6, 128)])
+def test_compiled_derivatives_are_those_in_double_precision(steps, channels, envelope):
+    torch.manual_seed(steps)
+    options = {"steps": steps, "channels": channels, "envelope": envelope}
+    network = create_model("deepdft", options, ELEMENTS).eval().requires_grad_(False)
+    double = create_model("deepdft", options, ELEMENTS).eval().requires_grad_(False)
+    double.load_state_dict(network.state_dict())
+    double.double()
+    for atoms in (ethanol(), triclinic()):
+        points = points_near(atoms, 200, seed=steps, spread=3.0)
+        points[:2] = atoms.positions[:2]
+        points[2] = atoms.positions[2] + [1e-5, -2e-5, 0.0]
+        points[3] = atoms.positions.max(axis=0) + 50.0
+        points = points_off_cutoff(atoms, points, network.cutoff)
+        engine = ProbeEngine(network, None, atoms, threads=1)
+        exact = ProbeEngine(double, None, atoms, threads=1)
+        assert engine.is_compiled
+        assert not exact.is_compiled
+        for order in (1, 2):
+            found = DerivativeEngine(engine, order).at(points)
+            assert_close(found, DerivativeEngine(exact, order).at(points), 2e-5)
+        np.testing.assert_allclose(found.density, engine.density_at(points), rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("make", [ethanol, triclinic])
+@pytest.mark.parametrize("order", [1, 2])
+def test_lists_grids_and_slabs_agree(make, dtype, tolerance, order):
+    atoms = make()
+    tables = AtomicDensityTables.load("pbe-gth-dzvp")
+    engine = engine_for(atoms, dtype, tables, order, cutoff=3.0)
+    grid = Grid(SKEWED, (9, 7, 10), atoms.positions[0] - 3.0)
+    whole = engine.on_grid(grid, (0, 0, 0), grid.shape)
+    assert whole.density.shape == grid.shape
+    assert whole.gradient.shape == (*grid.shape, 3)
+    assert (whole.hessian is None) == (order == 1)
+    assert whole.hessian is None or whole.hessian.shape == (*grid.shape, 3, 3)
+    flat = engine.at(grid.points().reshape(-1, 3))
+    assert_close(flat, of_each(whole, lambda x: x.reshape(-1, *x.shape[3:])), tolerance)
+    part = engine.on_grid(grid, (3, 2, 5), (5, 3, 10))
+    assert_close(part, of_each(whole, lambda x: x[3:5, 2:3, 5:10]), tolerance)
+    for axis in range(3):
+        seen = 0
+        counts: list[int] = []
+        for start, stop, slab in engine.slabs(grid, axis, counts.append):
+            assert start == seen
+            place = tuple(slice(start, stop) if i == axis else slice(None) for i in range(3))
+            assert_close(slab, of_each(whole, operator.itemgetter(place)), tolerance)
+            seen = stop
+        assert seen == grid.shape[axis]
+        assert sum(counts) == grid.n_points
+
+
+def test_slabs_are_thin(monkeypatch):
+    monkeypatch.setattr("deepdft.prediction.derivatives._SLAB_POINTS", 100)
+    engine = engine_for(ethanol(), torch.float32, order=1)
+    grid = Grid(np.eye(3) * 6, (20, 8, 8), -3 * np.ones(3))
+    slabs = list(engine.slabs(grid))
+    assert len(slabs) > 3
+    whole = engine.on_grid(grid, (0, 0, 0), grid.shape).gradient
+    together = np.concatenate([slab.gradient for _, _, slab in slabs])
+    np.testing.assert_allclose(together, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_threads_change_nothing(dtype):
+    atoms = sodium_chloride()
+    points = points_near(atoms, 1500)
+    one, several = (engine_for(atoms, dtype, threads=n).at(points) for n in (1, 3))
+    for a, b in zip(one, several, strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_periodic_images_of_a_point(dtype):
+    atoms = triclinic()
+    points = points_off_cutoff(atoms, points_near(atoms, 30), 4.0)
+    shifts = np.random.default_rng(0).integers(-9, 9, (len(points), 3)) @ np.asarray(atoms.cell)
+    engine = engine_for(atoms, dtype)
+    assert_close(engine.at(points + shifts), engine.at(points), 1e-4)
+
+
+def test_memory_depends_on_the_block():
+    # What a slab holds beyond the result; the same for eight times the points.
+    engine = engine_for(ethanol(), torch.float64, order=2)
+    used = []
+    for n in (16, 32):
+        grid = Grid(np.eye(3) * 5, (n, n, n), -2.5 * np.ones(3))
+        engine.on_grid(grid, (0, 0, 0), (2, 2, 2))
+        tracemalloc.start()
+        result = engine.on_grid(grid, (0, 0, 0), grid.shape)
+        used.append(tracemalloc.get_traced_memory()[1] - sum(x.nbytes for x in result))
+        tracemalloc.stop()
+    assert used[1] < 1.5 * used[0] + 200_000
+
+
+def spherical_atoms(elements):
+    """Tables of closed-shell atoms with made-up orbitals, and PySCF's derivatives of theirs."""
+    gto = pytest.importorskip("pyscf").gto
+    rng = np.random.default_rng(0)
+    shells = {}
+    for element in elements:
+        atom = gto.M(atom=element, basis="gth-dzvp", pseudo="gth-pbe", spin=None, verbose=0)
+        labels = atom.ao_labels(fmt=None)
+        s = np.array([label[2].endswith("s") for label in labels], float)
+        orbitals = [s * rng.uniform(0.2, 1.0, len(s))]
+        weights = rng.uniform(0.3, 0.6, len(s))
+        for axis in ("x", "y", "z"):
+            # The same radial function along each axis, so that the density is spherical.
+            chosen = np.array([label[2][1:] == "p" and label[3] == axis for label in labels])
+            orbitals.append(np.zeros(len(s)))
+            orbitals[-1][chosen] = weights[: chosen.sum()]
+        shells[element] = (atom, np.array(orbitals).T)
+    return shells
+
+
+def exact_derivatives(atom, orbitals, points):
+    """Density 2 sum |phi|^2 of an atom at the origin, gradient and Hessian; points in Å."""
+    bohr = 0.529177210544
+    values = atom.eval_gto("GTOval_sph_deriv2", points / bohr) @ orbitals
+    first = values[1:4]
+    second = values[4:][[0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(3, 3, *values.shape[1:])
+    density = 2 * (values[0] ** 2).sum(axis=-1)
+    gradient = 4 * (values[0] * first).sum(axis=-1)
+    hessian = 4 * (values[0] * second + first[:, None] * first[None]).sum(axis=-1)
+    return (
+        density / bohr**3, gradient.T / bohr**4, hessian.transpose(2, 0, 1) / bohr**5
+    )  # fmt: skip
+
+
+def test_the_baseline_against_exact_orbitals():
+    cutoff, spacing = 5.0, 0.0125
+    shells = spherical_atoms(("H", "C", "O"))
+    radii = np.arange(401) * spacing
+    knots = []
+    for atom, orbitals in shells.values():
+        line = np.outer(radii, [0.0, 0.0, 1.0])
+        density, gradient, hessian = exact_derivatives(atom, orbitals, line)
+        radial = np.stack((density, gradient[:, 2], hessian[:, 2, 2]), axis=1)
+        knots.append(switch_off(radii, radial, cutoff, 1.0))
+        knots[-1][-1] = 0.0
+    tables = AtomicDensityTables(tuple(shells), np.array(knots), spacing)
+    atoms = Atoms("COHH", [[0, 0, 0], [1.2, 0.1, 0], [-0.6, 0.9, 0.2], [-0.5, -0.9, -0.3]])
+    rng = np.random.default_rng(1)
+    points = atoms.positions[rng.integers(4, size=300)] + rng.uniform(-1.3, 1.3, (300, 3))
+    points[:4] = atoms.positions
+    # Where no atom's table is switched off.
+    gaps = np.linalg.norm(points[:, None] - atoms.positions, axis=2)
+    assert gaps.max() < cutoff - 1.0
+    parts = [
+        exact_derivatives(*shells[symbol], points - position)
+        for symbol, position in zip(atoms.symbols, atoms.positions, strict=True)
+    ]
+    expected = [sum(x) for x in zip(*parts, strict=True)]
+    # A network of which next to nothing reaches the points.
+    engine = engine_for(atoms, baseline=tables, cutoff=1e-9)
+    engine._engine.network.cutoff = 0.0
+    found = engine.at(points)
+    for one, other, tolerance in zip(found, expected, (1e-7, 1e-5, 2e-3), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * np.abs(other).max())
+        np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-4 * np.abs(other).max())
+
+
+def test_the_baseline_is_added_and_reaches_further():
+    tables = AtomicDensityTables.load("pbe-gth-dzvp")
+    for make in (ethanol, triclinic):
+        atoms = make()
+        network = small_network("deepdft", cutoff=3.0)
+        plain = DerivativeEngine(ProbeEngine(network, None, atoms, 1))
+        corrected = DerivativeEngine(ProbeEngine(network, tables, atoms, 1))
+        points = points_near(atoms, 40, spread=2.5)
+        points[:3] = atoms.positions[:3]
+        expected = plain.at(points)
+        positions = torch.from_numpy(points).requires_grad_()
+        value = tables.superpose_differentiable(atoms, positions)
+        (gradient,) = torch.autograd.grad(value.sum(), positions, create_graph=True)
+        rows = [
+            torch.autograd.grad(gradient[:, i].sum(), positions, retain_graph=True)[0]
+            for i in range(3)
+        ]
+        added = (value.detach(), gradient.detach(), torch.stack(rows, dim=1))
+        found = corrected.at(points)
+        for one, a, b in zip(found, expected, added, strict=True):
+            np.testing.assert_allclose(one, a + b.numpy(), rtol=0, atol=1e-6 * np.abs(one).max())
+
+
+def model(dtype=torch.float64, baseline="pbe-gth-dzvp"):
+    network = small_network("deepdft", dtype)
+    level = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp")
+    found = TrainedModel(Checkpoint(network, level, baseline, {}), "mine")
+    found.threads = 1
+    return found
+
+
+def test_a_trained_model_has_derivatives():
+    atoms, chosen = ethanol(), model()
+    points = points_near(atoms, 6)
+    together = chosen.derivative_engine(atoms).at(points)
+    assert isinstance(together, DensityDerivatives)
+    assert np.array_equal(chosen.hessian_at(atoms, points), together.hessian)
+    gradient = chosen.gradient_at(atoms, points)
+    np.testing.assert_allclose(gradient, together.gradient, rtol=0, atol=1e-12)
+    numerical = finite_differences(lambda at: chosen.density_at(atoms, at), points)
+    np.testing.assert_allclose(gradient, numerical, rtol=0, atol=1e-6)
+    assert chosen.gradient_at(atoms, np.zeros((0, 3))).shape == (0, 3)
+    assert chosen.hessian_at(atoms, np.zeros((0, 3))).shape == (0, 3, 3)
+
+
+def test_the_bundled_model_in_single_and_double_precision():
+    atoms = ethanol()
+    points = points_near(atoms, 100)
+    points[: len(atoms)] = atoms.positions
+    single = load_model("default", "cpu").derivative_engine(atoms).at(points)
+    double = load_model("default").to("cpu", torch.float64).derivative_engine(atoms).at(points)
+    assert_close(single, double, 1e-5)
+
+
+def test_what_cannot_be_asked_for():
+    atoms, chosen = ethanol(), model()
+    for order in (0, 3):
+        with pytest.raises(ConfigurationError, match="order 1 or 2"):
+            chosen.derivative_engine(atoms, order)
+    with pytest.raises(ConfigurationError, match=r"\(n, 3\)"):
+        chosen.gradient_at(atoms, [0.0, 0.0, 0.0])
+    with pytest.raises(ConfigurationError, match="not finite"):
+        chosen.hessian_at(atoms, [[0.0, np.nan, 0.0]])
+    with pytest.raises(UnsupportedStructureError, match="Xe"):
+        chosen.gradient_at(Atoms("Xe"), np.zeros((1, 3)))
+
+
+def test_the_documentation_runs():
+    page = Path(__file__).parents[2] / "docs" / "derivatives.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) >= 2
+    names: dict[str, object] = {"__name__": "documented"}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)
