@@ -197,7 +197,7 @@ def smallest_displacement(images: list[Atoms]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="gets one file for every packing")
-    parser.add_argument("--packings", type=int, default=12, help="how many")
+    parser.add_argument("--packings", type=int, default=13, help="how many")
     parser.add_argument("--first", type=int, default=0, help="number of the first packing")
     parser.add_argument("--frames", type=int, default=4, help="frames of each packing")
     arguments = parser.parse_args()

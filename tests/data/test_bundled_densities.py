@@ -13,6 +13,10 @@ from deepdft import open_dataset
 from deepdft.data import read_split
 from deepdft.density import LevelOfTheory
 from deepdft.orbitals.overlap import overlap_matrix
+from deepdft.units import BOHR
+
+MIDDLE = 0.04684701
+"""Density of the first configuration in the middle of its cell, e/Å^3."""
 
 FOLDER = Path(str(files("deepdft"))) / "bundled" / "densities" / "ethylene_carbonate"
 
@@ -28,10 +32,10 @@ def test_the_split_goes_by_packing(liquid):
     packings = {
         part: {liquid.atoms(i).info["packing"] for i in members} for part, members in split.items()
     }
-    assert len(set().union(*packings.values())) == sum(len(p) for p in packings.values()) >= 10
-    assert packings["test"] == {0, 4, 8}
+    assert len(set().union(*packings.values())) == sum(len(p) for p in packings.values()) == 13
+    assert packings["test"] == {0, 4, 8, 12}
     assert packings["validation"] == {3}
-    assert len(liquid) >= 40
+    assert len(liquid) == 52
 
 
 def test_every_configuration_is_four_whole_molecules_at_the_stated_density(liquid):
@@ -55,5 +59,27 @@ def test_orbitals_are_orthonormal_and_hold_the_valence_electrons(liquid):
 
 
 def test_a_density_on_a_grid(liquid):
-    density = liquid.on_grid(0, 0.25)
-    assert density.n_electrons == pytest.approx(136, abs=0.01)
+    density = liquid.on_grid(0, 0.15)
+    assert density.n_electrons == pytest.approx(136, abs=0.005)
+    # Of the cell's middle, from the first time that the data were gathered.
+    middle = liquid.density(0).values_at([3 * [density.grid.cell[0, 0] / 2]])
+    assert float(middle) == pytest.approx(MIDDLE, rel=1e-6)
+
+
+def test_values_are_those_of_pyscf(liquid):
+    gto = pytest.importorskip("pyscf.pbc.gto")
+    orbitals = liquid.density(5)
+    atoms = orbitals.atoms
+    cell = gto.M(
+        atom=[(s, p / BOHR) for s, p in zip(atoms.symbols, atoms.positions, strict=True)],
+        a=atoms.cell.array / BOHR,
+        unit="bohr",
+        basis="gth-dzvp-molopt-sr",
+        pseudo="gth-pbe",
+        precision=1e-10,
+        verbose=0,
+    )
+    points = np.random.default_rng(2).random((20, 3)) @ atoms.cell.array
+    functions = cell.pbc_eval_gto("GTOval_sph", points / BOHR, kpt=np.zeros(3))
+    expected = 2 * ((functions.real @ orbitals.coefficients) ** 2).sum(axis=1) / BOHR**3
+    np.testing.assert_allclose(orbitals.values_at(points), expected, rtol=1e-5)
