@@ -21,7 +21,7 @@ from deepdft.io import read
 
 TIGHTER = {
     "convergence": {"density_convergence": 1e-5, "eigenstate_convergence": 1e-8},
-    "kpoints": {"kpoint_spacing": 0.45},
+    "kpoints": {"kpoints": (5, 5, 2)},  # for the 12-site stacked cells, 3 x 3 x 1 by default
     "smearing": {"smearing": 0.1},
 }
 
