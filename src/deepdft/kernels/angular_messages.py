@@ -99,9 +99,7 @@ def plain_angular_messages(
     for momentum, count in enumerate(layout.channels):
         components = sent[:, starts[momentum] : starts[momentum + 1]]
         angular = harmonics[:, momentum**2 : (momentum + 1) ** 2]
-        contracted.append(
-            torch.einsum("em,emc->ec", angular, components.view(len(sent), -1, count))
-        )
+        contracted.append(torch.einsum("em,emc->ec", angular, components.unflatten(1, (-1, count))))
     products = filters[0] * torch.cat(contracted, dim=1)
     empty = products.new_zeros((edges.n_receivers, layout.width))
     return empty.index_add(0, edges.receivers, products)[None]
