@@ -22,8 +22,7 @@ check: $(DEVELOP)
 	$(BIN)/mypy
 
 bench: $(DEVELOP)
-	$(BIN)/python benchmarks/engine.py
-	$(BIN)/python benchmarks/predict_molecule.py
+	$(BIN)/python benchmarks/run.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

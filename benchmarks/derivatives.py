@@ -82,7 +82,20 @@ def main() -> None:
         "differences": differences(*found.values()),
     }
     show(result)
-    write_result(options, "derivatives", result)
+    write_result(options, "derivatives", rows(result), result)
+
+
+def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the main figures."""
+    found = []
+    for name, row in result["rows"].items():
+        rate, multiples = row["probes_per_processor_second"][0], row["multiples"]
+        found += [
+            (f"density alone, {name}", f"{rate:,.0f} probes/s a core"),
+            (f"with gradient, {name}", f"{multiples[1]:.1f} times the density's time"),
+            (f"with gradient and Hessian, {name}", f"{multiples[2]:.1f} times the density's time"),
+        ]
+    return found
 
 
 def differences(compiled: Any, general: Any) -> list[float]:

@@ -33,6 +33,7 @@ from deepdft.graph import Edges, edges_to_images, probe_edges
 from deepdft.models import create_model
 from deepdft.models.base import DensityModel
 from deepdft.prediction.engine import ProbeEngine, available_threads
+from reporting import add_output_option, write_result
 
 IntegerArray = NDArray[np.int64]
 
@@ -147,6 +148,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=6, help="interaction steps T")
     parser.add_argument("--channels", type=int, default=128, help="width F")
     parser.add_argument("--envelope", choices=("published", "smooth"), default="published")
+    add_output_option(parser)
     return parser.parse_args()
 
 
@@ -253,6 +255,27 @@ def print_report(
         f"{per_core / RELEASED_CODE:.0f} times" * paper,
         highlight=False,
     )
+    per_point = {
+        name: timing.processor / (grid.n_points if "whole" in name else int(np.prod(box)))
+        for name, timing in timings.items()
+    }
+    ours = per_point["engine"]
+    share = flops["direct"] / per_point["direct, tuned"] / rate
+    rows = [
+        (f"engine, whole grid, {threads} thread(s)", f"{grid.n_points / whole.wall:,.0f} probes/s"),
+        ("engine, whole grid", f"{per_core:,.0f} probes/s a core"),
+        ("to direct torch, tuned", f"{per_point['direct, tuned'] / ours:.1f} times"),
+        ("to direct torch, plain", f"{per_point['direct, plain'] / ours:.1f} times"),
+        ("direct torch, tuned, of the rate of torch.mm", f"{share:.2f}"),
+        ("largest difference to direct, float32", f"{difference:.1e} e/Å³"),
+        ("first call: compiling, or loading from the cache", f"{compilation:.1f} s"),
+    ]
+    figures = {
+        "seconds_per_point": per_point, "wall_whole_grid": whole.wall, "points": grid.n_points,
+        "matrix_product_flops": rate, "edges_per_probe": edges, "difference": difference,
+        "compilation": compilation, "preparation": preparation.wall, "threads": threads,
+    }  # fmt: skip
+    write_result(arguments, "engine", rows, figures)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import os
 import tarfile
 import tempfile
@@ -49,6 +48,7 @@ from deepdft.io.source import find_source
 from deepdft.models import create_model
 from deepdft.training.batches import BatchBuilder
 from deepdft.training.module import DensityTraining
+from reporting import add_output_option, write_result
 
 MOLECULES = ("C6H6", "CH3CH2OH", "CH3COCH3", "C4H4O", "C5H5N", "CH3CONH2", "C4H4NH", "HCOOCH3")
 CUTOFF = 4.0
@@ -191,13 +191,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=24)
     parser.add_argument("--steps", type=int, default=3, help="interaction steps of the network")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--json", type=Path, help="also write the numbers here")
+    add_output_option(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="loading_") as folder:
         report = measure(Path(folder), arguments)
     show(report, arguments)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    training = report["training step"]["probes_per_second"]
+    rows = [
+        (f"{name}, to the training step", f"{row['probes_per_second'] / training:.1f} times")
+        for name, row in report.items()
+        if name != "training step"
+    ]
+    rows.append(("training step", f"{training:,.0f} probes/s"))
+    write_result(arguments, "loading", rows, report)
 
 
 class Sources:

@@ -23,6 +23,7 @@ from ase import Atoms
 
 from deepdft.density import Grid
 from deepdft.io import open_writer
+from reporting import add_output_option, write_result
 
 MEASURE = """
 import sys, time, warnings
@@ -112,20 +113,28 @@ def measure(parts: tuple[str, str, str], path: Path, other: Path, repetitions: i
 
 def report(
     title: str, programs: dict[str, tuple[str, str, str]], path: Path, repetitions: int
-) -> None:
-    """Measure and print one table."""
+) -> list[tuple[str, str]]:
+    """Measure and print one table; return its main figures."""
     size = path.stat().st_size / 1e6
     other = path.with_name("written.CHGCAR")
     ours = [0.0, 0.0]
     columns = ("seconds", "/ ours", "cpu seconds", "/ ours", "MB/s", "peak memory", "electrons")
     print(f"\n{title:12s}" + "".join(f"{column:>14s}" for column in columns))
+    rows = []
     for name, parts in programs.items():
         seconds, processor, memory, electrons = measure(parts, path, other, repetitions)
+        rows.append(
+            (
+                f"{title} {size:,.0f} MB, {name}",
+                f"{seconds:.2f} s, {processor:.2f} s of processor time, {memory:,.0f} MiB",
+            )
+        )
         ours = ours if any(ours) else [seconds, processor]
         numbers = f"{seconds:14.3f}{seconds / ours[0]:14.1f}{processor:14.3f}"
         numbers += f"{processor / ours[1]:14.1f}{size / seconds:14.0f}"
         print(f"{name:12s}{numbers}{memory:10.0f} MiB{electrons:14.8f}", flush=True)
     other.unlink(missing_ok=True)
+    return rows
 
 
 def main() -> None:
@@ -135,6 +144,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--write-size", type=float, default=1e8, help="bytes of text written")
     parser.add_argument("--folder", type=Path, help="where the files go; a temporary folder")
+    add_output_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         path = Path(folder, "CHGCAR")
@@ -142,10 +152,11 @@ def main() -> None:
         values = path.stat().st_size / 18.2e6
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         print(f"{path.stat().st_size / 1e6:.0f} MB, {values:.1f} million values, {cores} cores")
-        report("reading", READERS, path, options.repetitions)
+        rows = report("reading", READERS, path, options.repetitions)
         if options.write_size != options.size:
             make_file(path, options.write_size)
-        report("writing", WRITERS, path, max(1, options.repetitions - 1))
+        rows += report("writing", WRITERS, path, max(1, options.repetitions - 1))
+    write_result(options, "parse_chgcar", rows, None)
 
 
 if __name__ == "__main__":

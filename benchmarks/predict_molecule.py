@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import ase.io
@@ -25,6 +25,7 @@ from rich.table import Table
 
 import deepdft
 from deepdft.prediction import choose_grid
+from reporting import add_output_option, write_result
 
 MOLECULE = Path(deepdft.__file__).parent / "bundled" / "molecules" / "C6H9NO.xyz"
 COARSE = 2.0
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--model", help="name or folder of a model")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--repeat", type=int, default=3)
+    add_output_option(parser)
     arguments = parser.parse_args()
 
     atoms = ase.io.read(arguments.structure)
@@ -69,12 +71,22 @@ def main() -> None:
     console.print(f"{arguments.structure.name}: {atoms.get_chemical_formula()}")
     console.print(table)
     (few, start), (many, full) = runs[COARSE], runs[arguments.spacing]
+    rate = (many - few) / (full.wall - start.wall)
     console.print(
-        f"beyond start-up: {(many - few) / (full.wall - start.wall):,.0f} points/s, "
+        f"beyond start-up: {rate:,.0f} points/s, "
         f"{(many - few) / (full.processor - start.processor):,.0f} points per CPU second, "
         f"{full.memory - start.memory:.0f} MiB",
         highlight=False,
     )
+    rows = [
+        (f"{many:,} points at {arguments.spacing:g} Å, start-up included", f"{full.wall:.1f} s"),
+        ("start-up", f"{start.wall:.1f} s"),
+        ("rate beyond start-up", f"{rate:,.0f} points/s"),
+        ("largest memory", f"{full.memory:.0f} MiB"),
+        ("of it, what depends on the grid", f"{full.memory - start.memory:.0f} MiB"),
+    ]
+    figures = {f"{spacing:g}": {"points": n, **asdict(run)} for spacing, (n, run) in runs.items()}
+    write_result(arguments, "predict_molecule", rows, figures)
 
 
 def predict(arguments: argparse.Namespace, spacing: float) -> Run:

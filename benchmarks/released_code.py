@@ -172,7 +172,7 @@ def main() -> None:
     counts = dict.fromkeys(names, len(points)) | {names[3]: int(np.prod(box))}
     result = summary(timings, counts, edges / len(points), released, options)
     show(result)
-    write_result(options, "released_code", result)
+    write_result(options, "released_code", rows(result), result)
 
 
 def summary(
@@ -199,6 +199,18 @@ def summary(
         "rates": rates,
         "ratio": ours / theirs,
     }
+
+
+def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the main figures."""
+    found = [
+        (name, f"{row['probes_per_processor_second']:,.0f} probes/s a core")
+        for name, row in result["rates"].items()
+    ]
+    found.append(("engine to released code, same points", f"{result['ratio']:.0f} times"))
+    by = result["neighbour_lists_of_released_code"]
+    found.append(("neighbour lists of the released code", f"by {by}"))
+    return found
 
 
 def show(result: dict[str, Any]) -> None:

@@ -14,24 +14,31 @@ from typing import Any
 
 import torch
 
+_LOAD = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+"""Processes that wanted a CPU when this one began: with as many as CPUs, wall times mean little."""
+
 
 def add_output_option(parser: argparse.ArgumentParser) -> None:
     """Add `--json FILE` to a benchmark's options."""
     parser.add_argument("--json", type=Path, default=None, help="write the numbers there as well")
 
 
-def write_result(options: argparse.Namespace, benchmark: str, figures: Any) -> None:
-    """Write the figures to the file that `--json` names, with command and machine, if it does.
+def write_result(
+    options: argparse.Namespace, benchmark: str, rows: list[tuple[str, str]], figures: Any
+) -> None:
+    """Write what was measured to the file that `--json` names, with command and machine.
 
     Args:
-        options: the benchmark's options.
+        options: the benchmark's options; without `--json` nothing is written.
         benchmark: its name.
-        figures: what it has measured, as JSON knows it.
+        rows: the main figures for people: what, and its value with unit.
+        figures: all that was measured, as JSON knows it.
     """
     if options.json is None:
         return
     result = {
         "benchmark": benchmark,
+        "rows": rows,
         "command": command(),
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
@@ -61,8 +68,7 @@ def machine() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        # What others were doing: above the number of CPUs, wall times are not to be trusted.
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "load": _LOAD,
     }
 
 

@@ -1,15 +1,20 @@
 """Time and peak memory of `deepdft predict big.xyz -o rho.zarr` against the number of atoms.
 
     python benchmarks/scaling.py                          # 10^3, 10^4 and 10^5 atoms, 0.25 Å
-    python benchmarks/scaling.py --sizes 1000 5000 --fraction 0.04
+    python benchmarks/scaling.py --sizes 1000 5000 --fraction 0.04 --rounds 1
 
 The cell of liquid ethylene carbonate beside this file is repeated to each size and its atoms moved
 a little, so that no two cells are alike. The model is the paper's, with random weights: they do not
 change the time. A block is one cell of the liquid. Of the blocks, a fraction is computed, the same
-at each size and spread evenly over the structure: every size has the same points per atom. Encoding
-the atoms and writing the store are included, compilation is not. Each size has a process of its
-own; its peak memory includes Python and the libraries. Where other programs compete for the
-processor, the times in seconds of processor time are the ones to look at.
+at each size and spread evenly over the structure: every size has the same points per atom. What is
+done once for a structure (making the store, encoding the atoms, listing their images) is counted
+once, the blocks at the rate measured. Writing the store is included, compilation is not.
+
+Every run has a process of its own; its peak memory includes Python and the libraries. In a round
+the smaller sizes are run again after the larger ones, so that a machine that changes its speed
+changes it for all; a size's time in a round is the mean of its runs, and the fastest round counts.
+Where other programs compete for the processor, the times in seconds of processor time are the ones
+to look at.
 """
 
 from __future__ import annotations
@@ -38,6 +43,7 @@ from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.store import BlockFiller, encode_for, open_store
 from deepdft.prediction.threads import available_threads
 from deepdft.prediction.trained_model import TrainedModel, choose_device
+from reporting import add_output_option, write_result
 
 LIQUID = Path(__file__).with_name("ethylene_carbonate.xyz")
 TILE = 8
@@ -55,21 +61,44 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=available_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--folder", type=Path, default=None, help="for the store, removed at once")
-    parser.add_argument("--json", type=Path, default=None, help="write the measurements there")
+    parser.add_argument("--rounds", type=int, default=2)
+    add_output_option(parser)
     parser.add_argument("--one", type=float, default=None, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one is not None:
         print(json.dumps(measure(options.one, options)))
         return
-    measurements = []
-    for size in options.sizes:
-        command = [sys.executable, __file__, *sys.argv[1:], "--one", str(size)]
-        found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        measurements.append(json.loads(found.stdout))
-        print(f"{measurements[-1]['atoms']:,} atoms done", file=sys.stderr)
+    sizes = sorted(options.sizes)
+    runs: dict[float, list[list[dict[str, Any]]]] = {size: [] for size in sizes}
+    for number in range(options.rounds):
+        for of_size in runs.values():
+            of_size.append([])
+        # 1 2 3, 1 2, 1
+        for size in (size for last in range(len(sizes), 0, -1) for size in sizes[:last]):
+            command = [sys.executable, __file__, *sys.argv[1:], "--one", str(size)]
+            found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            runs[size][-1].append(json.loads(found.stdout))
+            print(f"round {number + 1}: {size:,.0f} atoms done", file=sys.stderr)
+    measurements = [combined(of_size) for of_size in runs.values()]
     show(measurements, options)
-    if options.json is not None:
-        options.json.write_text(json.dumps(measurements, indent=2) + "\n", encoding="utf-8")
+    write_result(options, "scaling", rows(measurements), measurements)
+
+
+def combined(rounds: list[list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return one measurement of a size: of each clock the fastest round, its runs' mean."""
+    result = dict(rounds[0][0])
+    for clock in ("wall", "processor"):
+        means = [
+            {
+                stage: float(np.mean([run[clock][stage] for run in of_round]))
+                for stage in result[clock]
+            }
+            for of_round in rounds
+        ]
+        result[clock] = min(means, key=lambda mean: whole(result | {clock: mean}, clock))
+    result["peak_gib"] = max(run["peak_gib"] for of_round in rounds for run in of_round)
+    result["runs"] = sum(map(len, rounds))
+    return result
 
 
 def measure(size: float, options: argparse.Namespace) -> dict[str, Any]:
@@ -124,11 +153,18 @@ def run(
     count = max(1, round(total * fraction))
     chosen = [int((i + 0.5) * total / count) for i in range(count)]
 
-    def fill() -> None:
+    def open_filler() -> BlockFiller:
         filler = BlockFiller(store, model.network, model.baseline, model.threads)
+        corner = np.asarray(grid.origin)
+        for _ in range(2):  # the engine lists the images of all atoms for the second block
+            filler._engine._grid_search(grid, corner, corner + 1.0)
+        return filler
+
+    def fill() -> None:
         for block in chosen:
             filler.fill(block)
 
+    filler = timed("open", open_filler)
     timed("fill", fill)
     return {
         "blocks": total,
@@ -160,10 +196,38 @@ def repeats_for(cells: float) -> tuple[int, int, int]:
 
 
 def whole(measurement: dict[str, Any], clock: str) -> float:
-    """Return the seconds for the whole grid: encoding, and all blocks at the measured rate."""
+    """Return the seconds for the whole grid: what is done once, all blocks at the rate measured."""
     seconds = measurement[clock]
     share = measurement["filled"] / measurement["blocks"]
-    return float(seconds["create"] + seconds["encode"] + seconds["fill"] / share)
+    once = sum(seconds[stage] for stage in ("create", "encode", "open"))
+    return float(once + seconds["fill"] / share)
+
+
+def exponent(measurements: list[dict[str, Any]], clock: str) -> float:
+    """Return the fitted exponent of time against atoms."""
+    sizes = np.log([m["atoms"] for m in measurements])
+    return float(np.polyfit(sizes, np.log([whole(m, clock) for m in measurements]), 1)[0])
+
+
+def rows(measurements: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return the main figures."""
+    found = []
+    for m in measurements:
+        wall, processor = (1e3 * whole(m, clock) / m["atoms"] for clock in ("wall", "processor"))
+        found.append(
+            (
+                f"{m['atoms']:,} atoms, {m['points'] / m['filled'] * m['blocks']:,.0f} points",
+                f"{processor:.2f} ms of processor time and {wall:.2f} ms an atom, "
+                f"{m['peak_gib']:.2f} GiB at most",
+            )
+        )
+    if len(measurements) > 1:
+        per_atom = [whole(m, "processor") / m["atoms"] for m in measurements]
+        found += [
+            ("largest to smallest time per atom", f"{max(per_atom) / min(per_atom):.3f}"),
+            ("processor time grows as atoms to the", f"{exponent(measurements, 'processor'):.3f}"),
+        ]
+    return found
 
 
 def show(measurements: list[dict[str, Any]], options: argparse.Namespace) -> None:
@@ -174,13 +238,13 @@ def show(measurements: list[dict[str, Any]], options: argparse.Namespace) -> Non
         f"{options.threads} thread(s) on {options.device}, {measurements[0]['spacing']:.3f} Å"
     )
     for heading in (
-        "atoms", "blocks", "filled", "points/atom", "encode, s", "fill, s", "points/s",
+        "atoms", "runs", "blocks", "filled", "points/atom", "encode, s", "fill, s", "points/s",
         "whole grid, ms/atom", "of processor time", "peak memory, GiB",
     ):  # fmt: skip
         table.add_column(heading, justify="right")
     for m in measurements:
         table.add_row(
-            f"{m['atoms']:,}", f"{m['blocks']:,}", f"{m['filled']:,}",
+            f"{m['atoms']:,}", str(m["runs"]), f"{m['blocks']:,}", f"{m['filled']:,}",
             f"{m['points'] / m['atoms']:.0f}", f"{m['wall']['encode']:.2f}",
             f"{m['wall']['fill']:.2f}", f"{m['points'] / m['wall']['fill']:,.0f}",
             f"{1e3 * whole(m, 'wall') / m['atoms']:.2f}",
@@ -188,10 +252,8 @@ def show(measurements: list[dict[str, Any]], options: argparse.Namespace) -> Non
         )  # fmt: skip
     console.print(table)
     if len(measurements) > 1:
-        sizes = np.log([m["atoms"] for m in measurements])
         for clock in ("wall", "processor"):
-            exponent = np.polyfit(sizes, np.log([whole(m, clock) for m in measurements]), 1)[0]
-            console.print(f"time ({clock}) grows as atoms^{exponent:.3f}")
+            console.print(f"time ({clock}) grows as atoms^{exponent(measurements, clock):.3f}")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from deepdft.graph import (
 from deepdft.models import create_model
 from deepdft.models.base import DensityModel
 from deepdft.prediction.threads import available_threads
+from reporting import add_output_option, write_result
 
 LIQUID = Path(__file__).with_name("ethylene_carbonate.xyz")
 
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=available_threads())
     parser.add_argument("--steps", type=int, default=15, help="training steps")
     parser.add_argument("--probes", type=int, default=1000, help="probes in each structure")
+    add_output_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
 
@@ -120,11 +122,20 @@ def report(
     console.print(table)
     ours, reference = np.array(losses["tabulated"]), np.array(losses["direct"])
     ratio = best["direct"][1] / best["tabulated"][1]
+    difference = np.abs(ours / reference - 1).max()
     console.print(
         f"tabulated is {ratio:.1f} times as fast in processor time; largest relative difference "
-        f"of the losses: {np.abs(ours / reference - 1).max():.1e}",
+        f"of the losses: {difference:.1e}",
         highlight=False,
     )
+    rows = [(f"step, {name} filters", f"{1e3 * wall:.0f} ms") for name, (wall, _) in best.items()]
+    rows += [
+        ("tabulated to direct, processor time", f"{ratio:.1f} times as fast"),
+        ("loss at first and last step, tabulated", f"{ours[0]:.6f}, {ours[-1]:.6f}"),
+        ("loss at first and last step, direct", f"{reference[0]:.6f}, {reference[-1]:.6f}"),
+        (f"largest relative difference of the losses, {len(ours)} steps", f"{difference:.1e}"),
+    ]
+    write_result(arguments, "training_step", rows, {"seconds": seconds, "losses": losses})
 
 
 if __name__ == "__main__":

@@ -48,14 +48,6 @@ class DensityDerivatives(NamedTuple):
     gradient: FloatArray
     hessian: FloatArray | None
 
-    @staticmethod
-    def zeros(shape: Sequence[int], order: int) -> DensityDerivatives:
-        """Return zeros for points of a shape."""
-        return DensityDerivatives(
-            np.zeros(shape), np.zeros((*shape, 3)),
-            np.zeros((*shape, 3, 3)) if order == 2 else None,
-        )  # fmt: skip
-
     def assign(self, place: object, values: DensityDerivatives, shape: Sequence[int]) -> None:
         """Put the values of a list of points, reshaped, to some place."""
         for target, found in zip(self, values, strict=True):
@@ -94,7 +86,7 @@ class DerivativeEngine:
     def at(self, points: ArrayLike) -> DensityDerivatives:
         """Return the derivatives at points (n, 3) in Å, as (n,), (n, 3) and (n, 3, 3)."""
         positions = moved_into_cell(as_points(points), self._engine.atoms)
-        result = DensityDerivatives.zeros((len(positions),), self.order)
+        result = self._without_atoms((len(positions),))
         if len(positions) == 0:
             return result
         search = self._engine._search(positions.min(axis=0), positions.max(axis=0))
@@ -108,7 +100,7 @@ class DerivativeEngine:
     def on_grid(self, grid: Grid, start: Index, stop: Index) -> DensityDerivatives:
         """Return the derivatives on the index box start:stop of a grid, as (mx, my, mz, ...)."""
         shape = [high - low for low, high in zip(start, stop, strict=True)]
-        result = DensityDerivatives.zeros(shape, self.order)
+        result = self._without_atoms(shape)
         if result.density.size == 0:
             return result
         blocks = grid_blocks(grid, start, stop, block_shape(grid, self.block_size))
@@ -142,24 +134,33 @@ class DerivativeEngine:
 
     def _block(self, points: FloatArray, search: NeighbourhoodSearch) -> DensityDerivatives:
         """Derivatives at probes that lie near each other."""
-        result = DensityDerivatives.zeros((len(points),), self.order)
+        result = self._without_atoms((len(points),))
         atoms, positions = search.near_points(points)
         if len(atoms) == 0:
             return result
         if self._compiled is None:
-            self._add_network(result, points, atoms, positions)
+            self._set_network(result, points, atoms, positions)
         else:
-            self._add_compiled(result, points, atoms, positions, self._compiled)
+            self._set_compiled(result, points, atoms, positions, self._compiled)
         superposition = self._engine._superposition
         if superposition is not None:
             superposition.add_derivatives_to(*result, points, atoms, positions)
         return result
 
-    def _add_compiled(
+    def _without_atoms(self, shape: Sequence[int]) -> DensityDerivatives:
+        """What the network says where no atom is in reach."""
+        zeros = DensityDerivatives(
+            np.zeros(shape), np.zeros((*shape, 3)),
+            np.zeros((*shape, 3, 3)) if self.order == 2 else None,
+        )  # fmt: skip
+        zeros.density[...] = self._engine._isolated
+        return zeros
+
+    def _set_compiled(
         self, result: DensityDerivatives, points: FloatArray, atoms: IntegerArray,
         positions: FloatArray, compiled: JetNetwork,
     ) -> None:  # fmt: skip
-        """Add what the network makes of image atoms, in compiled code."""
+        """Put in what the network makes of image atoms, in compiled code."""
         table = self._table
         assert table is not None
         try:
@@ -173,22 +174,22 @@ class DerivativeEngine:
         if edges.n_receivers:
             jets = compiled.jets(edges, self._polynomials, self.order, workspace)
             chosen = edges.points[: edges.n_receivers]
-            result.density[chosen] += jets[0]
-            result.gradient[chosen] += jets[1:4].T
+            result.density[chosen] = jets[0]
+            result.gradient[chosen] = jets[1:4].T
             if result.hessian is not None:
-                result.hessian[chosen] += jets[_SYMMETRIC].transpose(2, 0, 1)
+                result.hessian[chosen] = jets[_SYMMETRIC].transpose(2, 0, 1)
             for point in chosen[edges.on_nucleus[: edges.n_receivers]]:
                 # The smooth part of a cusp needs second derivatives in the atom's own distance.
-                here = DensityDerivatives.zeros((1,), self.order)
-                self._add_network(here, points[point : point + 1], atoms, positions)
+                here = self._without_atoms((1,))
+                self._set_network(here, points[point : point + 1], atoms, positions)
                 result.assign(slice(point, point + 1), here, (1,))
         self._workspaces.append(workspace)
 
-    def _add_network(
+    def _set_network(
         self, result: DensityDerivatives, points: FloatArray, atoms: IntegerArray,
         positions: FloatArray,
     ) -> None:  # fmt: skip
-        """Add what the network makes of image atoms, in torch."""
+        """Put in what the network makes of image atoms, in torch."""
         engine = self._engine
         near, senders = np.unique(atoms, return_inverse=True)
         edges = edges_to_images(senders, positions, points, engine.network.cutoff, directions=True)
@@ -201,4 +202,4 @@ class DerivativeEngine:
         )  # fmt: skip
         for target, values in zip(result, found, strict=True):
             if target is not None and values is not None:
-                target[reached] += values.cpu().numpy()
+                target[reached] = values.cpu().numpy()
