@@ -154,9 +154,7 @@ def test_only_the_cutoff_is_needed_from_the_arguments(copied):
     (copied / "arguments.json").write_text('{"cutoff": 4}')
     loaded, whole = load_released_checkpoint(copied), load_released_checkpoint(FOLDER / copied.name)
     assert loaded.network.options == whole.network.options
-    for one, other in zip(
-        loaded.network.parameters(), whole.network.parameters(), strict=True
-    ):
+    for one, other in zip(loaded.network.parameters(), whole.network.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
@@ -204,7 +202,7 @@ def test_arguments_of_the_other_architecture_are_refused(copied):
 def test_a_cutoff_that_does_not_fit_the_gaussians_is_refused(tmp_path):
     folder = Path(shutil.copytree(FOLDER / "schnet", tmp_path / "schnet"))
     change_arguments(folder, cutoff=5.0)
-    with pytest.raises(FileFormatError, match="shape .* where a model of these sizes has"):
+    with pytest.raises(FileFormatError, match=r"shape .* where a model of these sizes has"):
         load_released_checkpoint(folder)
 
 
@@ -249,7 +247,7 @@ def test_damaged_files_are_refused(copied):
         with pytest.raises(FileFormatError, match="is damaged, or holds more than"):
             load_model(copied)
     weights.unlink()
-    with pytest.raises(FileFormatError, match="best_model.pth cannot be read"):
+    with pytest.raises(FileFormatError, match=r"best_model\.pth cannot be read"):
         load_model(copied)
     (copied / "arguments.json").write_text("{")
     with pytest.raises(FileFormatError, match="is not valid JSON"):
