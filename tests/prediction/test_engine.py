@@ -85,6 +85,37 @@ def test_points_far_from_all_atoms_are_exactly_zero():
     assert not engine.on_grid(away, (0, 0, 0), (2, 2, 2)).any()
 
 
+@pytest.mark.parametrize("architecture", ["released-painn", "released-schnet"])
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_a_constant_fills_what_no_atom_reaches(architecture, dtype, tolerance):
+    atoms = ethanol()
+    network = small_network(architecture, dtype)
+    far = np.array([[1e3, 0.0, 0.0]])
+    constant = forward(network, atoms, far).item()
+    assert constant != 0.0
+    plain = ProbeEngine(network, None, atoms, 2)
+    # Some blocks have atoms for all of their points, some for a few and most for none.
+    grid = Grid(np.diag([30.0, 30.0, 30.0]), (18, 18, 18), np.full(3, -15.0))
+    points = grid.points().reshape(-1, 3)
+    values = plain.on_grid(grid, (0, 0, 0), grid.shape).ravel()
+    np.testing.assert_allclose(values, forward(network, atoms, points).detach(), 0, tolerance)
+    gap = np.linalg.norm(points[:, None] - atoms.positions, axis=-1).min(axis=-1)
+    away = gap >= network.cutoff
+    assert 0 < away.sum() < len(points)
+    np.testing.assert_allclose(values[away], constant, rtol=0, atol=tolerance)
+    assert np.ptp(values[~away]) > 1e-2
+    np.testing.assert_allclose(plain.density_at(points), values, rtol=0, atol=tolerance)
+    tables = AtomicDensityTables.load("pbe-gth-dzvp")
+    corrected = ProbeEngine(network, tables, atoms, 1)
+    expected = values + tables.superpose(atoms, points)
+    for found in (corrected.density_at(points), corrected.on_grid(grid, (0, 0, 0), grid.shape)):
+        np.testing.assert_allclose(found.ravel(), expected, rtol=0, atol=1e-9 + tolerance)
+    outside = Grid(np.eye(3), (2, 2, 2), np.full(3, 900.0))
+    np.testing.assert_allclose(
+        corrected.on_grid(outside, (0, 0, 0), (2, 2, 2)), constant, rtol=0, atol=tolerance
+    )
+
+
 def test_points_far_apart():
     atoms = ethanol()
     engine = engine_for(atoms)

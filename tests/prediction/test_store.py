@@ -320,6 +320,21 @@ def test_blocks_of_nothing_are_stored_too(model, tmp_path):
     assert predict(tmp_path / "rho.zarr", model, atoms, grid).blocks_computed == 0
 
 
+def test_blocks_of_nothing_hold_the_constant_of_a_network(tmp_path):
+    atoms = Atoms("NaCl", [[0.0, 0.0, 0.0], [2.3, 0.2, 0.0]])
+    grid = Grid(np.diag([60.0, 10.0, 10.0]), (60, 10, 10), np.array([-5.0, -5.0, -5.0]))
+    network = small_network("released-painn", torch.float32)
+    model = TrainedModel(Checkpoint(network, LEVEL), "constant")
+    summary = predict(tmp_path / "rho.zarr", model, atoms, grid)
+    values = read(tmp_path / "rho.zarr").values
+    expected = ProbeEngine(network, None, atoms).on_grid(grid, (0, 0, 0), grid.shape)
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
+    assert np.ptp(values[20:]) == 0.0
+    assert values[-1, 0, 0] != 0.0
+    electrons = expected.sum() * grid.voxel_volume
+    assert summary.electrons == pytest.approx(electrons, rel=1e-5)
+
+
 def test_the_baseline_and_double_precision_go_through(tmp_path):
     atoms = triclinic()
     grid = Grid(np.asarray(atoms.cell), (9, 12, 10))

@@ -129,6 +129,22 @@ def test_no_probe_is_out_of_reach(dataset):
         assert batch.edges.n_receivers == len(batch.target)
 
 
+def test_probes_reach_as_far_as_asked_for(dataset):
+    builder = BatchBuilder(dataset, CUTOFF, None, reach=5.0)
+    generator = np.random.default_rng(0)
+    batch = builder.build([0, 1], 400, 0.5, generator)
+    away = ~batch.edges.in_reach
+    assert 20 < away.sum() < len(away) / 2
+    # What is asked of a network there is the density there.
+    assert batch.target[away].max() < 1e-2
+    generator = np.random.default_rng(0)
+    drawn = dataset.draw(0, 400, generator, cutoff=5.0, importance=0.5)
+    gap = np.linalg.norm(drawn.points[:, None] - dataset.atoms(0).positions, axis=-1).min(axis=1)
+    assert gap.max() < 5.0
+    own = away[batch.structure == 0].numpy()
+    assert np.array_equal(gap >= CUTOFF, own)
+
+
 def test_types(dataset):
     batch = batches(dataset).batch(0)
     assert batch.target.dtype == batch.edges.distances.dtype == torch.float32

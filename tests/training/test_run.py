@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning
 import torch
 
 from deepdft.atomic import AtomicDensityTables
@@ -19,8 +20,10 @@ from deepdft.config import read_config
 from deepdft.data import open_dataset
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.models import create_model
 from deepdft.models.checkpoint import load_checkpoint
 from deepdft.orbitals import write_orbital_archive
+from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import load_model
 from deepdft.training import callbacks, train
 from deepdft.training.callbacks import StepBookkeeping
@@ -122,6 +125,36 @@ def test_the_best_model_can_be_used(finished, archive):
     assert card["electrons"] == {"H": 1, "C": 4, "O": 6}
     atoms = open_dataset(archive).atoms(0)
     assert np.isfinite(model.density_at(atoms, points_near(atoms, 5))).all()
+
+
+@pytest.mark.parametrize("architecture", ["released-painn", "released-schnet"])
+def test_the_released_architectures_train(architecture, archive, tmp_path):
+    config = small_config(
+        tmp_path / "run",
+        archive,
+        model={"architecture": architecture},
+        optimizer={"learning_rate": 5e-3, "loss": "mean_absolute_error"},
+        trainer={"max_steps": 40, "validation_interval": 10},
+    )
+    assert train(config).steps == 40
+    errors = logged(tmp_path / "run", "validation/eps_mae")
+    assert len(errors) == 4
+    assert errors[-1] < 0.98 * errors[0]
+    network = load_model(tmp_path / "run").network
+    assert network.architecture_name == architecture
+    atoms = open_dataset(archive).atoms(0)
+    far = atoms.positions.max(axis=0) + 50.0
+    # What was drawn beyond the cutoff has moved the constant.
+    constants = []
+    for trained in (network, untrained(config, network.elements)):
+        constants.append(ProbeEngine(trained, None, atoms).density_at([far])[0])
+    assert abs(constants[0] - constants[1]) > 1e-4
+
+
+def untrained(config, elements):
+    """The network that a run began with."""
+    pytorch_lightning.seed_everything(config.seed, verbose=False)
+    return create_model(config.model.architecture, config.model.options, elements).eval()
 
 
 def test_training_learns(tmp_path):
