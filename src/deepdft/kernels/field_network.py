@@ -28,12 +28,14 @@ from deepdft.kernels.vectors import TILE_ROWS, aligned_copy, padded
 
 Array = NDArray[Any]
 
+_U = np.uint64  # unsigned places spare the check for negative ones, which defeats vectorisation
+
 _CHUNK = 96
 """Probes whose hidden layers are held at once; a multiple of every tile."""
 
 
 class FieldNetwork:
-    """Evaluates blocks of probes: ``linear . s + output . g(W g(W s + b) + b) + shift``.
+    """Evaluates blocks of probes: ``linear . s + output . (g(W g(W s + b) + b) - unreached)``.
 
     Args:
         table: radial functions of the fields, (1, knots, 3, width).
@@ -42,12 +44,12 @@ class FieldNetwork:
         linear: (width,) weights of the fields themselves.
         hidden: weights by input and output, and biases, of two layers.
         output: (hidden,) weights of the second layer's result.
-        shift: added to the density, e/Å^3.
+        unreached: (hidden,) the second layer's result for a probe without fields.
     """
 
     def __init__(
         self, table: RadialTable, senders: Tensor, layout: AngularLayout, linear: Tensor,
-        hidden: list[tuple[Tensor, Tensor]], output: Tensor, shift: float,
+        hidden: list[tuple[Tensor, Tensor]], output: Tensor, unreached: Tensor,
     ) -> None:  # fmt: skip
         self.harmonics: tuple[int, float] | None = (layout.largest, layout.softness)
         self._table = aligned_copy(_numpy(table.entries).reshape(-1))
@@ -65,7 +67,7 @@ class FieldNetwork:
             padded_vector(_numpy(second_bias)),
         )
         self._output = padded_vector(_numpy(output))
-        self._shift = shift
+        self._unreached = padded_vector(_numpy(unreached))
 
     def density(self, edges: BlockEdges, workspace: Workspace) -> Array:
         """Return the density at a block's receivers, (receivers,) float32 in e/Å^3.
@@ -78,7 +80,7 @@ class FieldNetwork:
         _evaluate(
             self._table, self._senders, edges.atoms, edges.receivers, edges.weights,
             edges.harmonics, edges.starts, self._channels, self._width, self._sender_width,
-            self._linear, *self._weights, self._output, self._shift, self._inner,
+            self._linear, *self._weights, self._output, self._unreached, self._inner,
             self._hidden_width, rows,
             array("messages", rows * self._width, np.float32),
             array("hidden", _CHUNK * self._hidden_width, np.float32),
@@ -97,7 +99,7 @@ def _numpy(tensor: Tensor) -> Array:
 def _evaluate(
     table: Any, senders: Any, atoms: Any, receivers: Any, edge_weights: Any, harmonics: Any,
     starts: Any, channels: Any, width: int, sender_width: int, linear: Any, first: Any,
-    first_bias: Any, second: Any, second_bias: Any, output: Any, shift: float, inner: int,
+    first_bias: Any, second: Any, second_bias: Any, output: Any, unreached: Any, inner: int,
     hidden_width: int, rows: int, fields: Any, hidden: Any, second_hidden: Any, result: Any,
 ) -> None:  # fmt: skip
     for i in range(rows * width):
@@ -116,8 +118,8 @@ def _evaluate(
             hidden_width,
         )  # fmt: skip
         for p in range(count):
-            result[start + p] = (
-                dot_product(fields, (start + p) * width, linear, width)
-                + dot_product(second_hidden, p * hidden_width, output, inner)
-                + shift
-            )
+            for i in range(inner):
+                second_hidden[_U(p * hidden_width) + _U(i)] -= unreached[i]
+            result[start + p] = dot_product(
+                fields, (start + p) * width, linear, width
+            ) + dot_product(second_hidden, p * hidden_width, output, inner)

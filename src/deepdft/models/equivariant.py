@@ -246,8 +246,9 @@ class Equivariant(DensityModel):
     def readout(self, messages: Tensor) -> Tensor:
         """Map fields to densities; no fields give zero."""
         fields = messages[0]
-        zero = fields.new_zeros((1, fields.shape[1]))
-        correction: Tensor = self._correction(fields) - self._correction(zero)
+        # Subtracted before the last product: small densities are then rounded as small numbers.
+        change = self._hidden(fields) - self._hidden(fields.new_zeros((1, fields.shape[1])))
+        correction: Tensor = self.output(change)
         return fields @ self.linear + correction[:, 0]
 
     def block_network(self, senders: Tensor, table: RadialTable) -> FieldNetwork | None:
@@ -256,7 +257,7 @@ class Equivariant(DensityModel):
             return None
         zero = table.entries.new_zeros((1, self.layout.width))
         with torch.no_grad():
-            shift = -float(self._correction(zero))
+            unreached = self._hidden(zero)[0]
         return FieldNetwork(
             table=table,
             senders=senders,
@@ -265,13 +266,11 @@ class Equivariant(DensityModel):
             hidden=[(self.hidden1.weight.T, self.hidden1.bias),
                     (self.hidden2.weight.T, self.hidden2.bias)],
             output=self.output.weight[0],
-            shift=shift,
+            unreached=unreached,
         )  # fmt: skip
 
-    def _correction(self, fields: Tensor) -> Tensor:
-        hidden = softplus(self.hidden2(softplus(self.hidden1(fields))))
-        correction: Tensor = self.output(hidden)
-        return correction
+    def _hidden(self, fields: Tensor) -> Tensor:
+        return softplus(self.hidden2(softplus(self.hidden1(fields))))
 
 
 class _AtomSteps:
