@@ -108,7 +108,7 @@ class CP2KCalculation(ReferenceCalculation):
             return CalculatedDensity(
                 orbitals, energy, iterations, seconds, details={"eps_mae_to_grid": difference}
             )
-        total = None if density.spin is None else float(density.total_spin)
+        total = None if density.spin is None else float(np.sum(density.total_spin or 0.0))
         return CalculatedDensity(
             density,
             energy,
