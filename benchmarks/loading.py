@@ -197,7 +197,7 @@ def main() -> None:
         report = measure(Path(folder), arguments)
     show(report, arguments)
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+        arguments.json.write_text(json.dumps(flattened(report), indent=2) + "\n")
 
 
 class Sources:
@@ -288,6 +288,18 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, dict[str, 
             "probes_per_second": probes[name] / min(timing.wall),
         }
         for name, timing in timings.items()
+    }
+
+
+def flattened(report: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the figures by name, with every rate as a multiple of the training step's."""
+    training = report["training step"]["probes_per_second"]
+    figures = {
+        f"{name}: {figure}": value for name, row in report.items() for figure, value in row.items()
+    }
+    return figures | {
+        f"{name}: times the training step": row["probes_per_second"] / training
+        for name, row in report.items()
     }
 
 
