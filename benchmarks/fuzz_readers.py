@@ -25,19 +25,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density
 from deepdft.errors import DeepDFTError
-from deepdft.io import read, write
+from deepdft.io import archive, read
 from deepdft.io.formats import FORMATS
+from deepdft.io.points import PointDensity, read_points
+from fuzz_inputs import ARRAY, seeds
 
 SLOWEST = 5.0
 """Seconds a read of a small file may take."""
 MEMORY = 64 << 20
 """Bytes a read may allocate: two buffers and some; the files are a few kB."""
 
-OPTIONS = {"f.molden": {"spacing": 1.0}}
+OPTIONS: dict[str, dict[str, float]] = {"f.molden": {"spacing": 1.0}}
 """A coarse grid for orbitals: it is the reader that is tested."""
 
 TOKENS = (
@@ -56,110 +57,6 @@ class Finding:
     format: str
     problem: str
     data: bytes
-
-
-def seeds() -> dict[str, list[bytes]]:
-    """Return small valid files of every format, by the file name that announces it."""
-    rng = np.random.default_rng(0)
-    atoms = Atoms("HOH", positions=rng.random((3, 3)) * 3, cell=[[4, 0, 0], [1, 4, 0], [0, 0.5, 5]])
-    atoms.pbc = True
-    shape = (5, 4, 6)
-    grid = Grid(np.asarray(atoms.cell), shape)
-    values = rng.random(shape) * 0.2
-    level = LevelOfTheory("PBE", "PAW", "400 eV", "VASP")
-    plain = Density(atoms, grid, values, None, level)
-    spin = Density(atoms, grid, values, rng.normal(size=(3, *shape)) * 0.01, level)
-    occupied = Density(atoms, grid, values, None, level, {"augmentation": [_OCCUPANCIES]})
-    found: dict[str, list[bytes]] = collections.defaultdict(list)
-    names = {"f.cube": [plain, spin], "f.CHGCAR": [plain, spin, occupied], "f.CHG": [spin]}
-    names |= {"f.xsf": [plain], "f.npz": [plain, spin]}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, densities in names.items():
-            for density in densities:
-                write(Path(folder, name), density)
-                found[name].append(Path(folder, name).read_bytes())
-        write(Path(folder, "f.cube.gz"), plain)
-        found["f.cube.gz"] = [Path(folder, "f.cube.gz").read_bytes()]
-        found["f.CHGCAR.zz"] = [_rewritten(folder, "f.CHGCAR.zz", plain)]
-        found["f.xsf.lz4"] = [_rewritten(folder, "f.xsf.lz4", plain)]
-        found["f.CHG.zst"] = [_rewritten(folder, "f.CHG.zst", plain)]
-    found["f.molden"] = [MOLDEN]
-    found["f.filplot"] = [plot_file(values)]
-    found["f.RHO"] = [siesta_file(values)]
-    # Not Molden: unnamed, it would be evaluated on a fine grid.
-    known = [entries for name, entries in found.items() if name != "f.molden"]
-    found["unnamed"] = [data for entries in known for data in entries]
-    return dict(found)
-
-
-_OCCUPANCIES = "augmentation occupancies   1   3\n  0.1E+00 0.2E+00 0.3E+00\n  0.1000E+00\n"
-
-
-MOLDEN = b"""[Molden Format]
-[Title]
- hydrogen
-[Atoms] AU
-H 1 1 0.0 0.0 0.0
-H 2 1 0.0 0.0 1.4
-[GTO]
-1 0
- s 3 1.0
-  3.425250914 0.1543289673
-  0.6239137298 0.5353281423
-  0.1688554040 0.4446345422
-
-2 0
- s 3 1.0
-  3.425250914 0.1543289673
-  0.6239137298 0.5353281423
-  0.1688554040 0.4446345422
-
-[MO]
- Sym= a
- Ene= -0.5
- Spin= Alpha
- Occup= 2.0
- 1 0.5489
- 2 0.5489
- Sym= b
- Ene= 0.6
- Spin= Alpha
- Occup= 0.0
- 1 1.2115
- 2 -1.2115
-"""
-
-
-def _rewritten(folder: str, name: str, density: Density) -> bytes:
-    write(Path(folder, name), density)
-    return Path(folder, name).read_bytes()
-
-
-def plot_file(values: np.ndarray) -> bytes:
-    """Return a plot file as pp.x writes it."""
-    nx, ny, nz = values.shape
-    lines = ["water", f"{nx:8d}{ny:8d}{nz:8d}" * 2 + f"{3:8d}{2:8d}"]
-    lines.append(f"{0:6d}" + "".join(f"{x:12.8f}" for x in (7.5, 0, 0, 0, 0, 0)))
-    lines += ["  1.0 0.0 0.0", "  0.2 1.0 0.0", "  0.0 0.0 1.3"]
-    lines.append(f"{100:20.10f}{4:20.10f}{25:20.10f}{0:6d}")
-    lines += ["   1   H     1.00", "   2   O     6.00"]
-    lines += [
-        f"{i + 1:4d}   {0.1 * i:15.9f}{0.2:15.9f}{0.3:15.9f}   {k:2d}"
-        for i, k in enumerate((1, 2, 1))
-    ]
-    numbers = [f"{value:17.9E}" for value in values.ravel(order="F")]
-    lines += ["".join(numbers[i : i + 5]) for i in range(0, len(numbers), 5)]
-    return ("\n".join(lines) + "\n").encode()
-
-
-def siesta_file(values: np.ndarray, order: str = "<", kind: str = "f4") -> bytes:
-    """Return a SIESTA grid of one component."""
-    cell = np.diag([7.0, 8.0, 9.0]).astype(order + "f8").tobytes()
-    records = [cell, struct.pack(order + "4i", *values.shape, 1)]
-    for plane in values.transpose(2, 1, 0):
-        records += [row.astype(order + kind).tobytes() for row in plane]
-    marks = [struct.pack(order + "i", len(record)) for record in records]
-    return b"".join(mark + record + mark for mark, record in zip(marks, records, strict=True))
 
 
 def mutations(data: bytes, others: list[bytes], rng: random.Random) -> Iterator[bytes]:
@@ -209,6 +106,17 @@ def _replace_token(data: bytes, place: int, rng: random.Random) -> bytes:
     return data[:start] + rng.choice(TOKENS) + data[stop:]
 
 
+def read_input(path: Path, name: str) -> list[Density | PointDensity]:
+    """Read one input in the way that its kind is read."""
+    if name == "tar":
+        return [read(member) for member in archive.members(path)]
+    if name == "points.h5":
+        return [read_points(path)]
+    if name == "f.info.json":
+        return [read(path.with_name("f.npy"))]
+    return [read(path, **OPTIONS.get(name, {}))]
+
+
 def check(path: Path, name: str, data: bytes) -> Finding | None:
     """Read one input; return what is wrong with the answer, if anything."""
     path.write_bytes(data)
@@ -219,8 +127,8 @@ def check(path: Path, name: str, data: bytes) -> Finding | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            density = read(path, **OPTIONS.get(name, {}))
-        if not np.isfinite(density.values).all():
+            densities = read_input(path, name)
+        if not all(np.isfinite(density.values).all() for density in densities):
             problem = "a value is not finite"
     except DeepDFTError as error:
         if "\n" in str(error).strip() or len(str(error)) > 1000:
@@ -246,10 +154,12 @@ def run(count: int, seed: int) -> tuple[dict[str, int], list[Finding]]:
     findings = []
     others = [data for entries in files.values() for data in entries]
     with tempfile.TemporaryDirectory() as folder:
+        for name in ARRAY:
+            Path(folder, name).write_bytes(files[name][0])
         for name, entries in files.items():
             for data in entries:  # also compiles the kernels, which takes its time
                 Path(folder, name).write_bytes(data)
-                read(Path(folder, name))
+                read_input(Path(folder, name), name)
         tracemalloc.start()
         try:
             sources = {
@@ -259,6 +169,9 @@ def run(count: int, seed: int) -> tuple[dict[str, int], list[Finding]]:
             for index in range(count):
                 name = list(files)[index % len(files)]
                 data = next(rng.choice(sources[name]))
+                if name in ARRAY:  # the other of the two is whole
+                    for other in ARRAY:
+                        Path(folder, other).write_bytes(files[other][0])
                 finding = check(Path(folder, name), name, data)
                 counts[name] += 1
                 findings += [finding] if finding else []

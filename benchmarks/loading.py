@@ -203,7 +203,7 @@ def main() -> None:
         if name != "training step"
     ]
     rows.append(("training step", f"{training:,.0f} probes/s"))
-    write_result(arguments, "loading", rows, report)
+    write_result(arguments, "loading", rows, flattened(report))
 
 
 class Sources:
@@ -294,6 +294,18 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, dict[str, 
             "probes_per_second": probes[name] / min(timing.wall),
         }
         for name, timing in timings.items()
+    }
+
+
+def flattened(report: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the figures by name, with every rate as a multiple of the training step's."""
+    training = report["training step"]["probes_per_second"]
+    figures = {
+        f"{name}: {figure}": value for name, row in report.items() for figure, value in row.items()
+    }
+    return figures | {
+        f"{name}: times the training step": row["probes_per_second"] / training
+        for name, row in report.items()
     }
 
 

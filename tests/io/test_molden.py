@@ -10,6 +10,7 @@ import pytest
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.io.molden import read_molden, sniff
 from deepdft.units import BOHR
+from tests.io.samples import FILES
 
 gto = pytest.importorskip("pyscf.gto")
 tools = pytest.importorskip("pyscf.tools.molden")
@@ -353,3 +354,14 @@ def test_truncated_files_are_refused(tmp_path):
             continue
         # Cut between two orbitals: whole as far as it goes, which no reader can know.
         assert re.search(r"\n\d+ \S+$|\n \w+=[^\n]*$|\n$", path.read_text())
+
+
+def test_a_file_of_cp2k():
+    """The density of the orbitals is that of CP2K's own cube file, up to its plane-wave grid."""
+    orbitals = read_molden(FILES / "H2O_cp2k.molden")
+    table = np.loadtxt(FILES / "H2O_cp2k.points.txt", skiprows=1)
+    expected = table[:, 3] / BOHR**3
+    values = np.asarray(orbitals.values_at(table[:, :3]))
+    assert np.abs(values - expected).sum() < 1e-3 * expected.sum()
+    assert str(orbitals.atoms.symbols) == "OH2"
+    assert orbitals.n_electrons == pytest.approx(8.0)

@@ -1,4 +1,4 @@
-"""Plot files of pp.x, written here by the format statements of Quantum ESPRESSO's plot_io."""
+"""Plot files of pp.x: its own, and others written here by the format statements of its plot_io."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from deepdft.errors import FileFormatError
 from deepdft.io import read, read_with_notes
 from deepdft.io.bravais import lattice_vectors
 from deepdft.units import BOHR, HARTREE, PER_CUBIC_BOHR
+from tests.io.samples import FILES
 
 SHAPE = (3, 4, 5)
 A = 10.2
@@ -174,3 +175,20 @@ def test_truncation(tmp_path: Path) -> None:
         read_text(tmp_path, text[:-100])
     (tmp_path / "x.filplot").write_text(text)
     assert read(tmp_path / "x.filplot").grid.shape == SHAPE
+
+
+def test_files_of_the_program(tmp_path: Path) -> None:
+    """The cube file is pp.x's own translation of its plot file, in a cell without right angles."""
+    ours, notes = read_with_notes(FILES / "H3_qe.filplot.gz")
+    cube = read(FILES / "H3_qe.cube.gz")
+    np.testing.assert_allclose(ours.values, cube.values, rtol=1e-5)
+    np.testing.assert_allclose(ours.grid.cell, cube.grid.cell, atol=2e-5)
+    np.testing.assert_allclose(ours.atoms.positions, cube.atoms.positions, atol=2e-6)
+    assert str(ours.atoms.symbols) == "H3"
+    assert ours.n_electrons == pytest.approx(3.0, abs=1e-6)
+    assert any("3.0000 electrons, as the file's valence charges say" in note for note in notes)
+    assert ours.level.basis == "7 Ry"
+    with pytest.raises(FileFormatError, match=r"spin density.*plot_num is 6"):
+        read(FILES / "H3_qe_spin.filplot.gz")
+    spin = read(FILES / "H3_qe_spin.filplot.gz", quantity="spin-density")
+    assert spin.n_electrons == pytest.approx(1.0, abs=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepdft.errors import FileFormatError
-from deepdft.io import number_parsing, text
+from deepdft.io import number_parsing, regular_lines, text
 from deepdft.io.range_file import RangeFile
 from deepdft.io.text import TextStream
 
@@ -39,6 +39,7 @@ def small_buffers(monkeypatch) -> None:
     monkeypatch.setattr(text, "_FIRST_BLOCK", 1 << 10)
     monkeypatch.setattr(text, "_LONG_RUN", 1 << 15)
     monkeypatch.setattr(number_parsing, "_BLOCK", 1 << 12)
+    monkeypatch.setattr(regular_lines, "_BLOCK", 1 << 12)
     monkeypatch.setattr(number_parsing, "thread_count", lambda: 2)
 
 

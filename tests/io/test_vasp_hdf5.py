@@ -10,7 +10,7 @@ import pytest
 
 from deepdft.density import Density
 from deepdft.errors import FileFormatError
-from deepdft.io import read, read_with_notes
+from deepdft.io import read, read_with_notes, write
 from tests.io.samples import skewed_density
 
 
@@ -85,3 +85,42 @@ def test_hostile_and_damaged_files(tmp_path: Path) -> None:
         file["charge/charge"] = np.zeros((3, 2, 2, 2))
     with pytest.raises(FileFormatError, match="unexpected shape"):
         read(path)
+
+
+@pytest.mark.parametrize("components", [0, 1, 3])
+def test_pymatgen_reads_the_same(components: int, tmp_path: Path) -> None:
+    outputs = pytest.importorskip("pymatgen.io.vasp.outputs")
+    density = skewed_density(components)
+    path = tmp_path / "vaspwave.h5"
+    rng = np.random.default_rng(components)
+    with h5py.File(path, "w") as file:
+        write_structure(file, density, 2.0)
+        file.move("results/positions", "structure/positions")
+        file["structure/positions/ion_types"][...] = [b"H ", b"O ", b"H ", b"C "]
+        write_density(file, density)
+        file["charge/grid"] = density.grid.shape
+        file["version/major"] = 6
+        counts = np.array([3, 0, 7, 6, 1])
+        for component in range(components + 1):
+            file[f"charge/aug_occupancies_ions_s{component + 1:02d}"] = counts
+            values = rng.normal(size=(5, 8)) * 10.0 ** rng.integers(-12, 3, (5, 8))
+            values[2, 1] = 0.0
+            file[f"charge/aug_occupancies_s{component + 1:02d}"] = values
+    theirs = outputs.Vaspwave(path).get_chgcar()
+    ours = read(path)
+    volume = ours.grid.volume
+    np.testing.assert_allclose(ours.values * volume, theirs.data["total"], rtol=1e-12)
+    names = ["total", "diff"] if components == 1 else ["total", "diff_x", "diff_y", "diff_z"]
+    if components:
+        spin = ours.spin.reshape(-1, *ours.grid.shape)
+        for block, name in zip(spin, names[1:], strict=True):
+            np.testing.assert_allclose(block * volume, theirs.data[name], rtol=1e-12)
+    np.testing.assert_allclose(ours.grid.cell, theirs.structure.lattice.matrix, rtol=1e-12)
+    write(tmp_path / "CHGCAR", ours)
+    again = outputs.Chgcar.from_file(tmp_path / "CHGCAR")
+    for name in names[: components + 1]:
+        expected = {atom: row for atom, row in theirs.data_aug[name].items() if len(row)}
+        known = {atom: row for atom, row in again.data_aug[name].items() if len(row)}
+        assert known.keys() == expected.keys()
+        for atom, row in expected.items():
+            np.testing.assert_allclose(known[atom], row, rtol=1e-6)

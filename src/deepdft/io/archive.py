@@ -22,6 +22,14 @@ from deepdft.io.damage import reason_of
 
 SEPARATOR = "::"
 _VERSION = 1
+_DECOMPRESS = {
+    "gzip": "gunzip -k",
+    "bzip2": "bunzip2 -k",
+    "xz": "unxz -k",
+    "Zstandard": "unzstd",
+    "LZ4": "unlz4",
+}
+"""Commands that leave the compressed file where it is."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +126,15 @@ def _store(stored: str, stamp: list[int], known: dict[str, tuple[int, int]]) -> 
 
 def _build(archive: str) -> dict[str, tuple[int, int]]:
     with open(archive, "rb") as file:
-        if codec_of_content(file.read(4096)) is not None:
-            raise FileFormatError(
-                f"{archive} is a compressed tar file, whose members cannot be reached at random; "
-                "decompress it once (its members may be compressed)."
-            )
+        codec = codec_of_content(file.read(4096))
+    if codec is not None:
+        command = _DECOMPRESS.get(codec.name)
+        how = f" (`{command} {os.path.basename(archive)}`)" if command else ""
+        raise FileFormatError(
+            f"{archive} is compressed as a whole ({codec.name}), so its members cannot be reached "
+            f"at random; decompress it once{how} and name the tar file that this makes (its "
+            "members may be compressed)."
+        )
     found: dict[str, tuple[int, int]] = {}
     size = os.path.getsize(archive)
     try:

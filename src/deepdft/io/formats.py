@@ -112,7 +112,7 @@ FORMATS = (
         "",
         "no",
         "any (all ibrav)",
-        "files written by its format statements; lattice constants",
+        "files of pp.x 6.7 (plot and cube); lattice constants",
     ),
     Format(
         "vasp-hdf5",
@@ -122,7 +122,7 @@ FORMATS = (
         "",
         "yes, collinear and not",
         "any",
-        "h5py, the same density as CHGCAR",
+        "pymatgen, h5py",
     ),
     Format(
         "npz",
@@ -162,7 +162,7 @@ FORMATS = (
         "",
         "yes",
         "none, or any at the Gamma point",
-        "PySCF",
+        "PySCF; a file of CP2K",
     ),
     Format(
         "pyscf-checkpoint",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from deepdft.io.decimal_parser import PADDING
 from deepdft.io.number_parsing import NotANumberError, parse_file, parse_range
 from deepdft.io.range_file import RangeFile
+from deepdft.io.summary import Summary
 
 FloatArray = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -55,6 +56,23 @@ class RegularLines:
         return cls(start, length, columns, count)
 
 
+@dataclass(frozen=True)
+class Run:
+    """What was found of a run of numbers.
+
+    Attributes:
+        end: byte behind the last number.
+        found: count of numbers.
+        lines: count of line ends passed.
+        summary: of the numbers.
+    """
+
+    end: int
+    found: int
+    lines: int
+    summary: Summary
+
+
 class _Parser:
     """What the threads share: which block is next, and the first that is not as expected."""
 
@@ -67,8 +85,7 @@ class _Parser:
         self.factor = factor
         self.lines_a_block = max(1, _BLOCK // lines.length)
         self.blocks = -(-lines.count // self.lines_a_block)
-        self.ends = [0] * self.blocks
-        self.line_ends = [0] * self.blocks
+        self.parsed: list[Run | None] = [None] * self.blocks
         self._next = 0
         self._lock = threading.Lock()
 
@@ -111,23 +128,19 @@ class _Parser:
             return False
         if found < expected or (text[end:size] > 32).any():
             return False
-        self.ends[block] = begin + end
-        self.line_ends[block] = passed + int(np.count_nonzero(text[end:size] == 10))
+        passed += int(np.count_nonzero(text[end:size] == 10))
+        # Looked at while they are in the processor's cache.
+        self.parsed[block] = Run(begin + end, found, passed, Summary.of(numbers))
         return True
 
 
 def parse_regular_lines(
     file: RangeFile, start: int, numbers: FloatArray, factor: float, threads: int
-) -> tuple[int, int, int]:
-    """Parse what is regular of a run of numbers that begins with a line, at byte `start`.
-
-    Returns:
-        (byte behind the last number, count of numbers, count of line ends passed), as
-        `deepdft.io.number_parsing.parse_file`; (start, 0, 0) if the lines are not regular.
-    """
+) -> Run:
+    """Parse what is regular of a run of numbers that begins with a line, at byte `start`."""
     lines = RegularLines.at(file, start, len(numbers))
     if lines is None or lines.count == 0:
-        return start, 0, 0
+        return Run(start, 0, 0, Summary.joined([]))
     parser = _Parser(file, lines, numbers, factor)
     helpers = min(threads, parser.blocks) - 1
     with ThreadPoolExecutor(max(1, helpers), "deepdft-parse") as pool:
@@ -140,29 +153,28 @@ def parse_regular_lines(
         finally:
             for other in others:
                 other.result()
-    if parser.blocks == 0:
-        return start, 0, 0
-    found = min(parser.blocks * parser.lines_a_block, lines.count) * lines.columns
-    # The end of the line that the last number is in has not been passed.
-    return parser.ends[parser.blocks - 1], found, sum(parser.line_ends[: parser.blocks]) - 1
+    blocks = [run for run in parser.parsed[: parser.blocks] if run is not None]
+    if not blocks:
+        return Run(start, 0, 0, Summary.joined([]))
+    return Run(
+        blocks[-1].end,
+        sum(run.found for run in blocks),
+        sum(run.lines for run in blocks) - 1,  # the end of the last line has not been passed
+        Summary.joined(run.summary for run in blocks),
+    )
 
 
-def parse_run(
-    file: RangeFile, start: int, numbers: FloatArray, factor: float, threads: int
-) -> tuple[int, int, int]:
+def parse_run(file: RangeFile, start: int, numbers: FloatArray, factor: float, threads: int) -> Run:
     """Parse numbers of a file from byte `start` on, until `numbers` is full or the file ends.
-
-    Returns:
-        (byte behind the last number, count of numbers, count of line ends passed).
 
     Raises:
         NotANumberError: if a token is not a finite number (without its line).
     """
-    end, found, lines = parse_regular_lines(file, start, numbers, factor, threads)
-    if found < len(numbers):
-        few = len(numbers) - found < _FEW
-        rest = numbers[found:]
-        end, more, passed = parse_file(file, end, rest, factor, 1 if few else threads)
-        found += more
-        lines += passed
-    return end, found, lines
+    known = parse_regular_lines(file, start, numbers, factor, threads)
+    rest = numbers[known.found :]
+    if len(rest) == 0:
+        return known
+    helped = threads if len(rest) > _FEW else 1
+    end, found, lines = parse_file(file, known.end, rest, factor, helped)
+    summary = Summary.joined([known.summary, Summary.of(rest[:found])])
+    return Run(end, known.found + found, known.lines + lines, summary)

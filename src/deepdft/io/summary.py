@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +38,18 @@ class Summary:
             if low < 0:
                 negative += float(block[block < 0].sum(dtype=np.float64))
         return cls(total, negative, smallest, largest, flat.size)
+
+    @classmethod
+    def joined(cls, parts: Iterable[Summary]) -> Summary:
+        """Return the summary of several arrays together."""
+        known = list(parts)
+        return cls(
+            math.fsum(part.total for part in known),
+            math.fsum(part.negative for part in known),
+            min((part.smallest for part in known), default=float("inf")),
+            max((part.largest for part in known), default=float("-inf")),
+            sum(part.count for part in known),
+        )
 
     @property
     def size(self) -> float:

@@ -14,6 +14,7 @@ from deepdft.density import Grid
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.io.fortran_float import parse_float as parse_float
 from deepdft.io.range_file import RangeFile
+from deepdft.io.summary import Summary
 
 FloatArray = NDArray[np.float64]
 
@@ -160,6 +161,10 @@ class TextStream:
         Raises:
             FileFormatError: if the file ends too early or a token is not a finite number.
         """
+        return self.read_summarised(count, factor)[0]
+
+    def read_summarised(self, count: int, factor: float = 1.0) -> tuple[FloatArray, Summary]:
+        """Read numbers as `read_numbers` does; also return their summary."""
         if count * 2 >= _LONG_RUN and isinstance(self._raw, RangeFile):
             return self._parse_file(count, factor)
         # The length of a compressed file is not known: grow as text arrives.
@@ -168,7 +173,8 @@ class TextStream:
         while True:
             found, numbers = self._parse_buffer(found, count, numbers, factor)
             if found == count:
-                return numbers if len(numbers) == count else numbers[:count]
+                numbers = numbers if len(numbers) == count else numbers[:count]
+                return numbers, Summary.of(numbers)
             if not self._refill(prefetch=True):
                 raise self._too_few(found, count)
 
@@ -202,7 +208,7 @@ class TextStream:
         self.line += lines
         return found
 
-    def _parse_file(self, count: int, factor: float) -> FloatArray:
+    def _parse_file(self, count: int, factor: float) -> tuple[FloatArray, Summary]:
         """Parse a long run of numbers of a plain file with several threads."""
         from deepdft.io.number_parsing import NotANumberError, thread_count
         from deepdft.io.regular_lines import parse_run
@@ -213,17 +219,17 @@ class TextStream:
         start = self._raw.tell() - ahead - (self._end - self._position)
         numbers = np.empty(min(count, (self._raw.size - start) // 2 + 1))
         try:
-            end, found, lines = parse_run(self._raw, start, numbers, factor, thread_count())
+            run = parse_run(self._raw, start, numbers, factor, thread_count())
         except NotANumberError as error:
             line = _line_at(self._raw, error.offset)
             raise self.error(f"{error.token[:40]!r} is not a finite number.", line) from None
-        self.line += lines
-        self._raw.seek(end)
+        self.line += run.lines
+        self._raw.seek(run.end)
         self._position = self._end = 0
         self._exhausted = False
-        if found < count:
-            raise self._too_few(found, count)
-        return numbers
+        if run.found < count:
+            raise self._too_few(run.found, count)
+        return numbers, run.summary
 
     def _too_few(self, found: int, count: int) -> FileFormatError:
         return self.error(

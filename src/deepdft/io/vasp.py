@@ -58,6 +58,7 @@ class _Image:
     structure: Structure
     shape: tuple[int, int, int]
     blocks: list[NDArray[np.float64]] = field(default_factory=list)
+    summaries: list[Summary] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 
 
@@ -149,7 +150,9 @@ def _read_image(
     while following == "block":
         if len(image.blocks) == 4:
             raise stream.error("There are more than four density blocks.", stream.line - 1)
-        image.blocks.append(stream.read_numbers(grid.n_points, factor or 1.0 / grid.volume))
+        values, summary = stream.read_summarised(grid.n_points, factor or 1.0 / grid.volume)
+        image.blocks.append(values)
+        image.summaries.append(summary)
         text, following = _read_text(stream, shape, len(structure.atoms))
         image.texts.append(text)
     if len(image.blocks) == 3:
@@ -206,7 +209,7 @@ def _assemble(
     grid = Grid(np.asarray(atoms.cell), image.shape, origin)
     atoms.positions += origin
     arrays = [block.reshape(image.shape, order="F") for block in image.blocks]
-    summary = Summary.of(arrays[0])
+    summary = image.summaries[0]
     electrons = summary.total * grid.voxel_volume
     if asked is None and summary.smallest >= 0 and summary.largest * grid.volume <= 1:
         raise refusal(

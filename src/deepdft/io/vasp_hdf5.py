@@ -2,8 +2,10 @@
 
 Layout (as py4vasp reads it): `charge/charge` (components, nz, ny, nx), the density times the volume
 of the cell as in a CHGCAR; one component, two (with the magnetisation) or four. The structure is
-in `results/positions` (`scale`, `lattice_vectors`, `position_ions`, `ion_types`,
-`number_ion_types`), in the same file or in the vaspout.h5 beside it.
+in `structure/positions` or `results/positions` (`scale`, `lattice_vectors`, `position_ions`,
+`ion_types`, `number_ion_types`), in the same file or in the vaspout.h5 beside it. The one-centre
+occupancies of component 1, for instance, are in `charge/aug_occupancies_s01`, a row an atom, of
+which `charge/aug_occupancies_ions_s01` says how many count; they are kept as a CHGCAR has them.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from deepdft.io.source import Source
 
 _CHARGE = "charge/charge"
 _STRUCTURES = ("results/positions", "structure/positions", "input/poscar", "original/poscar")
+_OCCUPANCIES = "charge/aug_occupancies_s{:02d}"
+_OCCUPANCY_COUNTS = "charge/aug_occupancies_ions_s{:02d}"
 _ELECTRONS = "results/electron_eigenvalues/nelectrons"
 
 
@@ -50,6 +54,7 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
     try:
         with source.open() as raw, h5py.File(raw, "r") as file:
             blocks = _read_blocks(source, file)
+            occupancies = [_read_occupancies(source, file, n + 1) for n in range(len(blocks))]
             atoms, notes = _find_structure(source, file)
             if _ELECTRONS in file:
                 expected = float(np.asarray(file[_ELECTRONS][()]).ravel()[0])
@@ -60,7 +65,8 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
         raise FileFormatError(
             f"{source.path} is not an HDF5 file, or damaged: {reason_of(error)}"
         ) from None
-    return _assemble(source, blocks, atoms, kind.name, notes)
+    metadata = {"augmentation": occupancies} if all(occupancies) else {}
+    return _assemble(source, blocks, atoms, kind.name, notes, metadata)
 
 
 def _read_blocks(source: Source, file: Any) -> list[NDArray[np.float64]]:
@@ -72,16 +78,47 @@ def _read_blocks(source: Source, file: Any) -> list[NDArray[np.float64]]:
             f"{source.path} has no density ({_CHARGE}); VASP writes it to vaspwave.h5 with "
             "LCHARGH5 = T."
         )
-    dataset = file[_CHARGE]
+    dataset = _checked(source, file, _CHARGE)
     shape = dataset.shape
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] not in (1, 2, 4)):
         raise FileFormatError(f"{source.path}: {_CHARGE} has the unexpected shape {shape}.")
-    if dataset.size * dataset.dtype.itemsize > 1100 * max(1, dataset.id.get_storage_size()):
-        raise FileFormatError(f"{source.path}: {_CHARGE} claims more values than the file holds.")
     values = np.asarray(dataset[()], dtype=np.float64).reshape(-1, *shape[-3:])
     if not np.isfinite(values).all():
         raise FileFormatError(f"{source.path}: a value of {_CHARGE} is not finite.")
     return [block.transpose(2, 1, 0) for block in values]
+
+
+def _read_occupancies(source: Source, file: Any, component: int) -> str:
+    """Return the occupancies of one component as the text of a CHGCAR; empty if there are none."""
+    places = _OCCUPANCIES.format(component), _OCCUPANCY_COUNTS.format(component)
+    if any(place not in file for place in places):
+        return ""
+    table, counts = (np.asarray(_checked(source, file, place)[()]) for place in places)
+    lines = []
+    for atom, count in enumerate(counts.astype(np.int64).tolist()):
+        numbers = [_fortran(float(x)) for x in table[atom, :count]]
+        if len(numbers) < count:
+            raise ValueError(f"{places[0]} has fewer than {count} values of an atom")
+        lines.append(f"augmentation occupancies{atom + 1:4d}{count:4d}")
+        lines += ["".join(numbers[i : i + 5]) for i in range(0, count, 5)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _fortran(number: float) -> str:
+    """Print a number as Fortran's format E15.7 does."""
+    if number == 0 or not np.isfinite(number):
+        return f"{'0.0000000E+00' if number == 0 else 'NaN':>15s}"
+    mantissa, _, exponent = f"{abs(number):.6E}".partition("E")
+    digits = f"{'-' if number < 0 else ''}0.{mantissa.replace('.', '')}E{int(exponent) + 1:+03d}"
+    return f"{digits:>15s}"
+
+
+def _checked(source: Source, file: Any, place: str) -> Any:
+    """Return a dataset that does not claim more values than the file holds."""
+    dataset = file[place]
+    if dataset.size * dataset.dtype.itemsize > 1100 * max(1, dataset.id.get_storage_size()):
+        raise FileFormatError(f"{source.path}: {place} claims more values than the file holds.")
+    return dataset
 
 
 def _find_structure(source: Source, file: Any) -> tuple[Atoms, list[str]]:
@@ -125,7 +162,12 @@ def _read_structure(group: Any) -> Atoms:
 
 
 def _assemble(
-    source: Source, blocks: list[NDArray[np.float64]], atoms: Atoms, name: str, notes: list[str]
+    source: Source,
+    blocks: list[NDArray[np.float64]],
+    atoms: Atoms,
+    name: str,
+    notes: list[str],
+    metadata: dict[str, Any],
 ) -> Density:
     nx, ny, nz = blocks[0].shape
     grid = Grid(np.asarray(atoms.cell), (nx, ny, nz))
@@ -139,6 +181,7 @@ def _assemble(
         unit="e/angstrom^3",
         pbc=[True] * 3,
         level=LevelOfTheory(core="PAW", code="VASP"),
+        metadata=metadata,
         notes=notes,
     )
     spin = None
