@@ -87,23 +87,31 @@ def piecewise_table(
         device: of the distances.
 
     Returns:
-        The table, float64; None if the group is too wide for polynomials of few coefficients.
+        The table, float64; None if the group is too wide for polynomials of few coefficients, or
+        the filters are not finite.
     """
-    step = extent / 4 if extent > 0 else _SINGLE_STEP
-    width = min(extent + step, cutoff)
-    pieces = math.ceil((cutoff - width) / step) + 1
-    # The last piece ends at the cutoff.
-    step = (cutoff - width) / (pieces - 1) if pieces > 1 else cutoff
-    series = _chebyshev_series(filters, pieces, step, width, device)
-    values = series.abs().sum(dim=1).max()
+    steps = [extent / 4] if extent > 0 else [_SINGLE_STEP / 2**n for n in range(6)]
+    for step in steps:
+        width = min(extent + step, cutoff)
+        pieces = math.ceil((cutoff - width) / step) + 1
+        # The last piece ends at the cutoff.
+        step = (cutoff - width) / (pieces - 1) if pieces > 1 else cutoff
+        series = _chebyshev_series(filters, pieces, step, width, device)
+        coefficients = _coefficients(series, tolerance)
+        if coefficients is not None:
+            return PiecewiseTable(coefficients, step, width)
+    return None
+
+
+def _coefficients(series: Tensor, tolerance: float) -> Tensor | None:
+    """Return as few coefficients of powers (pieces, n, steps, channels) as are enough."""
+    largest = series.abs().sum(dim=1).max()
     for count in COUNTS:
-        error = series[:, count:].abs().sum(dim=1).max()
-        if error <= tolerance * values:
+        if series[:, count:].abs().sum(dim=1).max() <= tolerance * largest:
             powers = torch.from_numpy(_powers_of_chebyshev(count)).to(series)
-            coefficients = torch.einsum("ij,kjtc->kitc", powers, series[:, :count])
-            if coefficients.abs().sum(dim=1).max() > _LARGEST_GROWTH * values:
-                return None
-            return PiecewiseTable(coefficients.contiguous(), step, width)
+            found = torch.einsum("ij,kjtc->kitc", powers, series[:, :count])
+            grown = found.abs().sum(dim=1).max() > _LARGEST_GROWTH * largest
+            return None if grown else found.contiguous()
     return None
 
 

@@ -9,8 +9,6 @@ of 24 and, below 65504, the range: beyond it the density is not a number, which 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import triton
 import triton.language as tl
@@ -25,78 +23,63 @@ ROWS = 64
 """Probes of a program: their states, gates and the sums of a product fill the registers."""
 
 
-class GatedLayers(NamedTuple):
-    """Weights, padded with zeros to `width` and split into halves.
-
-    Attributes:
-        weights: (steps + 1, 4, 2, width, width) float16, by input and output: for each step W6, W7,
-            W4, W5; last, in the first place, the hidden layer of the readout.
-        biases: (steps + 1, 4, width) float32.
-        output: (width,) float32 weights of the readout's last layer.
-        shift: its bias, and what else is added to the density, e/Å^3.
-    """
-
-    weights: Tensor
-    biases: Tensor
-    output: Tensor
-    shift: float
-
-
-def gated_layers(
-    hidden: tuple[Tensor, Tensor], update: tuple[Tensor, Tensor], gate: tuple[Tensor, Tensor],
-    readout_hidden: tuple[Tensor, Tensor], readout_output: tuple[Tensor, float], shift: float,
-) -> GatedLayers:  # fmt: skip
-    """Arrange the layers; arguments as of `deepdft.kernels.gated_network.GatedNetwork`.
-
-    Raises:
-        ValueError: if the layers are wider than `LARGEST_WIDTH`.
-    """
-    steps, f = hidden[0].shape[:2]
-    width = padded_width(f)
-    if width > LARGEST_WIDTH:
-        raise ValueError(f"Layers of {f} channels do not fit.")
-    device = hidden[0].device
-    weights = torch.zeros((steps + 1, 4, width, width), device=device)
-    biases = torch.zeros((steps + 1, 4, width), device=device)
-    layers = (
-        (hidden[0][..., f:], hidden[1][..., f:]), gate,
-        (hidden[0][..., :f], hidden[1][..., :f]), update,
-    )  # fmt: skip
-    for place, (weight, bias) in enumerate(layers):
-        weights[:steps, place, :f, :f] = weight
-        biases[:steps, place, :f] = bias[:, 0]
-    weights[steps, 0, :f, :f] = readout_hidden[0]
-    biases[steps, 0, :f] = readout_hidden[1]
-    high = weights.half()
-    low = ((weights - high.float()) * LOW_SCALE).half()
-    output = torch.zeros(width, device=device)
-    output[:f] = readout_output[0]
-    return GatedLayers(
-        torch.stack((high, low), dim=2), biases, output, float(readout_output[1]) + shift
-    )
-
-
-def gated_density(messages: Tensor, layers: GatedLayers) -> Tensor:
-    """Return the density of probes.
+class GatedReadout:
+    """Evaluates the node networks of the architecture for many probes at once.
 
     Args:
-        messages: (steps, halves, rows, width) float16, see
-            `deepdft.kernels.triton_sums.summed_messages`; rows is a multiple of `ROWS`. One half
-            gives products of half precision, two those of float32.
-        layers: the network's layers.
-
-    Returns:
-        (rows,) float32, e/Å^3; not a number where a layer's values exceed half precision's range.
+        hidden, update, gate, readout_hidden, readout_output, shift: as of
+            `deepdft.kernels.gated_network.GatedNetwork`, all on one device; no wider than
+            `LARGEST_WIDTH`.
     """
-    steps, halves, rows, width = messages.shape
-    result = torch.empty(rows, dtype=torch.float32, device=messages.device)
-    if rows:
-        _density_kernel[(rows // ROWS,)](
-            messages, layers.weights, layers.biases, layers.output, layers.shift, result, rows,
-            steps, width, ROWS, halves,
-            num_warps=4, num_stages=1, enable_fp_fusion=True,
+
+    row_multiple = ROWS
+
+    def __init__(
+        self, hidden: tuple[Tensor, Tensor], update: tuple[Tensor, Tensor],
+        gate: tuple[Tensor, Tensor], readout_hidden: tuple[Tensor, Tensor],
+        readout_output: tuple[Tensor, float], shift: float,
+    ) -> None:  # fmt: skip
+        steps, f = hidden[0].shape[:2]
+        width = padded_width(f)
+        # Padded with zeros. For each step W6, W7, W4, W5, by input and output; last, in the first
+        # place, the hidden layer of the readout.
+        weights = hidden[0].new_zeros((steps + 1, 4, width, width))
+        biases = hidden[0].new_zeros((steps + 1, 4, width))
+        layers = (
+            (hidden[0][..., f:], hidden[1][..., f:]), gate,
+            (hidden[0][..., :f], hidden[1][..., :f]), update,
         )  # fmt: skip
-    return result
+        for place, (weight, bias) in enumerate(layers):
+            weights[:steps, place, :f, :f] = weight
+            biases[:steps, place, :f] = bias[:, 0]
+        weights[steps, 0, :f, :f] = readout_hidden[0]
+        biases[steps, 0, :f] = readout_hidden[1]
+        high = weights.half()
+        low = ((weights - high.float()) * LOW_SCALE).half()
+        self._weights = torch.stack((high, low), dim=2)
+        self._biases = biases
+        self._output = torch.nn.functional.pad(readout_output[0], (0, width - f)).contiguous()
+        self._shift = float(readout_output[1]) + shift
+
+    def density(self, messages: Tensor) -> Tensor:
+        """Return the density of probes.
+
+        Args:
+            messages: (steps, halves, rows, width) float16, see
+                `deepdft.kernels.triton_sums.summed_messages`; rows is a multiple of
+                `row_multiple`. One half gives products of half precision, two those of float32.
+
+        Returns:
+            (rows,) float32, e/Å^3; not a number where values exceed half precision's range.
+        """
+        steps, halves, rows, width = messages.shape
+        result = torch.empty(rows, dtype=torch.float32, device=messages.device)
+        if rows:
+            _density_kernel[(rows // ROWS,)](
+                messages, self._weights, self._biases, self._output, self._shift, result, rows,
+                steps, width, ROWS, halves, num_warps=4, num_stages=1, enable_fp_fusion=True,
+            )  # fmt: skip
+        return result
 
 
 @triton.jit(do_not_specialize=["shift", "steps"])

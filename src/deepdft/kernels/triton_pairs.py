@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from deepdft.kernels.piecewise import PiecewiseTable
+from deepdft.kernels.transfers import HostCopy, upload
 
 _GROUPS = 32
 _ATOMS = 16
@@ -94,10 +96,9 @@ def grid_groups(
     """
     (a, b, c), (d, e, f) = box
     device = first.device
-    starts = torch.zeros(len(counts) + 1, dtype=torch.int64)
-    torch.cumsum(torch.tensor(counts), 0, out=starts[1:])
-    total, size = int(starts[-1]), group[0] * group[1] * group[2]
-    starts = starts.to(device, non_blocking=True)
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    total, size = int(offsets[-1]), group[0] * group[1] * group[2]
+    starts = upload(offsets, device)
     points = torch.empty((total, size, 3), dtype=torch.float64, device=device)
     places = torch.empty((total, size), dtype=torch.int64, device=device)
     largest = max(counts)
@@ -108,10 +109,11 @@ def grid_groups(
     return Groups(starts, points, places, largest)
 
 
-def find_pairs(
-    groups: Groups, candidates: Candidates, table: PiecewiseTable, cutoff: float
-) -> Pairs:
-    """Find which atoms reach which groups.
+class CountedPairs:
+    """The pairs of groups and atoms, counted but not yet listed.
+
+    They are counted in one call and listed in another, because the CPU has to know their number in
+    between: meanwhile it can prepare what comes next.
 
     Args:
         groups: the probes.
@@ -119,32 +121,53 @@ def find_pairs(
         table: pieces of the filters; its width must exceed the extent of a group by a step.
         cutoff: reach of an atom, Å.
     """
-    device = groups.points.device
-    n_groups, size, _ = groups.points.shape
-    last = float(table.coefficients.shape[0] - 1)
-    numbers = torch.tensor(
-        [cutoff * cutoff, table.step, last, 2.0 / table.width], dtype=torch.float64
-    ).to(device, non_blocking=True)
-    counts = torch.zeros(n_groups + 1, dtype=torch.int64, device=device)
-    blocks = len(groups.starts) - 1
-    chunks = triton.cdiv(groups.largest_block, _GROUPS)
 
-    def launch(offsets: Tensor, total: int, counting: bool) -> Pairs:
-        atoms = torch.empty(total, dtype=torch.int32, device=device)
-        codes = torch.empty_like(atoms)
-        offsets_in_piece = torch.empty((total, size), dtype=torch.float32, device=device)
-        _pair_kernel[(blocks, chunks)](
+    def __init__(
+        self, groups: Groups, candidates: Candidates, table: PiecewiseTable, cutoff: float
+    ) -> None:
+        self.groups = groups
+        self._candidates = candidates
+        device = groups.points.device
+        last = float(table.coefficients.shape[0] - 1)
+        numbers = np.array([cutoff * cutoff, table.step, last, 2.0 / table.width])
+        self._numbers = upload(numbers, device)
+        n_groups = len(groups.points)
+        counts = torch.zeros(n_groups + 1, dtype=torch.int64, device=device)
+        nothing = torch.empty(0, dtype=torch.int32, device=device)
+        self._launch(counts, Pairs(nothing, counts, nothing, nothing, nothing.float()), True)
+        self._offsets = torch.cumsum(counts, 0)
+        reached = counts[1:] > 0
+        rank = torch.cumsum(reached, 0)
+        # Groups without pairs all go to the last place.
+        place = torch.where(reached, rank - 1, n_groups)
+        self._active = torch.empty(n_groups + 1, dtype=torch.int64, device=device)
+        self._active.scatter_(0, place, torch.arange(n_groups, device=device))
+        self._totals = HostCopy(torch.stack((self._offsets[-1], rank[-1])))
+
+    def listed(self) -> Pairs:
+        """List the pairs."""
+        total, n_active = self._totals.wait().tolist()
+        device, size = self.groups.points.device, self.groups.points.shape[1]
+        pairs = Pairs(
+            self._active[:n_active],
+            self._offsets,
+            torch.empty(total, dtype=torch.int32, device=device),
+            torch.empty(total, dtype=torch.int32, device=device),
+            torch.empty((total, size), dtype=torch.float32, device=device),
+        )
+        if total:
+            self._launch(self._offsets, pairs, False)
+        return pairs
+
+    def _launch(self, offsets: Tensor, pairs: Pairs, counting: bool) -> None:
+        groups, candidates = self.groups, self._candidates
+        grid = (len(groups.starts) - 1, triton.cdiv(groups.largest_block, _GROUPS))
+        _pair_kernel[grid](
             groups.points, groups.starts, candidates.starts, candidates.atoms,
-            candidates.positions, numbers, offsets, atoms, codes, offsets_in_piece, size, _GROUPS,
-            _ATOMS, counting, num_warps=4, enable_fp_fusion=False,
+            candidates.positions, self._numbers, offsets, pairs.atoms, pairs.codes,
+            pairs.offsets_in_piece, groups.points.shape[1], _GROUPS, _ATOMS, counting,
+            num_warps=4, enable_fp_fusion=False,
         )  # fmt: skip
-        return Pairs(active, offsets, atoms, codes, offsets_in_piece)
-
-    active = torch.empty(0, dtype=torch.int64, device=device)
-    launch(counts, 0, True)
-    active = torch.nonzero(counts[1:])[:, 0]
-    offsets = torch.cumsum(counts, 0)
-    return launch(offsets, int(offsets[-1]), False)
 
 
 @triton.jit(do_not_specialize=["a", "b", "c", "d", "e", "f"])

@@ -55,12 +55,14 @@ class SlicedFilters(NamedTuple):
         table: (slices, pieces, n, channels of a slice) float32 coefficients.
         senders: (slices, atoms, channels of a slice) float32.
         steps: number of interaction steps.
-        width: padded channels of a step.
+        channels: of a step.
+        width: the same, padded.
     """
 
     table: Tensor
     senders: Tensor
     steps: int
+    channels: int
     width: int
 
 
