@@ -16,6 +16,7 @@ from torch import Tensor
 
 from deepdft.graph import Edges
 from deepdft.kernels.tables import RadialTable, interpolate
+from deepdft.kernels.triton_support import triton_serves
 
 
 def direct_messages(filters: Tensor, senders: Tensor, edges: Edges) -> Tensor:
@@ -65,15 +66,10 @@ class _FilteredMessages(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(entries, senders, distances)
         ctx.edges, ctx.spacing = edges, spacing
-        if entries.device.type == "cpu":
-            from deepdft.kernels import cpu
-
-            return torch.from_numpy(
-                cpu.forward(
-                    _array(entries), spacing, _array(senders), _array(distances),
-                    _array(edges.senders), _array(edges.offsets),
-                )
-            )  # fmt: skip
+        form = _compiled_form(entries.device)
+        if form is not None:
+            result: Tensor = form.forward(entries, spacing, senders, distances, edges)
+            return result
         return interpolated_messages(
             RadialTable(entries, spacing), senders, edges.with_distances(distances)
         )
@@ -82,27 +78,29 @@ class _FilteredMessages(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         entries, senders, distances = ctx.saved_tensors
-        with_distances = ctx.needs_input_grad[2]
+        form = _compiled_form(entries.device)
         # With grad mode on, the caller will differentiate again (create_graph): build the adjoint
         # from differentiable operations. It is rare, so the plain form is fast enough.
-        if torch.is_grad_enabled() or entries.device.type != "cpu":
+        if torch.is_grad_enabled() or form is None:
             return (*_differentiable_adjoint(ctx, gradient), None, None)
-        from deepdft.kernels import cpu
-
-        table_gradient, sender_gradient, distance_gradient = cpu.backward(
-            _array(entries), ctx.spacing, _array(senders), _array(distances),
-            _array(ctx.edges.senders), _array(ctx.edges.offsets), _array(gradient),
-            with_distances=with_distances,
+        for_table, for_senders, slopes = form.backward(
+            entries, ctx.spacing, senders, distances, ctx.edges, gradient,
+            with_distances=ctx.needs_input_grad[2],
         )  # fmt: skip
-        return (
-            torch.from_numpy(table_gradient),
-            torch.from_numpy(sender_gradient),
-            None
-            if distance_gradient is None
-            else torch.from_numpy(distance_gradient).to(distances),
-            None,
-            None,
-        )
+        return for_table, for_senders, None if slopes is None else slopes.to(distances), None, None
+
+
+def _compiled_form(device: torch.device) -> Any:
+    """Return the module with compiled `forward` and `backward` for a device, or None."""
+    if triton_serves(device):
+        from deepdft.kernels import triton_messages
+
+        return triton_messages
+    if device.type == "cpu":
+        from deepdft.kernels import cpu_messages
+
+        return cpu_messages
+    return None
 
 
 def _differentiable_adjoint(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -125,7 +123,3 @@ def _differentiable_adjoint(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, 
     for i, value in zip(wanted, found, strict=True):
         results[i] = value
     return tuple(results)
-
-
-def _array(tensor: Tensor) -> Any:
-    return tensor.detach().contiguous().numpy()

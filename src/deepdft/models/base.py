@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from deepdft.errors import UnsupportedStructureError
 from deepdft.graph import AtomGraph, Edges
 from deepdft.kernels.block_edges import BlockNetwork
+from deepdft.kernels.device_readout import DeviceReadout
 from deepdft.kernels.messages import direct_messages, filtered_messages
 from deepdft.kernels.tables import DEFAULT_SPACING, RadialTable, tabulate
 from deepdft.models.atom_steps import AtomSteps
@@ -62,6 +63,9 @@ class DensityModel(nn.Module):
         filters: "tabulated" (fast) or "direct" (filter networks evaluated on every edge; the
             reference).
         table_spacing: distance between the knots of tables, Å.
+        products: how a GPU with Triton multiplies matrices in prediction: "float32" (from numbers
+            split in two halves, as accurate as float32) or "float16" (about three times as fast;
+            see docs/engine_gpu.md for what it changes).
         per_element: names of the parameters whose first axis runs over `elements`.
         uses_directions: whether edges must have vectors (`Edges.vectors`).
         keeps_constant: whether probes with no atom in reach get what the network makes of no
@@ -86,6 +90,7 @@ class DensityModel(nn.Module):
         self.atom_cutoff = self.cutoff
         self.filters = "tabulated"
         self.table_spacing = DEFAULT_SPACING
+        self.products = "float32"
         species = torch.full((119,), -1, dtype=torch.int64)
         species[list(self.elements)] = torch.arange(len(self.elements))
         self.register_buffer("_species_of_number", species, persistent=False)
@@ -122,6 +127,13 @@ class DensityModel(nn.Module):
         Args:
             senders: what `encode` returned.
             table: what `probe_table` returned.
+        """
+        return None
+
+    def device_readout(self) -> DeviceReadout | None:
+        """Return a fused form of `readout` on a GPU with Triton, if there is one.
+
+        Optional: without it summed messages go through `readout` in torch.
         """
         return None
 

@@ -8,7 +8,7 @@ message, as in the right-hand side of eq. (6), so that W4 and W6 form one produc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from deepdft.graph import AtomGraph, Edges
 from deepdft.kernels.block_messages import padded_senders, padded_table
+from deepdft.kernels.device_readout import DeviceReadout
 from deepdft.kernels.gated_network import GatedNetwork
 from deepdft.kernels.messages import direct_messages, filtered_messages
 from deepdft.kernels.tables import RadialTable
@@ -163,15 +164,26 @@ class DeepDFT(DensityModel):
         if senders.dtype != torch.float32 or senders.device.type != "cpu":
             return None
         return GatedNetwork(
-            hidden=(self.probe_W46.weight, self.probe_W46.bias),
-            update=(self.probe_W5.weight, self.probe_W5.bias),
-            gate=(self.probe_W7.weight, self.probe_W7.bias),
-            readout_hidden=(self.readout_hidden.weight.T, self.readout_hidden.bias),
-            readout_output=(self.readout_output.weight[0], float(self.readout_output.bias)),
-            shift=-self._isolated_density() if self.smooth else 0.0,
-            table=padded_table(table),
-            senders=padded_senders(senders),
+            **self._node_layers(), table=padded_table(table), senders=padded_senders(senders)
         )
+
+    def device_readout(self) -> DeviceReadout | None:
+        """Return the node networks in fused form, in float32 on a GPU."""
+        from deepdft.kernels import triton_gated
+
+        if self.probe_W5.weight.shape[2] > triton_gated.LARGEST_WIDTH:
+            return None
+        return triton_gated.GatedReadout(**self._node_layers())
+
+    def _node_layers(self) -> dict[str, Any]:
+        return {
+            "hidden": (self.probe_W46.weight, self.probe_W46.bias),
+            "update": (self.probe_W5.weight, self.probe_W5.bias),
+            "gate": (self.probe_W7.weight, self.probe_W7.bias),
+            "readout_hidden": (self.readout_hidden.weight.T, self.readout_hidden.bias),
+            "readout_output": (self.readout_output.weight[0], float(self.readout_output.bias)),
+            "shift": -self._isolated_density() if self.smooth else 0.0,
+        }
 
     def _isolated_density(self) -> float:
         """What the node network makes of no messages at all."""

@@ -8,7 +8,7 @@ architecture's readout. Memory depends on the block, not on how many probes ther
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from deepdft.atomic.block_superposition import BlockSuperposition
 from deepdft.density import FloatArray, Grid, as_points
 from deepdft.graph import edges_to_images
 from deepdft.kernels.block_edges import BlockNetwork, Workspace, block_edges
+from deepdft.kernels.triton_support import triton_serves
 from deepdft.models.base import DensityModel
 from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.blocks import (
@@ -36,6 +37,9 @@ from deepdft.prediction.threads import (
     run_in_threads,
     torch_threads_that_work,
 )
+
+if TYPE_CHECKING:
+    from deepdft.prediction.device_engine import DeviceEngine
 
 __all__ = ["ProbeEngine", "available_threads", "block_shape"]
 
@@ -87,12 +91,28 @@ class ProbeEngine:
                 None if self.table is None else network.block_network(self.senders, self.table)
             )
             self._isolated = network.isolated_density(self.senders, self.table)
+            self._on_device = self._device_engine()
         self.block_size = self._best_block_size()
 
     @property
     def is_compiled(self) -> bool:
         """Whether blocks go through compiled code rather than torch."""
         return self._compiled is not None
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether blocks are made and evaluated wholly on a GPU."""
+        return self._on_device is not None
+
+    def _device_engine(self) -> DeviceEngine | None:
+        if not triton_serves(self.device):
+            return None
+        from deepdft.prediction.device_engine import DeviceEngine, suits_device
+
+        if not suits_device(self.network):
+            return None
+        engine = DeviceEngine(self.network, self.senders, self.baseline, self.atoms, self._isolated)
+        return engine if engine.is_usable else None
 
     def _best_block_size(self) -> int:
         if self.device.type == "cuda":
@@ -116,6 +136,8 @@ class ProbeEngine:
         if len(positions) == 0:
             return result
         search = self._search(positions.min(axis=0), positions.max(axis=0))
+        if self._on_device is not None:
+            return self._on_device.density_at(positions, search)
 
         def fill(chosen: IntegerArray) -> None:
             result[chosen] = self._block(positions[chosen], search)
@@ -132,6 +154,8 @@ class ProbeEngine:
             return result
         blocks = grid_blocks(grid, start, stop, block_shape(grid, self.block_size))
         search = self._grid_search(grid, blocks.lower.min(axis=0), blocks.upper.max(axis=0))
+        if self._on_device is not None:
+            return self._on_device.on_grid(grid, start, stop, search)
         origin = np.array(start)
 
         def fill(block: int) -> None:

@@ -1,0 +1,39 @@
+"""The CPU's kernels with tensors for arguments; signatures as of `triton_messages`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepdft.graph import Edges
+from deepdft.kernels import cpu
+
+
+def forward(
+    entries: Tensor, spacing: float, senders: Tensor, distances: Tensor, edges: Edges
+) -> Tensor:
+    """Messages of all steps from tabulated filters; see `deepdft.kernels.cpu.forward`."""
+    result = cpu.forward(
+        _array(entries), spacing, _array(senders), _array(distances), _array(edges.senders),
+        _array(edges.offsets),
+    )  # fmt: skip
+    return torch.from_numpy(result)
+
+
+def backward(
+    entries: Tensor, spacing: float, senders: Tensor, distances: Tensor, edges: Edges,
+    gradient: Tensor, *, with_distances: bool,
+) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+    """Adjoint of `forward`: gradients to the table, the senders and, if asked, the distances."""
+    found = cpu.backward(
+        _array(entries), spacing, _array(senders), _array(distances), _array(edges.senders),
+        _array(edges.offsets), _array(gradient), with_distances=with_distances,
+    )  # fmt: skip
+    slopes = None if found[2] is None else torch.from_numpy(found[2])
+    return torch.from_numpy(found[0]), torch.from_numpy(found[1]), slopes
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()
