@@ -16,8 +16,8 @@ def forward(
 ) -> Tensor:
     """Messages of all steps from tabulated filters; see `deepdft.kernels.cpu.forward`."""
     result = cpu.forward(
-        _array(entries), spacing, _array(senders), _array(distances), _array(edges.senders),
-        _array(edges.offsets),
+        array_of(entries), spacing, array_of(senders), array_of(distances), array_of(edges.senders),
+        array_of(edges.offsets),
     )  # fmt: skip
     return torch.from_numpy(result)
 
@@ -28,12 +28,13 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
     """Adjoint of `forward`: gradients to the table, the senders and, if asked, the distances."""
     found = cpu.backward(
-        _array(entries), spacing, _array(senders), _array(distances), _array(edges.senders),
-        _array(edges.offsets), _array(gradient), with_distances=with_distances,
+        array_of(entries), spacing, array_of(senders), array_of(distances), array_of(edges.senders),
+        array_of(edges.offsets), array_of(gradient), with_distances=with_distances,
     )  # fmt: skip
     slopes = None if found[2] is None else torch.from_numpy(found[2])
     return torch.from_numpy(found[0]), torch.from_numpy(found[1]), slopes
 
 
-def _array(tensor: Tensor) -> Any:
+def array_of(tensor: Tensor) -> Any:
+    """Return a contiguous array that shares the memory of a tensor on the CPU."""
     return tensor.detach().contiguous().numpy()

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from deepdft.graph import Edges
-from deepdft.kernels.messages import _array, direct_messages
+from deepdft.kernels.cpu_messages import array_of
+from deepdft.kernels.messages import direct_messages
 from deepdft.kernels.tables import RadialTable, interpolate
 
 
@@ -34,8 +35,8 @@ def slope_messages(
         from deepdft.kernels import cpu
 
         found = cpu.slope_messages(
-            _array(table.entries), table.spacing, _array(senders), _array(edges.distances),
-            _array(edges.senders), _array(edges.offsets), _array(factors),
+            array_of(table.entries), table.spacing, array_of(senders), array_of(edges.distances),
+            array_of(edges.senders), array_of(edges.offsets), array_of(factors),
         )  # fmt: skip
         return list(torch.from_numpy(found))
     slopes = interpolate(table, edges.distances, 1)
@@ -61,8 +62,8 @@ def contracted(
         from deepdft.kernels import cpu
 
         found = cpu.contracted(
-            _array(table.entries), table.spacing, _array(senders), _array(edges.distances),
-            _array(edges.senders), _array(edges.offsets), _array(factors), derivative,
+            array_of(table.entries), table.spacing, array_of(senders), array_of(edges.distances),
+            array_of(edges.senders), array_of(edges.offsets), array_of(factors), derivative,
         )  # fmt: skip
         return torch.from_numpy(found)
     filters = interpolate(table, edges.distances, derivative)

@@ -109,7 +109,7 @@ class _VectorMessages(torch.autograd.Function):
         return torch.from_numpy(ctx.kernel.forward(_array(entries), _array(senders)))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         entries, senders = ctx.saved_tensors
         found = ctx.kernel.backward(_array(entries), _array(senders), _array(gradient))

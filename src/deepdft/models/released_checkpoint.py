@@ -107,7 +107,8 @@ def _read_weights(path: Path) -> dict[str, Any]:
     state = stored.get("model") if isinstance(stored, dict) else None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise FileFormatError(f"{path} holds no weights under the key 'model'.")
-    return stored
+    found: dict[str, Any] = stored
+    return found
 
 
 def _architecture(state: State, arguments: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ Memory depends on the block and the result, not on the number of points at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ class DensityDerivatives(NamedTuple):
     gradient: FloatArray
     hessian: FloatArray | None
 
-    def assign(self, place: object, values: DensityDerivatives, shape: Sequence[int]) -> None:
+    def assign(self, place: Any, values: DensityDerivatives, shape: Sequence[int]) -> None:
         """Put the values of a list of points, reshaped, to some place."""
         for target, found in zip(self, values, strict=True):
             if target is not None and found is not None:
@@ -71,7 +71,8 @@ class DerivativeEngine:
             raise ConfigurationError(f"Derivatives are of order 1 or 2, not {order}.")
         self.order = order
         self._engine = engine
-        self._compiled = engine._compiled if isinstance(engine._compiled, JetNetwork) else None
+        compiled: object = engine._compiled
+        self._compiled = compiled if isinstance(compiled, JetNetwork) else None
         self._workspaces: list[Workspace] = []
         self._network = in_double_precision(engine.network)
         with torch.no_grad():

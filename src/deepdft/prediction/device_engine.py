@@ -192,7 +192,7 @@ class DeviceEngine:
                 table = piecewise_table(
                     self._exact.probe_filters, self.network.cutoff, extent, device=self.device
                 )
-                self._filters[key] = table and Filters(
+                self._filters[key] = None if table is None else Filters(
                     table,
                     SlicedFilters(
                         sliced_table(table), self._senders, self._steps, self._channels,
