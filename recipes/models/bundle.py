@@ -30,6 +30,7 @@ def main() -> None:
 
     checkpoint = load_checkpoint(arguments.run / "best")
     found = checkpoint.card
+    given = json.loads(arguments.card.read_text())
     summary = json.loads(arguments.test.read_text())
     errors = summary["eps_mae"]
     training = dict(found["training"])
@@ -38,7 +39,7 @@ def main() -> None:
     for key in ("run_directory", "data"):
         configuration.pop(key)
     checkpoint.card = {
-        **json.loads(arguments.card.read_text()),
+        **given,
         "test": {
             "structures": summary["count"],
             "eps_mae_percent": round(errors["mean"], 4),
@@ -48,7 +49,8 @@ def main() -> None:
             "mean_absolute_electron_error": round(summary["mean_absolute_electron_error"], 4),
         },
         "validation": found["validation"],
-        "electrons": found["electrons"],
+        # Data of a single composition do not tell how the electrons are shared out.
+        "electrons": found.get("electrons") or given["electrons"],
         "training": {
             **training,
             "minutes": arguments.minutes,
