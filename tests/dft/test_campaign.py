@@ -142,7 +142,10 @@ def test_given_again_it_goes_on(fake, tmp_path, journal):
 
 
 def _campaign_process(store: Path, journal: Path, wait_for: Path, kind: str) -> subprocess.Popen:
+    # Shells start background jobs with interrupts ignored, and these hand that on.
     program = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from deepdft.dft import run_campaign
 from deepdft.structures import Structure
 from tests.dft.fake import FakeCalculation, FakeSettings
