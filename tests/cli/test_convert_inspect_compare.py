@@ -124,7 +124,7 @@ def test_many_files_become_a_store_that_is_gone_on_with(run, chgcar, tmp_path):
     assert "written: all.store, 3 densities added" in result.output
     assert DensityStore("all.store").names == ["0.cube", "1.cube", "2.cube"]
     result = run("convert", "0.cube", "1.cube", "some.tar", "CHGCAR", "all.store", "--workers", 2)
-    assert "1 densities added, 3 were there already" in result.output
+    assert "1 density added, 3 were there already" in result.output
     store = open_dataset(tmp_path / "all.store")
     assert store.names == ["0.cube", "1.cube", "2.cube", "CHGCAR"]
     assert store.level == PBE
@@ -168,7 +168,7 @@ def test_files_that_cannot_be_used(run, chgcar, tmp_path):
     result = run("convert", "bad.cube", "CHGCAR", "a.store", "--skip")
     assert result.code == 0, result.error
     assert "skipped: bad.cube: " in result.output
-    assert "1 densities added, 1 skipped" in result.output
+    assert "1 density added, 1 skipped" in result.output
     deepdft.write(tmp_path / "scan.cube", crystal(level=LevelOfTheory("SCAN")))
     assert_one_sentence(run("convert", "scan.cube", "a.store"), "functional", "--mix-levels")
     assert run("convert", "scan.cube", "a.store", "--mix-levels").code == 0
@@ -237,6 +237,8 @@ def test_inspect_of_what_is_no_density(run, tmp_path):
     assert_one_sentence(run("inspect", "LOCPOT"), "a potential", "--quantity 'potential'")
     output = run("inspect", "LOCPOT", "--quantity", "potential").output
     assert value_of(output, "quantity") == "potential (not an electron density)"
+    written = run("convert", "LOCPOT", "potential.cube", "--quantity", "potential").output
+    assert "points, potential)" in written
     assert value_of(output, "minimum, maximum").endswith(" eV")
     assert "electrons" not in output
 

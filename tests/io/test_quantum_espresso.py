@@ -181,7 +181,7 @@ def test_files_of_the_program(tmp_path: Path) -> None:
     """The cube file is pp.x's own translation of its plot file, in a cell without right angles."""
     ours, notes = read_with_notes(FILES / "H3_qe.filplot.gz")
     cube = read(FILES / "H3_qe.cube.gz")
-    np.testing.assert_allclose(ours.values, cube.values, rtol=1e-5)
+    np.testing.assert_allclose(ours.values, cube.values, rtol=6e-5)  # five digits
     np.testing.assert_allclose(ours.grid.cell, cube.grid.cell, atol=2e-5)
     np.testing.assert_allclose(ours.atoms.positions, cube.atoms.positions, atol=2e-6)
     assert str(ours.atoms.symbols) == "H3"

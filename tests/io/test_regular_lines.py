@@ -37,11 +37,11 @@ def in_lines(tokens: list[str]) -> str:
 
 def run(path: Path, text: str, count: int, threads: int, factor: float = 1.0) -> np.ndarray:
     """Parse what follows a header; check the place and the lines that are reported."""
-    path.write_text(f"header\n{text}")
+    path.write_bytes(f"header\n{text}".encode())
     numbers = np.empty(count)
     with RangeFile(str(path)) as file:
         found = parse_run(file, 7, numbers, factor, threads)
-    content = path.read_text()
+    content = path.read_bytes().decode()
     assert found.found == count
     assert len(content[7 : found.end].split()) == count
     assert found.lines == content.count("\n", 7, found.end)

@@ -96,7 +96,8 @@ def test_pymatgen_reads_the_same(components: int, tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         write_structure(file, density, 2.0)
         file.move("results/positions", "structure/positions")
-        file["structure/positions/ion_types"][...] = [b"H ", b"O ", b"H ", b"C "]
+        del file["structure/positions/ion_types"]
+        file["structure/positions/ion_types"] = np.array([b"H", b"O", b"H", b"C"])
         write_density(file, density)
         file["charge/grid"] = density.grid.shape
         file["version/major"] = 6

@@ -118,6 +118,7 @@ def _to_file(
     from deepdft.data.sources import is_zarr_group
     from deepdft.io import write
     from deepdft.io.formats import format_to_write
+    from deepdft.io.quantities import QUANTITIES
 
     found = [source for path in inputs for source in sources_of(path)]
     if len(found) != 1 or found[0].kind != "density":
@@ -137,10 +138,10 @@ def _to_file(
     for note in density.metadata.get("notes", []):
         console.print(f"note: {as_options(note)}")
     write(output, density)
-    console.print(
-        f"written: {output} ({entry.title}, {'x'.join(map(str, density.grid.shape))} points, "
-        f"{density.n_electrons:.4f} electrons)"
-    )
+    kind = QUANTITIES[density.metadata.get("quantity", "density")]
+    what = f"{density.n_electrons:.4f} electrons" if kind.is_density else kind.name
+    points = "x".join(map(str, density.grid.shape))
+    console.print(f"written: {output} ({entry.title}, {points} points, {what})")
 
 
 def _stream(console: Console, path: str, output: str) -> None:
@@ -193,8 +194,9 @@ def _to_store(
         )  # fmt: skip
     for name, reason in summary.skipped:
         console.print(f"skipped: {name}: {as_options(reason)}")
+    noun = "density" if summary.added == 1 else "densities"
     console.print(
-        f"written: {output}, {summary.added} densities added"
+        f"written: {output}, {summary.added} {noun} added"
         + (f", {summary.present} were there already" if summary.present else "")
         + (f", {len(summary.skipped)} skipped" if summary.skipped else "")
     )

@@ -140,6 +140,8 @@ def _work(
             if limit == 0:
                 continue
             end, _, lines = parse_range(text, low, high, numbers[place:], limit, factor)
+            if place + limit < len(numbers):  # line ends between the last number and the next block
+                lines += int(np.count_nonzero(text[end:high] == 10))
             with progress.changed:
                 progress.lines += lines
                 progress.end = max(progress.end, first - 1 + end)
