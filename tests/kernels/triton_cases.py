@@ -6,6 +6,7 @@ runs all cases in the interpreter and prints a JSON object of tracebacks.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -77,7 +78,7 @@ def fused_engine(device, atoms, baseline=None, **options):
 
 def random_edges(counts, atoms, cutoff, device, dtype):
     generator = torch.Generator().manual_seed(1)
-    counts = torch.tensor(counts)
+    counts = torch.tensor(counts, dtype=torch.int64)
     n_edges = int(counts.sum())
     distances = cutoff * torch.rand(n_edges, generator=generator, dtype=torch.float64)
     offsets = torch.cat((torch.zeros(1, dtype=torch.int64), counts.cumsum(0)))
@@ -173,7 +174,7 @@ def pairs_are_the_edges_of_the_cpu(device):
         torch.from_numpy(positions).to(device),
     )
     filters = network(torch.float64, cutoff=2.0).probe_filters
-    table = piecewise_table(filters, 2.0, 0.87)
+    table = piecewise_table(filters, 2.0, 0.87, tolerance=0.1)
     assert table is not None
     pairs = CountedPairs(groups, candidates, table, 2.0).listed()
     edges = edges_to_images(images, positions, points, 2.0)
@@ -225,7 +226,7 @@ def grid_of_a_crystal(device):
     engine, _ = fused_engine(device, atoms)
     edges = probe_edges(atoms, grid.points().reshape(-1, 3), engine.network.cutoff)
     assert int(edges.offsets.diff().min()) > 16
-    compare_on_grid(device, atoms, grid, 2e-6)
+    compare_on_grid(device, atoms, grid, 5e-6)
 
 
 def grid_too_coarse_for_groups(device):
@@ -290,7 +291,7 @@ def values_beyond_half_precision(device):
     large.probe_W46.weight.mul_(1e-6)
     with use_triton(device)[1]:
         engine = ProbeEngine(large.to(device), None, water(), threads=1)
-    exact = ProbeEngine(large.cpu().double(), None, water(), threads=1)
+    exact = ProbeEngine(copy.deepcopy(large).cpu().double(), None, water(), threads=1)
     found = engine.on_grid(grid, (0, 0, 0), grid.shape)
     expected = exact.on_grid(grid, (0, 0, 0), grid.shape)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
