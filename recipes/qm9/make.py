@@ -121,7 +121,8 @@ def collect(folder: Path, indices: Sequence[int]) -> int:
             continue
         if not path.exists() or OrbitalArchive(path).indices.tolist() != wanted:
             archive = OrbitalArchive([campaign / f"qm9_{index:06d}.npz" for index in wanted])
-            write_orbital_archive(path, list(archive))
+            # Without names: there and in the split, a molecule is called by its number.
+            write_orbital_archive(path, list(archive), names=[""] * len(wanted))
     collected = OrbitalArchive(sorted(folder.glob("part_*.npz"))).indices.tolist() if done else []
     split = {part: [index for index in collected if part_of(index) == part] for part in PARTS}
     write_json(folder / "split.json", split)

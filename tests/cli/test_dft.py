@@ -25,7 +25,8 @@ def test_a_campaign_of_molecules(run, tmp_path):
     assert "1 done, 1 failed" in result.output
     assert "failed: oxygen: O2 has initial magnetic moments" in result.output
     dataset = deepdft.open_dataset(tmp_path / "store")
-    assert dataset.names == ["7"]
+    assert dataset.names == ["hydroxide"]
+    assert dataset.atoms(0).info["index"] == 7
     assert dataset.level.functional == "PBEsol"
     assert dataset.n_electrons(0) == pytest.approx(8.0)
     record, _ = json.loads((tmp_path / "store" / "manifest.json").read_text())["structures"]

@@ -99,7 +99,8 @@ def test_orbitals_become_archives_numbered_by_the_structures(tmp_path, journal):
     structures = [Structure("first", numbered), Structure("second", boxed())]
     run_campaign(structures, fake, tmp_path / "store")
     dataset = deepdft.open_dataset(tmp_path / "store")
-    assert dataset.names == ["21", "22"]
+    assert dataset.names == ["first", "second"]
+    assert [dataset.atoms(i).info["index"] for i in range(2)] == [21, 22]
     assert dataset.atoms(0).info["energy"] == pytest.approx(-5.5)
     repeated = boxed()
     repeated.info["index"] = 22

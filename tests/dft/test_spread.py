@@ -114,7 +114,8 @@ def test_a_measurement_goes_on_where_it_was(tmp_path):
         shutil.copy(folder / name, copy)
     again = measure_spread(molecules, copy, **coarse)
     assert not (copy / "densities").exists()
-    assert again.summary() == pytest.approx(table.summary(), rel=1e-6)
+    for column, values in table.summary().items():
+        assert again.summary()[column] == pytest.approx(values, rel=1e-4)
     assert json.loads((copy / "spread.json").read_text())["summary"]["eps_mad"]["count"] == 2
     with pytest.raises(ConfigurationError, match=r"measured with spacing=0\.25, not 0\.3"):
         measure_spread(molecules, copy, spacing=0.3, margin=3.0)

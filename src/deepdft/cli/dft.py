@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 app = typer.Typer(help="Reference densities from DFT programs.", no_args_is_help=True)
 
@@ -42,7 +44,7 @@ def run(
 ) -> None:
     """Calculate the densities of structures; given again, it goes on where it was.
 
-    STORE can be trained on as it is. Settings are listed in docs/dft.md.
+    STORE can be trained on as it is. `deepdft dft settings PROGRAM` lists the settings.
     """
     from deepdft.cli.campaign_progress import Shown
     from deepdft.dft import create_calculation, read_inputs, run_campaign
@@ -82,3 +84,16 @@ _STATUSES = ("done", "failed", "pending")
 def is_setting(text: str) -> bool:
     """Return whether an argument is KEY=VALUE rather than a path."""
     return "=" in text and not Path(text).exists()
+
+
+@app.command("settings")
+def settings(program: Annotated[str, typer.Argument(help="pyscf, cp2k or gpaw.")]) -> None:
+    """List what can be set of a program's calculations, with defaults."""
+    from deepdft.dft import create_calculation
+
+    table = Table()
+    for column in ("setting", "default", "meaning"):
+        table.add_column(column)
+    for name, field in create_calculation(program).Settings.model_fields.items():
+        table.add_row(name, escape(str(field.default)), escape(field.description or ""))
+    Console(highlight=False).print(table)

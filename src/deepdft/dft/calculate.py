@@ -117,4 +117,4 @@ def write_density(
         from deepdft.orbitals import write_orbital_archive
 
         density.atoms.info.setdefault("energy", record.energy)
-        write_orbital_archive(path, [density], [record.index])
+        write_orbital_archive(path, [density], [record.index], names=[record.name])

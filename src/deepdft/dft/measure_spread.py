@@ -246,4 +246,4 @@ def _store(path: Path, density: Any, measurement: Measurement) -> None:
     index = measurement.atoms.info.get("index")
     if index is None:
         index = int(hashlib.sha256(measurement.name.encode()).hexdigest()[:7], 16)
-    write_orbital_archive(path, [density], [int(index)])
+    write_orbital_archive(path, [density], [int(index)], names=[measurement.name])
