@@ -1,0 +1,220 @@
+"""The comparison of architectures: choices on validation alone, resumable, honest tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from deepdft.errors import ConfigurationError
+from tests.small_data import write_archive
+
+FOLDER = Path(__file__).parents[1] / "benchmarks" / "accuracy"
+RELEASED = Path(__file__).parent / "models" / "released" / "painn"
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """The benchmark's modules, which are scripts beside each other."""
+    paths = [str(FOLDER), str(FOLDER.parent)]
+    sys.path[:0] = paths
+    import compare
+    import report
+    import runs
+
+    yield {"compare": compare, "report": report, "runs": runs}
+    for path in paths:
+        sys.path.remove(path)
+    for name in ("compare", "plan", "report", "reporting", "runs"):
+        sys.modules.pop(name, None)
+
+
+ROWS = {
+    "common": {
+        "sampling": {"structures": 1, "probes": 20, "importance": 0.5},
+        "optimizer": {"loss": "eps_mae"},
+    },
+    "rows": {
+        "small": {
+            "model": {"options": {"steps": 1, "channels": 4}},
+            # The first one moves nothing.
+            "rates": [1e-9, 3e-3],
+        },
+        "painn": {
+            "model": {
+                "architecture": "released-painn",
+                "baseline": "atoms",
+                "options": {"steps": 1, "channels": 4},
+            },
+            "rates": [1e-3],
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def comparison(modules, tmp_path_factory):
+    """A finished comparison: its folder, its arguments and the text it printed."""
+    folder = tmp_path_factory.mktemp("accuracy")
+    data = write_archive(folder / "six.npz", ["H2O", "CO", "CH4", "H2O", "CO", "CH4"])
+    split = {"train": [10, 11, 12], "validation": [13], "test": [14, 15]}
+    (folder / "split.json").write_text(json.dumps(split))
+    (folder / "rows.yaml").write_text(yaml.safe_dump(ROWS, sort_keys=False))
+    arguments = [
+        str(data), "--split", str(folder / "split.json"), "--output", str(folder / "out"),
+        "--file", str(folder / "rows.yaml"), "--sizes", "3", "--steps", "40", "--seeds", "0",
+        "--threads", "1", "--validation-probes", "40", "--quick", "300",
+        "--minutes", "0.005", "--also", f"released={RELEASED}",
+    ]  # fmt: skip
+    options = modules["compare"].parse_arguments(arguments)
+    return folder, arguments, modules["compare"].Comparison(options).run()
+
+
+def test_every_row_is_trained_and_tested_at_equal_steps_and_at_equal_time(comparison):
+    folder, _, text = comparison
+    assert (folder / "out" / "tables.md").read_text() == text
+    assert "## 3 training structures, 40 steps" in text
+    assert "## 3 training structures, 0.005 minutes" in text
+    tables = json.loads((folder / "out" / "tables.json").read_text())["tables"]
+    assert len(tables) == 2
+    for entries in tables.values():
+        assert [e["row"] for e in entries] == ["superposed atoms", "released", "small", "painn"]
+        for item in entries:
+            assert item["structures"] == 2
+            errors = {k: v["value"] for k, v in item["eps_mae_percent"].items()}
+            assert 0 < errors["median"] <= errors["percentile_95"] <= errors["max"]
+    by_steps, by_time = tables.values()
+    assert [item["steps"] for item in by_steps[2:]] == [40.0, 40.0]
+    for steps, time in zip(by_steps[2:], by_time[2:], strict=True):
+        expected = round(0.3 * steps["steps"] / steps["seconds"])
+        assert time["steps"] == max(1, expected)
+        assert steps["probes_per_second"] == pytest.approx(40 * 20 / steps["seconds"])
+
+
+def test_the_learning_rate_is_that_of_the_best_validation(comparison):
+    folder, _, _ = comparison
+    records = [
+        json.loads(path.read_text())
+        for path in (folder / "out" / "small").glob("steps_*/training.json")
+    ]
+    assert len(records) == 2
+    best = min(records, key=lambda record: record["best"])
+    tables = json.loads((folder / "out" / "tables.json").read_text())["tables"]
+    assert {e["rate"] for t in tables.values() for e in t if e["row"] == "small"} == {best["rate"]}
+    assert best["rate"] == 3e-3
+    # Those that were not chosen have not been tested.
+    tested = list((folder / "out" / "small").glob("*/test.json"))
+    assert {path.parent.name for path in tested} == {
+        f"{mode}_3_rate_0.003_seed_0" for mode in ("steps", "time")
+    }
+
+
+def test_the_same_command_does_nothing_twice(comparison, modules, monkeypatch):
+    _, arguments, text = comparison
+
+    def fail(*arguments, **options):
+        raise AssertionError("something was done again")
+
+    monkeypatch.setattr(modules["runs"], "train", fail)
+    monkeypatch.setattr(modules["runs"], "evaluate", fail)
+    options = modules["compare"].parse_arguments(arguments)
+    assert modules["compare"].Comparison(options).run() == text
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (["--steps", "41"], "holds a run of another configuration"),
+        (["--quick", "301"], "was evaluated on other points"),
+        (["--rows", "smal"], "There is no row 'smal'. Did you mean 'small'"),
+        (["--also", "released"], "must be NAME=FOLDER"),
+    ],
+)
+def test_other_settings_are_refused(comparison, modules, change, sentence):
+    _, arguments, _ = comparison
+    options = modules["compare"].parse_arguments([*arguments, *change])
+    with pytest.raises(ConfigurationError) as caught:
+        modules["compare"].Comparison(options).run()
+    assert sentence in str(caught.value)
+
+
+def test_an_interrupted_training_is_resumed(comparison, modules, tmp_path):
+    folder, arguments, _ = comparison
+    done = folder / "out" / "small" / "steps_3_rate_0.003_seed_0" / "training.json"
+    expected = json.loads(done.read_text())
+    done.unlink()  # As if stopped after the last step.
+    options = modules["compare"].parse_arguments(arguments)
+    modules["compare"].Comparison(options).run()
+    found = json.loads(done.read_text())
+    assert found["best"] == expected["best"]
+    assert found["validation"] == expected["validation"]
+
+
+def test_what_counts_as_converged(modules):
+    fall = modules["runs"].fall_in_last_quarter
+    steps = [25, 50, 75, 100]
+    assert fall(list(zip(steps, [8.0, 4.0, 2.0, 1.0], strict=True)), 100) == 0.5
+    assert fall(list(zip(steps, [8.0, 4.0, 2.0, 1.96], strict=True)), 100) == pytest.approx(0.02)
+    # An error that rises has not fallen; the best so far counts, not the last.
+    assert fall(list(zip(steps, [8.0, 1.0, 2.0, 3.0], strict=True)), 100) == 0.0
+    assert fall([(100, 1.0)], 100) == float("inf")
+
+
+def test_a_rate_that_diverges_is_not_chosen(modules):
+    lost = {"row": "a", "rate": 1.0, "diverged": True, "best": float("inf")}
+    records = [lost, *({**lost, "rate": r, "diverged": False, "best": 9.0 + r} for r in (0.3, 0.1))]
+    assert modules["runs"].best_rate(records) == 0.1
+    with pytest.raises(ConfigurationError, match="'a' diverged with every learning rate"):
+        modules["runs"].best_rate([lost])
+
+
+def test_a_row_that_still_falls_is_marked(modules):
+    report = modules["report"]
+    training = {
+        "steps": 10, "seconds": 60.0, "probes_per_second": 5.0, "best": 1.0, "parameters": 3,
+        "rate": 0.1, "converged": False, "fell_in_last_quarter": 0.3,
+    }  # fmt: skip
+    tests = [{"errors": {"a": 1.0, "b": 3.0}}, {"errors": {"b": 5.0, "a": 3.0}}]
+    item = report.entry("row", tests, [training, {**training, "steps": 20, "converged": True}])
+    assert item["eps_mae_percent"]["mean"]["value"] == 3.0
+    assert item["eps_mae_percent"]["mean"]["standard_error"] == pytest.approx(1.0)
+    assert item["eps_mae_percent"]["max"]["value"] == 4.0
+    assert item["spread_of_seeds"] == pytest.approx(np.sqrt(2.0))
+    assert item["steps"] == 15.0
+    text = report.table("Title", [item], {"row": [0.1, 0.2, 0.3]})
+    assert "not converged (− 30 %); rate at the end of those tried" in text
+    converged = report.entry("row", tests, [{**training, "converged": True}])
+    assert "converged" not in report.table("Title", [converged], {"row": [0.05, 0.1, 0.3]})
+
+
+def test_standard_errors(modules):
+    errors = np.random.default_rng(1).gamma(4.0, 0.2, 400)
+    found = modules["report"].statistics(errors)
+    assert found["mean"]["standard_error"] == pytest.approx(errors.std(ddof=1) / 20.0)
+    # Asymptotically sqrt(q (1 - q) / n) / f(x_q), the density f estimated from the sample.
+    for name, quantile in (("median", 0.5), ("percentile_95", 0.95)):
+        low, high = np.quantile(errors, [quantile - 0.03, quantile + 0.03])
+        expected = np.sqrt(quantile * (1 - quantile) / 400) * (high - low) / 0.06
+        assert found[name]["standard_error"] == pytest.approx(expected, rel=0.4)
+
+
+def test_the_rows_that_come_with_it_are_configurations(modules):
+    rows = modules["compare"].Rows(FOLDER / "rows.yaml")
+    plan = sys.modules["plan"]
+    settings = plan.Settings(("data",), "split.json", Path("out"), 20_000, 1)
+    assert {"deepdft", "released-schnet", "released-painn", "equivariant"} <= set(rows.rows)
+    from deepdft.models import create_model
+
+    for name in rows.chosen(None):
+        assert len(rows.rates[name]) == 3
+        config = rows.config(plan.Run(name, "steps", 400, rows.rates[name][0], 1, 20_000), settings)
+        assert config.trainer.validation_interval == 1000
+        assert config.data.max_train == 400
+        assert config.optimizer.learning_rate == rows.rates[name][0]
+        create_model(config.model.architecture, config.model.options, [1, 6])
