@@ -108,7 +108,10 @@ def _differentiable_adjoint(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, 
     create_graph = torch.is_grad_enabled()
     wanted = [i for i in range(3) if ctx.needs_input_grad[i]]
     with torch.enable_grad():
-        if not create_graph:
+        if create_graph:
+            # One input may depend on another: views keep the partial derivatives apart.
+            inputs = tuple(x.view_as(x) for x in inputs)
+        else:
             inputs = tuple(
                 x.detach().requires_grad_(ctx.needs_input_grad[i]) for i, x in enumerate(inputs)
             )
