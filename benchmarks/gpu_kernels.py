@@ -222,9 +222,7 @@ def main() -> None:
         print_times(console, arguments, found)
 
 
-def print_times(
-    console: Console, arguments: argparse.Namespace, found: dict[str, Code]
-) -> None:
+def print_times(console: Console, arguments: argparse.Namespace, found: dict[str, Code]) -> None:
     """Print the least time a probe takes in each kernel, by what limits it."""
     f, steps, atoms = 128, arguments.steps, arguments.atoms
     sums, nodes = found["sums, groups of 8"].loop, found["node networks"].loop

@@ -260,7 +260,7 @@ def test_inspect_of_archives_stores_and_folders(run, chgcar, tmp_path):
     output = run("inspect", "some.store::spin.CHGCAR").output
     assert value_of(output, "spin").startswith("up minus down 0.8000")
     write_archive(tmp_path / "orbitals.npz", ["H2", "N2"])
-    assert "occupied orbitals of 2 molecules" in run("inspect", "orbitals.npz").output
+    assert "occupied orbitals of 2 structures" in run("inspect", "orbitals.npz").output
     assert_one_sentence(run("inspect", "some.store::spin"), "has no density 'spin'")
     assert_one_sentence(run("inspect", "missing.cube"), "There is no file missing.cube")
 

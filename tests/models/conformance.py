@@ -60,6 +60,16 @@ NEVER_REACHED = {
 JUMP_ON_NUCLEI = {"released-painn"}
 """Architectures whose density, as published, depends on the side a nucleus is approached from."""
 
+NO_SMOOTH_LIMIT = {
+    # Directions count, as published, even where a probe is on an atom.
+    "test_derivatives_are_those_of_finite_differences": {"released-painn"},
+    "test_derivatives_turn_with_the_structure": {"released-painn"},
+    "test_derivatives_in_single_precision": {"released-painn"},
+    # A probe's later messages depend on its earlier ones, so its cusp is no longer linear.
+    "test_derivatives_on_a_nucleus_are_those_without_the_cusp": {"released-schnet"},
+}
+"""Tests of derivatives near nuclei, and the architectures that have no such derivatives there."""
+
 EXACT = 1e-9
 """Largest change of rho (e/Å^3) under a symmetry, in float64."""
 
@@ -260,6 +270,11 @@ class Conformance:
     def test_derivatives_are_those_of_finite_differences(
         self, network: DensityModel, structure: Atoms, filters: str
     ) -> None:
+        if (
+            network.architecture_name
+            in NO_SMOOTH_LIMIT["test_derivatives_are_those_of_finite_differences"]
+        ):
+            pytest.skip("not differentiable on nuclei, as published")
         network.filters = filters
         points = points_near(structure, 7, seed=3)
         points = points[gap_to_cutoff(structure, points, network.cutoff) > 1e-3]
@@ -308,6 +323,8 @@ class Conformance:
     def test_derivatives_turn_with_the_structure(
         self, network: DensityModel, structure: Atoms, points: FloatArray
     ) -> None:
+        if network.architecture_name in NO_SMOOTH_LIMIT["test_derivatives_turn_with_the_structure"]:
+            pytest.skip("not differentiable on nuclei, as published")
         rotation = random_rotation()
         rotated = structure.copy()
         rotated.positions = structure.positions @ rotation.T
@@ -328,6 +345,11 @@ class Conformance:
     def test_derivatives_on_a_nucleus_are_those_without_the_cusp(
         self, network: DensityModel, filters: str
     ) -> None:
+        if (
+            network.architecture_name
+            in NO_SMOOTH_LIMIT["test_derivatives_on_a_nucleus_are_those_without_the_cusp"]
+        ):
+            pytest.skip("not differentiable on nuclei, as published")
         # Near a nucleus rho = A + d B; what is returned on it are the derivatives of A. B and the
         # derivatives of A, each with an error of order d, are found from points around it.
         network.filters = filters
@@ -377,6 +399,8 @@ class Conformance:
             assert values[1].any()
 
     def test_derivatives_in_single_precision(self, architecture: str, structure: Atoms) -> None:
+        if architecture in NO_SMOOTH_LIMIT["test_derivatives_in_single_precision"]:
+            pytest.skip("not differentiable on nuclei, as published")
         points = points_near(structure, 40)
         points[:2] = structure.positions[:2]
         points = points_off_cutoff(structure, points, small_network(architecture).cutoff)
