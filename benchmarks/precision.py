@@ -5,7 +5,7 @@
 eps_mae (eq. 7) and the largest difference between densities with node networks in lower precision
 and in float64, messages in float32 throughout, on grids of three molecules and the liquid. Products
 on tensor cores are emulated: operands are rounded as the hardware reads them, sums are float32.
-With a GPU and Triton the real kernels are measured beside. MODEL is a bundled name or a model folder;
+With a GPU and Triton the real kernels are measured beside. MODEL is a bundled name or a folder;
 `random` is the paper's size with random weights.
 """
 
