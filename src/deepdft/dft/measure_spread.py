@@ -20,7 +20,7 @@ from ase import Atoms
 
 from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING
 from deepdft.dft.campaign import CampaignProgress
-from deepdft.dft.folders import SCRATCH, sole_campaign, working_in
+from deepdft.dft.folders import SCRATCH, clean_scratch, sole_campaign, working_in
 from deepdft.dft.functionals import EIGHT
 from deepdft.dft.pool import Lost, WorkerPool
 from deepdft.dft.pyscf import MeanField, PySCFCalculation, PySCFSettings
@@ -75,11 +75,13 @@ class Measure:
         directory.mkdir(parents=True, exist_ok=True)
         try:
             with working_in(directory):
-                return self._measure(measurement, directory)
+                found = self._measure(measurement, directory)
         except DeepDFTError as error:
             return str(error)
         except Exception as error:  # PySCF raises whatever it runs into
             return " ".join(f"{type(error).__name__}: {error}".split())
+        shutil.rmtree(directory, ignore_errors=True)
+        return found
 
     def _measure(self, measurement: Measurement, directory: Path) -> dict[str, Any]:
         started = time.monotonic()
@@ -182,16 +184,17 @@ def measure_spread(
         if not todo:
             return table
         table.versions = versions
-        (folder / SCRATCH).mkdir(exist_ok=True)
+        temporary = folder / SCRATCH / ".tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
         measure = Measure(folder, settings, spacing, margin)
         try:
-            with WorkerPool(measure, min(jobs, len(todo)), folder / SCRATCH) as pool:
+            with WorkerPool(measure, min(jobs, len(todo)), temporary) as pool:
                 for job, result in pool.run(todo, lambda job: progress.started(job.name)):
                     error = _enter(table, job.name, result)
                     table.write(folder)
                     progress.finished(job.name, error)
         finally:
-            shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+            clean_scratch(folder, table.failed)
     return table
 
 
