@@ -9,7 +9,6 @@ structure's orbitals (`deepdft.orbitals.archive`). `deepdft.open_dataset` opens 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +18,7 @@ import numpy as np
 
 from deepdft.dft.calculate import RECORD, Calculate, Job, lost
 from deepdft.dft.calculation import ReferenceCalculation
-from deepdft.dft.folders import SCRATCH, sole_campaign
+from deepdft.dft.folders import SCRATCH, clean_scratch, sole_campaign
 from deepdft.dft.manifest import (
     DONE,
     FAILED,
@@ -110,7 +109,8 @@ def run_campaign(
         finally:
             _collect(store, manifest)
             manifest.write(store)
-            _clean(store, manifest)
+            records = manifest.structures.values()
+            clean_scratch(store, {r.name for r in records if r.status == FAILED})
     return manifest
 
 
@@ -234,14 +234,3 @@ def _collect(store: Path, manifest: Manifest) -> None:
         manifest.write(store)
         for path in left:
             path.unlink()
-
-
-def _clean(store: Path, manifest: Manifest) -> None:
-    """Remove what ended calculations have left, except for the files of those that failed."""
-    scratch = store / SCRATCH
-    kept = {record.name for record in manifest.structures.values() if record.status == FAILED}
-    for path in scratch.iterdir():
-        if path.is_dir() and path.name not in kept:
-            shutil.rmtree(path, ignore_errors=True)
-    if not any(scratch.iterdir()):
-        scratch.rmdir()

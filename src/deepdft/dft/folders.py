@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,6 +33,16 @@ def sole_campaign(store: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
+
+
+def clean_scratch(store: Path, kept: Collection[str]) -> None:
+    """Remove what ended calculations have left, except for the folders of those named."""
+    scratch = store / SCRATCH
+    for path in scratch.iterdir():
+        if path.is_dir() and path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+    if not any(scratch.iterdir()):
+        scratch.rmdir()
 
 
 @contextmanager

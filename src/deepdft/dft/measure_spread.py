@@ -20,13 +20,14 @@ from ase import Atoms
 
 from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING
 from deepdft.dft.campaign import CampaignProgress
-from deepdft.dft.folders import SCRATCH, sole_campaign, working_in
+from deepdft.dft.folders import SCRATCH, clean_scratch, sole_campaign, working_in
 from deepdft.dft.functionals import EIGHT
 from deepdft.dft.pool import Lost, WorkerPool
 from deepdft.dft.pyscf import MeanField, PySCFCalculation, PySCFSettings
 from deepdft.dft.spread import OnGrid, functional_spread, prediction_error
 from deepdft.dft.spread_table import DESCRIPTION, FIRST, SETS, SpreadTable
 from deepdft.errors import ConfigurationError, DeepDFTError
+from deepdft.models.bundled import find_model
 from deepdft.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
 from deepdft.structures import Structure
 
@@ -44,13 +45,13 @@ class Measurement:
         name: of the molecule.
         atoms: the molecule.
         spread: whether the functionals are wanted, or only models.
-        models: names of models.
+        models: folder of each model that is wanted, by name.
     """
 
     name: str
     atoms: Atoms
     spread: bool
-    models: tuple[str, ...]
+    models: dict[str, Path]
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,22 @@ class Measure:
         directory.mkdir(parents=True, exist_ok=True)
         try:
             with working_in(directory):
-                return self._measure(measurement, directory)
+                found = self._measure(measurement, directory)
         except DeepDFTError as error:
             return str(error)
         except Exception as error:  # PySCF raises whatever it runs into
             return " ".join(f"{type(error).__name__}: {error}".split())
+        shutil.rmtree(directory, ignore_errors=True)
+        return found
 
     def _measure(self, measurement: Measurement, directory: Path) -> dict[str, Any]:
         started = time.monotonic()
         wanted = [functional.name for functional in EIGHT] if measurement.spread else [FIRST]
         densities, iterations = self._densities(measurement, wanted, directory)
-        models = {name: _engine(name, measurement.atoms) for name in measurement.models}
+        models: dict[str, OnGrid] = {
+            name: _loaded(folder).engine(measurement.atoms)
+            for name, folder in measurement.models.items()
+        }
         grid = {"spacing": self.spacing, "margin": self.margin}
         if not measurement.spread:
             errors = prediction_error(densities[FIRST], models, **grid)
@@ -141,8 +147,8 @@ def measure_spread(
 ) -> SpreadTable:
     """Measure equation (8) for molecules with the eight functionals of `functionals.EIGHT`.
 
-    What the folder's table has is not measured again; a model that is new to it is measured on
-    the molecules it has.
+    What the folder's table has is not measured again; a model that is new to it, or no longer the
+    one that had this name, is measured on the molecules it has.
 
     Args:
         structures: named molecules.
@@ -169,21 +175,26 @@ def measure_spread(
     folder.mkdir(parents=True, exist_ok=True)
     with sole_campaign(folder):
         table = _opened(folder, settings, spacing, margin)
-        todo = _outstanding(table, structures, models, retry_failed)[:limit]
+        # Absolute: workers have folders of their own.
+        folders = {name: find_model(name).absolute() for name in models}
+        for name, path in folders.items():
+            table.set_model(name, _digest(path))
+        todo = _outstanding(table, structures, folders, retry_failed)[:limit]
         progress.planned(len(todo))
         if not todo:
             return table
         table.versions = versions
-        (folder / SCRATCH).mkdir(exist_ok=True)
+        temporary = folder / SCRATCH / ".tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
         measure = Measure(folder, settings, spacing, margin)
         try:
-            with WorkerPool(measure, min(jobs, len(todo)), folder / SCRATCH) as pool:
+            with WorkerPool(measure, min(jobs, len(todo)), temporary) as pool:
                 for job, result in pool.run(todo, lambda job: progress.started(job.name)):
                     error = _enter(table, job.name, result)
                     table.write(folder)
                     progress.finished(job.name, error)
         finally:
-            shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+            clean_scratch(folder, table.failed)
     return table
 
 
@@ -215,28 +226,33 @@ def _opened(folder: Path, settings: PySCFSettings, spacing: float, margin: float
 
 
 def _outstanding(
-    table: SpreadTable, structures: Sequence[Structure], models: Sequence[str], retry_failed: bool
+    table: SpreadTable, structures: Sequence[Structure], models: dict[str, Path], retry_failed: bool
 ) -> list[Measurement]:
     todo = []
     for structure in structures:
         if structure.name in table.failed and not retry_failed:
             continue
         row = table.rows.get(structure.name)
-        missing = tuple(name for name in models if row is None or f"eps_mae {name}" not in row)
+        missing = {n: p for n, p in models.items() if row is None or f"eps_mae {n}" not in row}
         if row is None or missing:
             todo.append(Measurement(structure.name, structure.atoms, row is None, missing))
     return todo
 
 
-def _engine(model: str, atoms: Atoms) -> OnGrid:
-    return _loaded(model).engine(atoms)
+def _digest(folder: Path) -> str:
+    """Return a hash of a model's files."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @functools.cache
-def _loaded(model: str) -> TrainedModel:
+def _loaded(folder: Path) -> TrainedModel:
     from deepdft.prediction import load_model
 
-    loaded = load_model(model, "cpu")
+    loaded = load_model(folder, "cpu")
     loaded.threads = 1
     return loaded
 

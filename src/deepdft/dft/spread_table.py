@@ -44,12 +44,14 @@ class SpreadTable:
             each functional X, "eps_mae M" of each model M, iterations and seconds.
         failed: reasons by name.
         versions: of the programs that the latest rows were made with.
+        models: hash of each model that was measured, by name.
     """
 
     settings: dict[str, Any]
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> SpreadTable:
@@ -67,6 +69,7 @@ class SpreadTable:
                 {row["name"]: row for row in rows},
                 about["failed"],
                 about["versions"],
+                about["models"],
             )
         except OSError as error:
             raise ConfigurationError(
@@ -94,10 +97,18 @@ class SpreadTable:
         about = {
             "settings": self.settings,
             "versions": self.versions,
+            "models": self.models,
             "failed": self.failed,
             "summary": self.summary(),
         }
         write_json(folder / DESCRIPTION, about)
+
+    def set_model(self, name: str, digest: str) -> None:
+        """Say which model a name stands for; errors of another one by that name are dropped."""
+        if self.models.get(name) != digest:
+            for row in self.rows.values():
+                row.pop(f"eps_mae {name}", None)
+        self.models[name] = digest
 
     @property
     def columns_of_errors(self) -> list[str]:
