@@ -196,7 +196,12 @@ def main() -> None:
     """Compile, count and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="only the narrowest kernels")
-    parser.add_argument("--coefficients", type=int, default=8, help="of a piece of the filters: 8 for random weights, 14 for the bundled model")
+    parser.add_argument(
+        "--coefficients",
+        type=int,
+        default=8,
+        help="of a piece of the filters: 8 for random weights, 14 for the bundled model",
+    )
     parser.add_argument("--capability", type=int, default=90)
     parser.add_argument("--steps", type=int, default=6, help="interaction steps T")
     parser.add_argument("--atoms", type=float, default=26.6, help="in reach of a group of 8 probes")
