@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ase.io
+import numpy as np
 import triton
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +29,12 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from deepdft.atomic import triton_superposition
+from deepdft.density import Grid
+from deepdft.images import images_in_reach
 from deepdft.kernels import triton_gated, triton_messages, triton_pairs, triton_sums
+from deepdft.prediction.neighbours import NeighbourhoodSearch
+
+LIQUID = Path(__file__).with_name("ethylene_carbonate.xyz")
 
 POINTER_WORDS = {
     "i64": ("first", "last", "starts", "places", "group_starts", "candidate_starts", "offsets",
@@ -106,7 +113,7 @@ def kernels(width: int, count: int) -> list[Kernel]:
                {"SIZE": 8, "COUNT": count, "CHANNELS": width, "GROUPS": groups, "HALVES": 2},
                half, single),
         Kernel("sums, single points", triton_sums._sum_kernel,
-               {"SIZE": 1, "COUNT": 6, "CHANNELS": width, "GROUPS": groups, "HALVES": 2},
+               {"SIZE": 1, "COUNT": 5, "CHANNELS": width, "GROUPS": groups, "HALVES": 2},
                half, single),
         Kernel("node networks", triton_gated._density_kernel, {**tiles, "HALVES": 2},
                {"shift": "fp32", "result": "*fp32", "rows": "i32"}, {**fused, "num_stages": 1}),
@@ -196,13 +203,16 @@ def main() -> None:
     """Compile, count and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true", help="only the narrowest kernels")
-    parser.add_argument("--coefficients", type=int, default=10, help="of a piece of the filters")
+    parser.add_argument(
+        "--coefficients",
+        type=int,
+        default=8,
+        help="of a piece of the filters: 8 for random weights, 14 for the bundled model",
+    )
     parser.add_argument("--capability", type=int, default=90)
     parser.add_argument("--steps", type=int, default=6, help="interaction steps T")
-    parser.add_argument("--atoms", type=float, default=26.6, help="in reach of a group of 8 probes")
-    parser.add_argument("--candidates", type=float, default=128.0, help="atoms listed for a block")
     arguments = parser.parse_args()
-    width, count = (16, 6) if arguments.small else (128, arguments.coefficients)
+    width, count = (16, 5) if arguments.small else (128, arguments.coefficients)
     console = Console(width=110)
     table = Table("kernel", "registers", "spilled B", "shared B", "loop", "of it FMA", "loads", "s")
     found: dict[str, Code] = {}
@@ -222,16 +232,38 @@ def main() -> None:
         print_times(console, arguments, found)
 
 
+def atoms_in_reach(cutoff: float = 4.0, samples: int = 300) -> tuple[float, float]:
+    """Return how many atoms reach a group of 8 probes, and lie near a block, in the liquid."""
+    atoms = ase.io.read(LIQUID)
+    grid = Grid.of_cell(atoms, 0.1)
+    generator = np.random.default_rng(0)
+    reaching, listed = [], []
+    for _ in range(samples):
+        first = generator.integers(0, np.array(grid.shape) - 32)
+        points = grid.points(first, first + 2).reshape(-1, 3)
+        images = images_in_reach(
+            atoms.positions, atoms.cell, atoms.pbc, points.min(0), points.max(0), cutoff
+        )
+        distances = np.linalg.norm(images.positions[:, None] - points, axis=-1)
+        reaching.append(int((distances < cutoff).any(axis=1).sum()))
+        corners = grid.points(first, first + 32).reshape(-1, 3)
+        lower, upper = corners.min(axis=0), corners.max(axis=0)
+        search = NeighbourhoodSearch(atoms, lower, upper, cutoff)
+        listed.append(len(search.near(lower, upper)[0]))
+    return float(np.mean(reaching)), float(np.mean(listed))
+
+
 def print_times(console: Console, arguments: argparse.Namespace, found: dict[str, Code]) -> None:
     """Print the least time a probe takes in each kernel, by what limits it."""
-    f, steps, atoms = 128, arguments.steps, arguments.atoms
+    f, steps = 128, arguments.steps
+    atoms, candidates = atoms_in_reach()
     sums, nodes = found["sums, groups of 8"].loop, found["node networks"].loop
     # Loop of the sums: a warp, a pair, a step; FSEL is skipped but for pairs partly in reach.
     sum_issues = (sums.total() - sums["FSEL"]) * atoms * steps / 8
     # Loop of the node networks: four warps, 64 probes, a step; the readout is a quarter step.
     node_issues = nodes.total() * 4 / 64 * (steps + 0.25)
     listed, counted = found["pairs, listed"].loop.total(), found["pairs, counted"].loop.total()
-    pair_issues = (listed + counted) * 4 * arguments.candidates / (32 * 16 * 8)
+    pair_issues = (listed + counted) * 4 * candidates / (32 * 16 * 8)
     issue_rate = MULTIPROCESSORS * CLOCK * SCHEDULERS
     loads = sums["LDG"] * atoms * steps / 8
     products = 3 * (steps * 8 + 2) * f * f
@@ -252,7 +284,8 @@ def print_times(console: Console, arguments: argparse.Namespace, found: dict[str
                 ("pairs", "sums", "node networks"))  # fmt: skip
     table.add_row("all, one after the other", "", f"{1e9 * total:.2f}", f"{1e-6 / total:.0f}")
     console.print(
-        f"H100 at {CLOCK / 1e9} GHz; T = {steps}, F = {f}, {atoms} atoms in reach of a group:"
+        f"H100 at {CLOCK / 1e9} GHz; T = {steps}, F = {f}; liquid at 0.1 Å: {atoms:.1f} atoms in "
+        f"reach of a group, {candidates:.0f} candidates for a block"
     )
     console.print(table)
     console.print(

@@ -263,6 +263,22 @@ def boxes_of_a_grid_change_nothing(device):
     assert np.array_equal(part, whole[1:4, 1:4, :3])
 
 
+def batches_and_parts_change_nothing(device):
+    from deepdft.prediction import device_batches, device_engine
+
+    # A line along the first axis, through the cell of an atom and beyond its reach.
+    grid = Grid(np.diag([9.0, 1.0, 1.0]), (70, 1, 1), np.array([-4.4, 0.3, 0.2]))
+    engine, _ = fused_engine(device, Atoms("O"), steps=1)
+    whole = engine.on_grid(grid, (0, 0, 0), grid.shape)
+    with (
+        mock.patch.object(device_batches, "PROBES_PER_BATCH", 24),
+        mock.patch.multiple(device_engine, PROBES_PER_BLOCK=10, _PROBES_PER_PART=40),
+    ):
+        found = engine.on_grid(grid, (0, 0, 0), grid.shape)
+    assert np.array_equal(found, whole)
+    assert np.array_equal(whole.ravel() == 0.0, (grid.points() ** 2).sum(axis=-1).ravel() >= 16.0)
+
+
 def listed_points(device):
     atoms = water()
     points = np.array([[0.1, 0.2, 0.3], [90.0, 0.0, 0.0], [0.02, 0.0, 0.119], [3.0, 1.0, -1.0]])
@@ -321,6 +337,7 @@ CASES = {
         grid_of_one_layer_through_a_nucleus,
         grid_with_superposed_atoms,
         boxes_of_a_grid_change_nothing,
+        batches_and_parts_change_nothing,
         listed_points,
         readout_in_torch,
         values_beyond_half_precision,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from deepdft.graph import Edges
 from deepdft.kernels.tables import RadialTable, interpolate
-from deepdft.kernels.triton_support import triton_serves
+from deepdft.kernels.triton_support import launching_on, triton_serves
 
 
 def direct_messages(filters: Tensor, senders: Tensor, edges: Edges) -> Tensor:
@@ -68,7 +68,8 @@ class _FilteredMessages(torch.autograd.Function):
         ctx.edges, ctx.spacing = edges, spacing
         form = _compiled_form(entries.device)
         if form is not None:
-            result: Tensor = form.forward(entries, spacing, senders, distances, edges)
+            with launching_on(entries.device):
+                result: Tensor = form.forward(entries, spacing, senders, distances, edges)
             return result
         return interpolated_messages(
             RadialTable(entries, spacing), senders, edges.with_distances(distances)
@@ -83,10 +84,11 @@ class _FilteredMessages(torch.autograd.Function):
         # from differentiable operations. It is rare, so the plain form is fast enough.
         if torch.is_grad_enabled() or form is None:
             return (*_differentiable_adjoint(ctx, gradient), None, None)
-        for_table, for_senders, slopes = form.backward(
-            entries, ctx.spacing, senders, distances, ctx.edges, gradient,
-            with_distances=ctx.needs_input_grad[2],
-        )  # fmt: skip
+        with launching_on(entries.device):
+            for_table, for_senders, slopes = form.backward(
+                entries, ctx.spacing, senders, distances, ctx.edges, gradient,
+                with_distances=ctx.needs_input_grad[2],
+            )  # fmt: skip
         return for_table, for_senders, None if slopes is None else slopes.to(distances), None, None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 def upload(array: NDArray[Any], device: torch.device) -> Tensor:
     """Return an array on `device`, without waiting for what the device is doing."""
     tensor = torch.from_numpy(array)
-    if device.type != "cuda":
+    if device.type != "cuda" or array.size == 0:
         return tensor.to(device)
     # From memory that can be paged out, the copy would wait for the work before it.
     return tensor.pin_memory().to(device, non_blocking=True)

@@ -105,7 +105,7 @@ def backward(
 
 
 def _width(channels: int) -> int:
-    return min(128, max(16, triton.next_power_of_2(channels)))
+    return min(128, max(16, int(triton.next_power_of_2(channels))))
 
 
 def _sorted(keys: Tensor, count: int) -> tuple[Tensor, Tensor]:

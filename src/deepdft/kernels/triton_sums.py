@@ -44,8 +44,8 @@ launch."""
 def padded_width(channels: int) -> int:
     """Return the width of rows of messages: a power of two up to 128, then multiples of 128."""
     if channels > _WIDE.channels:
-        return triton.cdiv(channels, _WIDE.channels) * _WIDE.channels
-    return max(16, triton.next_power_of_2(channels))
+        return int(triton.cdiv(channels, _WIDE.channels)) * _WIDE.channels
+    return max(16, int(triton.next_power_of_2(channels)))
 
 
 class SlicedFilters(NamedTuple):

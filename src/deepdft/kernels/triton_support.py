@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -33,3 +34,8 @@ def triton_installed() -> bool:
         return False
     numbers = triton.__version__.split(".")[:2]
     return tuple(int(number) for number in numbers) >= OLDEST_TRITON
+
+
+def launching_on(device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which Triton launches kernels on `device`, not on the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from deepdft.density import Grid
 from deepdft.errors import FileFormatError
 from deepdft.io.zarr_chunks import ChunkedDensity
+from deepdft.models.base import DensityModel
 from deepdft.prediction.blocks import Index, block_shape
 from deepdft.prediction.trained_model import TrainedModel
 
@@ -61,7 +62,7 @@ class BlockPlan:
             model=model_identity(model),
             model_name=model.name,
             structure=structure_identity(atoms),
-            precision=str(next(network.parameters()).dtype).removeprefix("torch."),
+            precision=_precision(network),
             filters=network.filters,
             table_spacing=network.table_spacing,
             versions={name: version(name) for name in ("deepdft", "torch", "numpy", "numba")},
@@ -94,6 +95,11 @@ class BlockPlan:
             if getattr(self, name) != getattr(other, name):
                 return words
         return ""
+
+
+def _precision(network: DensityModel) -> str:
+    kind = str(next(network.parameters()).dtype).removeprefix("torch.")
+    return kind if network.products == "float32" else f"{kind}, products of {network.products}"
 
 
 def block_shape_for(grid: Grid, points: int) -> Index:

@@ -31,6 +31,7 @@ from deepdft.kernels.triton_sums import (
     sliced_senders,
     sliced_table,
 )
+from deepdft.kernels.triton_support import launching_on
 from deepdft.models.base import DensityModel
 from deepdft.prediction.blocks import Index, block_shape, grid_blocks, spatial_groups
 from deepdft.prediction.device_batches import BatchEvaluator, Block, Filters, Part
@@ -125,7 +126,7 @@ class DeviceEngine:
             )
 
         result = np.empty(len(points))
-        with torch.inference_mode():
+        with torch.inference_mode(), launching_on(self.device):
             Part(evaluate).copy_into(result)
         return result
 
@@ -145,7 +146,7 @@ class DeviceEngine:
         """
         result = np.empty([high - low for low, high in zip(start, stop, strict=True)])
         waiting: tuple[Part, FloatArray] | None = None
-        with torch.inference_mode():
+        with torch.inference_mode(), launching_on(self.device):
             for first, last in _layers(start, stop):
                 low, high = (first, start[1], start[2]), (last, stop[1], stop[2])
                 part = Part(partial(self._grid_part, grid, low, high, search))
@@ -189,18 +190,20 @@ class DeviceEngine:
         key = extent, group
         if key not in self._filters:
             with torch.inference_mode():
-                table = piecewise_table(
-                    self._exact.probe_filters, self.network.cutoff, extent, device=self.device
-                )
-                self._filters[key] = None if table is None else Filters(
-                    table,
-                    SlicedFilters(
-                        sliced_table(table), self._senders, self._steps, self._channels,
-                        padded_width(self._channels),
-                    ),
-                    int(np.prod(group)),
-                )  # fmt: skip
+                self._filters[key] = self._new_filters(extent, group)
         return self._filters[key]
+
+    def _new_filters(self, extent: float, group: Index) -> Filters | None:
+        table = piecewise_table(
+            self._exact.probe_filters, self.network.cutoff, extent, device=self.device
+        )
+        if table is None:
+            return None
+        width = padded_width(self._channels)
+        sliced = SlicedFilters(
+            sliced_table(table), self._senders, self._steps, self._channels, width
+        )
+        return Filters(table, sliced, int(np.prod(group)))
 
 
 def _grid_blocks(
