@@ -26,6 +26,7 @@ PAGE = FOLDER.parent / "docs" / "benchmarks.md"
 
 OPTIONS: dict[str, list[str]] = {
     "engine": ["--threads", "1"],
+    "table_error": [],
     "derivatives": ["--threads", "1"],
     "predict_molecule": [],
     "scaling": [],
@@ -37,6 +38,7 @@ OPTIONS: dict[str, list[str]] = {
 
 QUICK: dict[str, list[str]] = {
     "engine": ["--threads", "1", "--box", "8", "--repeat", "1", "--spacing", "0.3"],
+    "table_error": ["--points", "20"],
     "derivatives": ["--threads", "1", "--box", "8", "--torch-box", "4", "--repeat", "1"],
     "predict_molecule": ["--repeat", "1", "--spacing", "0.4"],
     "scaling": ["--sizes", "300", "600", "--fraction", "0.1", "--rounds", "1"],
@@ -50,6 +52,7 @@ QUICK: dict[str, list[str]] = {
 TITLES = {
     "engine": "The probe engine against direct evaluation",
     "released_code": "The probe engine against the authors' released code",
+    "table_error": "Tabulated filters",
     "derivatives": "Gradient and Hessian",
     "predict_molecule": "Predicting a molecule, from the command to the file",
     "scaling": "Large systems",

@@ -16,6 +16,11 @@ from deepdft.kernels.tables import (
     tabulate,
 )
 from deepdft.models import create_model
+from deepdft.models.bundled import bundled_models
+from deepdft.prediction import load_model
+from deepdft.prediction.engine import ProbeEngine
+from tests.brute_force import points_off_cutoff
+from tests.structures import ethanol, points_near
 
 CUTOFF = 4.0
 WIDTH = 0.1
@@ -138,6 +143,24 @@ def test_the_table_is_differentiable_in_the_weights():
     width = torch.tensor([0.9, 1.4], requires_grad=True)
     amplitude = torch.tensor([1.0, -0.3], requires_grad=True)
     assert torch.autograd.gradcheck(loss, (width, amplitude))
+
+
+@pytest.mark.parametrize("name", ["the paper's size", *bundled_models()])
+def test_tables_change_the_density_by_less_than_a_millionth(name):
+    torch.manual_seed(0)
+    if name in bundled_models():
+        network = load_model(name, "cpu").network.double()
+    else:
+        network = create_model("deepdft", {}, [1, 6, 7, 8, 9]).double().eval()
+    atoms = ethanol()
+    points = points_off_cutoff(atoms, points_near(atoms, 150), network.cutoff)
+    found = {}
+    for filters in ("tabulated", "direct"):
+        network.filters = filters
+        found[filters] = ProbeEngine(network, None, atoms, threads=1).density_at(points)
+    assert found["direct"].std() > 1e-2
+    np.testing.assert_allclose(found["tabulated"], found["direct"], rtol=0, atol=1e-6)
+    assert (found["tabulated"] != found["direct"]).any()
 
 
 def test_single_precision_tables():

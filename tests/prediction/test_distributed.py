@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 import distributed
 import numpy as np
@@ -101,7 +101,7 @@ def scheduler(tmp_path_factory) -> Iterator[str]:
         yield address
 
 
-def worker(address: str) -> object:
+def worker(address: str) -> AbstractContextManager[object]:
     options = ["--no-nanny", "--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard"]
     return process("distributed.cli.dask_worker", address, *options)
 
@@ -149,18 +149,21 @@ def test_a_killed_worker_costs_only_its_block(scheduler, model, atoms, grid, alo
     assert len(before) >= killed_at[0]
 
 
-def test_local_workers_by_the_command_line(folder, model, atoms, grid, alone, tmp_path):
+@pytest.mark.parametrize("by", ["--workers", "--scheduler"])
+def test_the_command_line(by, scheduler, folder, model, atoms, grid, alone, tmp_path):
     atoms.write(tmp_path / "atoms.traj")
     arguments = [
         "predict", "atoms.traj", "-m", str(folder), "-o", "rho.zarr", "--device", "cpu",
-        "--grid", *map(str, grid.shape), "--workers", "2", "--threads", "2",
+        "--grid", *map(str, grid.shape), "--threads", "2",
     ]  # fmt: skip
+    arguments += [by, "2" if by == "--workers" else scheduler]
     # Begun with the blocks of the other test; the command goes on with them.
     open_store(atoms, tmp_path / "rho.zarr", model, grid, BLOCK_POINTS)
-    found = subprocess.run(
-        [sys.executable, "-m", "deepdft", *arguments],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    with worker(scheduler) if by == "--scheduler" else nullcontext():
+        found = subprocess.run(
+            [sys.executable, "-m", "deepdft", *arguments],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert "blocks were missing" in found.stdout
     assert np.array_equal(read(tmp_path / "rho.zarr").values, alone)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -203,6 +205,21 @@ def test_the_baseline_of_a_crystal_includes_its_images():
         - ProbeEngine(network, None, atoms, 1).density_at(points)
     )  # fmt: skip
     np.testing.assert_allclose(added, tables.superpose(atoms, points), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_memory_depends_on_the_block(dtype):
+    # What is held beyond the result is the same for eight times the points.
+    engine = engine_for(ethanol(), dtype)
+    used = []
+    for n in (20, 40):
+        grid = Grid(np.eye(3) * 5, (n, n, n), -2.5 * np.ones(3))
+        engine.on_grid(grid, (0, 0, 0), (2, 2, 2))
+        tracemalloc.start()
+        result = engine.on_grid(grid, (0, 0, 0), grid.shape)
+        used.append(tracemalloc.get_traced_memory()[1] - result.nbytes)
+        tracemalloc.stop()
+    assert used[1] < 1.5 * used[0] + 100_000
 
 
 def test_failures_in_threads_are_reported(monkeypatch):

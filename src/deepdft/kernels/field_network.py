@@ -23,6 +23,7 @@ from deepdft.kernels.gated_network import (
     padded_vector,
     softplus_layer,
 )
+from deepdft.kernels.jet_edges import JetEdges
 from deepdft.kernels.tables import RadialTable
 from deepdft.kernels.vectors import TILE_ROWS, aligned_copy, padded
 
@@ -88,6 +89,12 @@ class FieldNetwork:
             result,
         )  # fmt: skip
         return result[: edges.n_receivers]
+
+    def jets(self, edges: JetEdges, polynomials: Array, order: int, workspace: Workspace) -> Array:
+        """Return density and derivatives at a block's receivers, see `JetNetwork`."""
+        from deepdft.kernels.field_jets import field_jets
+
+        return field_jets(self, edges, polynomials, order, workspace)
 
 
 def _numpy(tensor: Tensor) -> Array:

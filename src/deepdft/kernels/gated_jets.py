@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-_CHUNK = 2 * TILE_ROWS
+CHUNK = 2 * TILE_ROWS
 """Probes whose hidden layer is held at once."""
 
 
@@ -34,7 +34,7 @@ def gated_jets(
     network: GatedNetwork, edges: JetEdges, polynomials: Array, order: int, workspace: Workspace
 ) -> Array:
     """Return density and derivatives at a block's receivers, (components, receivers) float32."""
-    rows = padded(edges.n_receivers, _CHUNK)
+    rows = padded(edges.n_receivers, CHUNK)
     width, components = network.width, COMPONENTS[order]
     array = workspace.array
     result = array("jets", components * rows, np.float32)
@@ -44,7 +44,7 @@ def gated_jets(
         network._readout_weight, network._readout_bias, network._output_weight,
         network._output_bias, network.channels, width, rows, order, np.zeros(width, np.float32),
         array("message jets", components * rows * width, np.float32),
-        array("hidden jets", components * _CHUNK * 2 * width, np.float32),
+        array("hidden jets", components * CHUNK * 2 * width, np.float32),
         array("update jets", components * TILE_ROWS * PANEL, np.float32),
         array("gate jets", components * TILE_ROWS * PANEL, np.float32),
         array("state jets", components * rows * width, np.float32),
@@ -69,7 +69,7 @@ def _evaluate(
             table[t], senders[t], atoms, receivers, factors, starts, knots, width, apart, order,
             messages,
         )  # fmt: skip
-        for first in range(0, rows, _CHUNK):
+        for first in range(0, rows, CHUNK):
             for half in range(2):
                 softplus_layer(
                     messages, first * width, width, apart, weights[t, half], biases[t, half],
@@ -79,14 +79,14 @@ def _evaluate(
                 hidden, weights[t, 2], biases[t, 2], weights[t, 3], biases[t, 3], zeros, channels,
                 width, order, update, gate, states, first * width, apart,
             )  # fmt: skip
-    for first in range(0, rows, _CHUNK):
+    for first in range(0, rows, CHUNK):
         softplus_layer(
             states, first * width, width, apart, readout_weight, readout_bias, zeros, channels,
             order, hidden, 0, width,
         )  # fmt: skip
         for i in range(components):
-            for p in range(_CHUNK):
-                total = dot_product(hidden, (i * _CHUNK + p) * width, output_weight, channels)
+            for p in range(CHUNK):
+                total = dot_product(hidden, (i * CHUNK + p) * width, output_weight, channels)
                 result[i * rows + first + p] = total + (output_bias if i == 0 else 0.0)
 
 
@@ -96,10 +96,10 @@ def softplus_layer(
     zeros: Any, depth: int, order: int, out: Any, out_first: int, out_stride: int,
 ) -> None:  # fmt: skip
     """``out = softplus(left @ weight + bias)`` for the jets of one chunk of rows."""
-    apart = _CHUNK * out_stride
+    apart = CHUNK * out_stride
     for panel in range(len(bias) // PANEL):
         columns = address(weight, panel * depth * PANEL)
-        for row in range(0, _CHUNK, TILE_ROWS):
+        for row in range(0, CHUNK, TILE_ROWS):
             place = out_first + row * out_stride + panel * PANEL
             for i in range(10 if order == 2 else 4):
                 multiply_tile(
@@ -125,9 +125,9 @@ def _gated_update(
     for column in range(0, width, PANEL):
         for_update = address(update_weight, column * depth)
         for_gate = address(gate_weight, column * depth)
-        for row in range(0, _CHUNK, TILE_ROWS):
+        for row in range(0, CHUNK, TILE_ROWS):
             for i in range(10 if order == 2 else 4):
-                place = (i * _CHUNK + row) * 2 * width
+                place = (i * CHUNK + row) * 2 * width
                 multiply_tile(
                     address(hidden, place), 2 * width, for_update,
                     address(zeros if i else update_bias, column), depth,

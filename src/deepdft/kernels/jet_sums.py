@@ -15,7 +15,7 @@ from deepdft.kernels.jet_edges import FACTORS
 from deepdft.kernels.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 
-class _EdgeLoop:
+class EdgeLoop:
     """Instructions for one edge, whose factors and message are at given places."""
 
     def __init__(self, builder: Any, factors: Any, message: Any, apart: Any) -> None:
@@ -77,7 +77,7 @@ def _sum_jets(order: int) -> Any:
 
         sender, message = row_of(senders, atoms), row_of(out, receivers)
         of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
-        this = _EdgeLoop(builder, of_edge, message, apart)
+        this = EdgeLoop(builder, of_edge, message, apart)
         for j in range(2):
             this.add_jet(vectors.load(sender, j), entries[j], j, order)
         following = builder.add(edge, INDEX(1))

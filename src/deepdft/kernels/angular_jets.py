@@ -1,0 +1,196 @@
+"""Messages with angular parts and their derivatives by position.
+
+A channel's message is ``R(d) S(r)``: the filter, and the harmonics contracted with what the atom
+sends. See `deepdft.kernels.jet_edges` for R, `deepdft.kernels.angular_sums` for S.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numba
+from numba import types
+
+from deepdft.kernels.jet_activations import PAIRS
+from deepdft.kernels.jet_edges import COMPONENTS, FACTORS
+from deepdft.kernels.jet_sums import EdgeLoop
+from deepdft.kernels.vectors import INDEX, PANEL, Vectors, address, intrinsic
+
+
+def _contracted(vectors: Vectors, harmonics: Any, sent: list[Any], components: int) -> list[Any]:
+    """Return the jet of the harmonics contracted with what an atom sends."""
+    builder = vectors.builder
+    jet = []
+    for component in range(components):
+        total = None
+        for m, value in enumerate(sent):
+            place = builder.gep(harmonics, [INDEX(m * components + component)])
+            factor = vectors.broadcast(place)
+            if total is None:
+                total = builder.fmul(factor, value)
+            else:
+                total = vectors.multiply_add(factor, value, total)
+        jet.append(total)
+    return jet
+
+
+def _add_product(
+    vectors: Vectors, edge: EdgeLoop, rows: list[Any], angular: list[Any], j: int, order: int
+) -> None:
+    """Add the jet of ``R S``."""
+    multiply, fma = vectors.builder.fmul, vectors.multiply_add
+    radial, across = edge.combined(rows, 0), edge.combined(rows, 6)
+    slopes = [multiply(across, edge.factor(18 + i)) for i in range(3)]
+    edge.add(0, j, radial, angular[0])
+    for i in range(3):
+        edge.add(1 + i, j, radial, angular[1 + i], multiply(slopes[i], angular[0]))
+    if order == 1:
+        return
+    along = edge.combined(rows, 12)
+    for place, (i, k) in enumerate(PAIRS):
+        bent = multiply(along, edge.factor(21 + place))
+        if i == k:
+            bent = vectors.builder.fadd(bent, across)
+        rest = fma(slopes[i], angular[1 + k], fma(slopes[k], angular[1 + i],
+                                                 multiply(bent, angular[0])))  # fmt: skip
+        edge.add(4 + place, j, radial, angular[4 + place], rest)
+
+
+@cache
+def _sum_jets(functions: int, order: int) -> Any:
+    """Return the intrinsic that adds one panel of message jets of one angular momentum.
+
+    Arguments: pointer to the six rows of coefficients and their stride; to sender rows, the stride
+    between rows and that between functions; to the atom of each edge; to the values of message
+    rows, the numbers between their components, and the receiver of each edge; to the factors of the
+    edges; to the harmonics' jets of the first edge and the stride between edges; first and last + 1
+    (at least one edge).
+    """
+
+    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+        (table, width, senders, sender_stride, apart_sent, atoms, out, apart, receivers, factors,
+         harmonics, edge_stride, first, last) = values  # fmt: skip
+        vectors = Vectors(builder)
+        places = [builder.gep(table, [builder.mul(width, INDEX(r))]) for r in range(6)]
+        rows = [[vectors.load(place, j) for place in places] for j in range(2)]
+        entry, loop = builder.block, builder.append_basic_block("edge")
+        after = builder.append_basic_block("after")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        edge = builder.phi(INDEX)
+        edge.add_incoming(first, entry)
+
+        def row_of(base: Any, indices: Any, stride: Any) -> Any:
+            index = builder.sext(builder.load(builder.gep(indices, [edge])), INDEX)
+            return builder.gep(base, [builder.mul(index, stride)])
+
+        sender = row_of(senders, atoms, sender_stride)
+        of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
+        angular = builder.gep(harmonics, [builder.mul(edge, edge_stride)])
+        this = EdgeLoop(builder, of_edge, row_of(out, receivers, width), apart)
+        for j in range(2):
+            sent = [
+                vectors.load(builder.gep(sender, [builder.mul(apart_sent, INDEX(m))]), j)
+                for m in range(functions)
+            ]
+            if functions == 1:
+                this.add_jet(sent[0], rows[j], j, order)
+            else:
+                jet = _contracted(vectors, angular, sent, COMPONENTS[order])
+                _add_product(vectors, this, rows[j], jet, j, order)
+        following = builder.add(edge, INDEX(1))
+        edge.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
+        builder.position_at_end(after)
+        return target.get_dummy_value()
+
+    @intrinsic
+    def sum_jets(
+        context: Any, table: Any, width: Any, senders: Any, sender_stride: Any, apart_sent: Any,
+        atoms: Any, out: Any, apart: Any, receivers: Any, factors: Any, harmonics: Any,
+        edge_stride: Any, first: Any, last: Any,
+    ) -> Any:  # fmt: skip
+        signature = types.void(
+            table, width, senders, sender_stride, apart_sent, atoms, out, apart, receivers, factors,
+            harmonics, edge_stride, first, last,
+        )  # fmt: skip
+        return signature, generate
+
+    return sum_jets
+
+
+# One for each angular momentum: the number of functions is a constant of the compiled code.
+_first_s, _first_p, _first_d, _first_f, _first_g = (_sum_jets(n, 1) for n in (1, 3, 5, 7, 9))
+_second_s, _second_p, _second_d, _second_f, _second_g = (_sum_jets(n, 2) for n in (1, 3, 5, 7, 9))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _sum_first(momentum: int, *arguments: Any) -> None:
+    if momentum == 0:
+        _first_s(*arguments)
+    elif momentum == 1:
+        _first_p(*arguments)
+    elif momentum == 2:
+        _first_d(*arguments)
+    elif momentum == 3:
+        _first_f(*arguments)
+    else:
+        _first_g(*arguments)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _sum_second(momentum: int, *arguments: Any) -> None:
+    if momentum == 0:
+        _second_s(*arguments)
+    elif momentum == 1:
+        _second_p(*arguments)
+    elif momentum == 2:
+        _second_d(*arguments)
+    elif momentum == 3:
+        _second_f(*arguments)
+    else:
+        _second_g(*arguments)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def sum_angular_jets(
+    table: Any, senders: Any, atoms: Any, receivers: Any, factors: Any, harmonics: Any,
+    starts: Any, channels: Any, width: int, sender_width: int, apart: int, order: int, out: Any,
+) -> None:  # fmt: skip
+    """Add messages with their derivatives to `out`.
+
+    Args:
+        table: ((knots - 1) * 6 * width,) coefficients, see `interval_polynomials`.
+        senders: (atoms * sender_width,).
+        atoms, receivers, factors, starts: see `deepdft.kernels.jet_edges.JetEdges`.
+        harmonics: see `deepdft.kernels.harmonic_jets.fill_harmonic_jets`.
+        channels: number of channels of each angular momentum, whole panels.
+        width, sender_width: sizes of rows.
+        apart: numbers between two components of `out`.
+        order: 1 or 2.
+        out: (components * apart,) messages, by component, receiver and channel.
+    """
+    components = 10 if order == 2 else 4
+    edge_stride = len(channels) * len(channels) * components
+    channel = sent = 0
+    for momentum in range(len(channels)):
+        count = channels[momentum]
+        for panel in range(0, count, PANEL):
+            for k in range(len(starts) - 1):
+                first, last = starts[k], starts[k + 1]
+                if first == last:
+                    continue
+                arguments = (
+                    address(table, 6 * k * width + channel + panel), width,
+                    address(senders, sent + panel), sender_width, count, address(atoms, 0),
+                    address(out, channel + panel), apart, address(receivers, 0),
+                    address(factors, 0), address(harmonics, momentum * momentum * components),
+                    edge_stride, first, last,
+                )  # fmt: skip
+                if order == 2:
+                    _sum_second(momentum, *arguments)
+                else:
+                    _sum_first(momentum, *arguments)
+        channel += count
+        sent += (2 * momentum + 1) * count

@@ -1,0 +1,78 @@
+"""`deepdft.kernels.field_network` with derivatives by the probes' position, in forward mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from deepdft.kernels.angular_jets import sum_angular_jets
+from deepdft.kernels.block_edges import Workspace
+from deepdft.kernels.gated_jets import CHUNK, softplus_layer
+from deepdft.kernels.gated_network import dot_product
+from deepdft.kernels.harmonic_jets import fill_harmonic_jets, harmonic_polynomials
+from deepdft.kernels.jet_edges import COMPONENTS, JetEdges
+from deepdft.kernels.vectors import padded
+
+if TYPE_CHECKING:
+    from deepdft.kernels.field_network import FieldNetwork
+
+Array = NDArray[Any]
+
+
+def field_jets(
+    network: FieldNetwork, edges: JetEdges, polynomials: Array, order: int, workspace: Workspace
+) -> Array:
+    """Return density and derivatives at a block's receivers, (components, receivers) float32."""
+    largest, softness = network.harmonics
+    rows, components = padded(edges.n_receivers, CHUNK), COMPONENTS[order]
+    width, hidden_width = network._width, network._hidden_width
+    n_edges = int(edges.starts[-1])
+    array = workspace.array
+    harmonics = array("harmonic jets", n_edges * (largest + 1) ** 2 * components, np.float32)
+    if largest:
+        fill_harmonic_jets(
+            edges.factors, n_edges, softness, components, *harmonic_polynomials(largest), harmonics
+        )
+    fields = array("field jets", components * rows * width, np.float32)
+    fields[:] = 0.0
+    sum_angular_jets(
+        polynomials.reshape(-1), network._senders, edges.atoms, edges.receivers, edges.factors,
+        harmonics, edges.starts, network._channels, width, network._sender_width, rows * width,
+        order, fields,
+    )  # fmt: skip
+    result = array("jets", components * rows, np.float32)
+    _evaluate(
+        fields, network._linear, *network._weights, network._output, network._shift,
+        network._inner, width, hidden_width, rows, order,
+        np.zeros(hidden_width, np.float32),
+        array("hidden jets", components * CHUNK * hidden_width, np.float32),
+        array("second hidden jets", components * CHUNK * hidden_width, np.float32),
+        result,
+    )  # fmt: skip
+    return result.reshape(components, rows)[:, : edges.n_receivers]
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _evaluate(
+    fields: Any, linear: Any, first: Any, first_bias: Any, second: Any, second_bias: Any,
+    output: Any, shift: float, inner: int, width: int, hidden_width: int, rows: int, order: int,
+    zeros: Any, hidden: Any, second_hidden: Any, result: Any,
+) -> None:  # fmt: skip
+    apart = rows * width
+    for start in range(0, rows, CHUNK):
+        softplus_layer(
+            fields, start * width, width, apart, first, first_bias, zeros, width, order, hidden, 0,
+            hidden_width,
+        )  # fmt: skip
+        softplus_layer(
+            hidden, 0, hidden_width, CHUNK * hidden_width, second, second_bias, zeros, inner,
+            order, second_hidden, 0, hidden_width,
+        )  # fmt: skip
+        for i in range(10 if order == 2 else 4):
+            for p in range(CHUNK):
+                total = dot_product(fields, i * apart + (start + p) * width, linear, width)
+                total += dot_product(second_hidden, (i * CHUNK + p) * hidden_width, output, inner)
+                result[i * rows + start + p] = total + (shift if i == 0 else 0.0)
