@@ -26,6 +26,7 @@ def field_jets(
     network: FieldNetwork, edges: JetEdges, polynomials: Array, order: int, workspace: Workspace
 ) -> Array:
     """Return density and derivatives at a block's receivers, (components, receivers) float32."""
+    assert network.harmonics is not None
     largest, softness = network.harmonics
     rows, components = padded(edges.n_receivers, CHUNK), COMPONENTS[order]
     width, hidden_width = network._width, network._hidden_width
@@ -43,9 +44,11 @@ def field_jets(
         harmonics, edges.starts, network._channels, width, network._sender_width, rows * width,
         order, fields,
     )  # fmt: skip
+    # The density of a probe without fields is zero.
+    shift = -float(network._output @ network._unreached)
     result = array("jets", components * rows, np.float32)
     _evaluate(
-        fields, network._linear, *network._weights, network._output, network._shift,
+        fields, network._linear, *network._weights, network._output, shift,
         network._inner, width, hidden_width, rows, order,
         np.zeros(hidden_width, np.float32),
         array("hidden jets", components * CHUNK * hidden_width, np.float32),

@@ -47,7 +47,8 @@ class HarmonicPolynomials(NamedTuple):
 def harmonic_polynomials(largest: int) -> HarmonicPolynomials:
     """Return the harmonics up to an angular momentum."""
     places: dict[tuple[int, int, int], int] = {(0, 0, 0): -1}
-    parents, axes, starts, terms, weights = [], [], [0], [], []
+    parents: list[int] = []
+    axes, starts, terms, weights = [], [0], [], []
     for momentum in range(largest + 1):
         powers = monomials(momentum)
         for power in powers:
