@@ -45,7 +45,9 @@ def main() -> None:
     liquid, molecule = ase.io.read(LIQUID), ase.io.read(MOLECULE)
     cases = {"random weights": (random_network(options, liquid), liquid)}
     for name in bundled_models():
-        cases[name] = (load_model(name, "cpu").network, molecule)
+        network = load_model(name, "cpu").network
+        known = set(molecule.numbers) <= set(network.elements)
+        cases[name] = (network, molecule if known else liquid)
     result = {
         name: errors(network, atoms, options.points) for name, (network, atoms) in cases.items()
     }
