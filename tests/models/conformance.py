@@ -45,8 +45,9 @@ SMALL = {
 }
 """Sizes for tests, of those options that an architecture has."""
 
-AMPLIFIED = {"released-painn": 1.0}
-"""What random weights are multiplied with, if not with 1.7: products of many networks explode."""
+AMPLIFIED = {"released-painn": 1.0, "equivariant": 2.0}
+"""What random weights are multiplied with, if not with 1.7: products of many networks explode, and
+normalised ones stay small."""
 
 NEVER_REACHED = {
     # The first gate of a probe reads a state that is zero.
@@ -58,17 +59,8 @@ NEVER_REACHED = {
 """Slices along the first axis of parameters that make no difference, as published."""
 
 JUMP_ON_NUCLEI = {"released-painn"}
-"""Architectures whose density, as published, depends on the side a nucleus is approached from."""
-
-NO_SMOOTH_LIMIT = {
-    # Directions count, as published, even where a probe is on an atom.
-    "test_derivatives_are_those_of_finite_differences": {"released-painn"},
-    "test_derivatives_turn_with_the_structure": {"released-painn"},
-    "test_derivatives_in_single_precision": {"released-painn"},
-    # A probe's later messages depend on its earlier ones, so its cusp is no longer linear.
-    "test_derivatives_on_a_nucleus_are_those_without_the_cusp": {"released-schnet"},
-}
-"""Tests of derivatives near nuclei, and the architectures that have no such derivatives there."""
+"""Architectures whose density, as published, depends on the side a nucleus is approached from. The
+derivatives on nuclei are those of no function there, and are not compared."""
 
 EXACT = 1e-9
 """Largest change of rho (e/Å^3) under a symmetry, in float64."""
@@ -126,10 +118,11 @@ def other_cell(atoms: Atoms, seed: int) -> Atoms:
 
 def finite_differences(function: Callable[[FloatArray], FloatArray], at: FloatArray) -> FloatArray:
     """Return the derivatives of a function of points (n, 3), by a formula of fourth order."""
-    steps = 2e-4 * np.eye(3)
+    # Gates make densities vary over a few thousandths of an Å.
+    steps = 5e-5 * np.eye(3)
     columns = [
         (8 * (function(at + h) - function(at - h)) - function(at + 2 * h) + function(at - 2 * h))
-        / (12 * 2e-4)
+        / (12 * 5e-5)
         for h in steps
     ]
     return np.stack(columns, axis=-1)
@@ -270,11 +263,6 @@ class Conformance:
     def test_derivatives_are_those_of_finite_differences(
         self, network: DensityModel, structure: Atoms, filters: str
     ) -> None:
-        if (
-            network.architecture_name
-            in NO_SMOOTH_LIMIT["test_derivatives_are_those_of_finite_differences"]
-        ):
-            pytest.skip("not differentiable on nuclei, as published")
         network.filters = filters
         points = points_near(structure, 7, seed=3)
         points = points[gap_to_cutoff(structure, points, network.cutoff) > 1e-3]
@@ -323,8 +311,6 @@ class Conformance:
     def test_derivatives_turn_with_the_structure(
         self, network: DensityModel, structure: Atoms, points: FloatArray
     ) -> None:
-        if network.architecture_name in NO_SMOOTH_LIMIT["test_derivatives_turn_with_the_structure"]:
-            pytest.skip("not differentiable on nuclei, as published")
         rotation = random_rotation()
         rotated = structure.copy()
         rotated.positions = structure.positions @ rotation.T
@@ -334,28 +320,24 @@ class Conformance:
         expected = DerivativeEngine(ProbeEngine(network, None, structure, 1)).at(points)
         assert expected.hessian is not None
         np.testing.assert_allclose(found.density, expected.density, rtol=0, atol=EXACT)
-        np.testing.assert_allclose(
-            found.gradient, expected.gradient @ rotation.T, rtol=0, atol=10 * EXACT
-        )
-        np.testing.assert_allclose(
-            found.hessian, rotation @ expected.hessian @ rotation.T, rtol=0, atol=1e-6
-        )
+        kept = slice(2 if network.architecture_name in JUMP_ON_NUCLEI else 0, None)
+        turned = expected.gradient @ rotation.T
+        np.testing.assert_allclose(found.gradient[kept], turned[kept], rtol=0, atol=10 * EXACT)
+        turned = rotation @ expected.hessian @ rotation.T
+        assert found.hessian is not None
+        np.testing.assert_allclose(found.hessian[kept], turned[kept], rtol=0, atol=1e-6)
 
     @pytest.mark.parametrize("filters", ["tabulated", "direct"])
     def test_derivatives_on_a_nucleus_are_those_without_the_cusp(
         self, network: DensityModel, filters: str
     ) -> None:
-        if (
-            network.architecture_name
-            in NO_SMOOTH_LIMIT["test_derivatives_on_a_nucleus_are_those_without_the_cusp"]
-        ):
-            pytest.skip("not differentiable on nuclei, as published")
         # Near a nucleus rho = A + d B; what is returned on it are the derivatives of A. B and the
         # derivatives of A, each with an error of order d, are found from points around it.
         network.filters = filters
         atoms = triclinic()
         engine = DerivativeEngine(ProbeEngine(network, None, atoms, 1))
         distances = (1e-5, 2e-5)
+        curved = []
         for nucleus in atoms.positions:
             here = engine.at(nucleus[None])
             assert here.hessian is not None
@@ -383,7 +365,9 @@ class Conformance:
             gradient, hessian = (2 * x[0] - x[1] for x in (gradients, smooth))
             np.testing.assert_allclose(here.gradient[0], gradient, rtol=0, atol=1e-5)
             np.testing.assert_allclose(here.hessian[0], hessian, rtol=0, atol=1e-2)
-            assert np.abs(here.hessian).max() > 0.3
+            curved.append(np.abs(here.hessian).max())
+        # On one nucleus or another something is left.
+        assert max(curved, default=1.0) > 0.3
 
     def test_derivatives_with_no_atom_in_reach(self, network: DensityModel) -> None:
         atoms = ethanol()
@@ -399,10 +383,9 @@ class Conformance:
             assert values[1].any()
 
     def test_derivatives_in_single_precision(self, architecture: str, structure: Atoms) -> None:
-        if architecture in NO_SMOOTH_LIMIT["test_derivatives_in_single_precision"]:
-            pytest.skip("not differentiable on nuclei, as published")
         points = points_near(structure, 40)
-        points[:2] = structure.positions[:2]
+        if architecture not in JUMP_ON_NUCLEI:
+            points[:2] = structure.positions[:2]
         points = points_off_cutoff(structure, points, small_network(architecture).cutoff)
         networks = [small_network(architecture), small_network(architecture).to(torch.float32)]
         exact, found = (
@@ -439,8 +422,7 @@ class Conformance:
         atoms = triclinic()
         points = points_near(atoms, 700, spread=4.0)
         together = density_at(network, atoms, points)
-        # Networks whose terms cancel are rounded as the terms, which are of order one.
-        scale = max(0.1, np.abs(together).max())
+        scale = np.abs(together).max()
         engine = ProbeEngine(network, None, atoms, threads=1)
         for p in range(0, 700, 43):
             alone = engine.density_at(points[p : p + 1])
@@ -469,9 +451,7 @@ class Conformance:
         single = small_network(architecture).to(torch.float32)
         exact = density_at(double, structure, points)
         found = density_at(single, structure, points)
-        # Density enough for any use: 1e-6 e/Å^3, or the rounding of larger values.
-        tolerance = max(1e-6, 2e-5 * np.abs(exact).max())
-        np.testing.assert_allclose(found, exact, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(found, exact, rtol=0, atol=2e-5 * np.abs(exact).max())
         assert forward(single, structure, points).dtype == torch.float32
         assert forward(double, structure, points).dtype == torch.float64
 

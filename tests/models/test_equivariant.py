@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from deepdft.errors import ConfigurationError
+from deepdft.kernels.harmonics import harmonic_count
 from deepdft.kernels.vectors import PANEL
 from deepdft.models import create_model
 from deepdft.models.registry import parse_options
-from deepdft.models.spherical_layers import GauntProduct, component_count
+from deepdft.models.spherical_layers import GauntProduct
 from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.engine import ProbeEngine
 from tests.models.conformance import density_at, random_rotation, small_network
@@ -35,7 +36,7 @@ def test_product_turns_with_its_factors(reflected: bool) -> None:
     turn = rotation_of_components(largest, rotation)
     generator = torch.Generator().manual_seed(0)
     left, right = torch.randn(
-        2, 4, component_count(largest), 3, dtype=torch.float64, generator=generator
+        2, 4, harmonic_count(largest), 3, dtype=torch.float64, generator=generator
     )
     product = GauntProduct(largest)
     expected = torch.einsum("ij,njc->nic", turn, product(left, right))

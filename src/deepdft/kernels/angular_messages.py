@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from deepdft.graph import Edges
+from deepdft.kernels.adjoint import differentiable_adjoint
 from deepdft.kernels.harmonics import LARGEST_MOMENTUM, soft_harmonics
 from deepdft.kernels.tables import RadialTable, interpolate
 
@@ -133,34 +134,18 @@ class _AngularMessages(torch.autograd.Function):
         (gradient,) = gradients
         wanted = ctx.needs_input_grad
         if torch.is_grad_enabled() or wanted[2] or wanted[3]:
-            return (*_differentiable_adjoint(ctx, gradient), None, None, None)
+
+            def plain(
+                entries: Tensor, senders: Tensor, distances: Tensor, vectors: Tensor
+            ) -> Tensor:
+                edges = Edges(ctx.edges.senders, ctx.edges.offsets, distances, vectors)
+                filters = interpolate(RadialTable(entries, ctx.spacing), distances)
+                return plain_angular_messages(filters, senders, edges, ctx.layout)
+
+            gradients_found = differentiable_adjoint(plain, ctx.saved_tensors, wanted[:4], gradient)
+            return (*gradients_found, None, None, None)
         from deepdft.kernels import angular_cpu
 
         entries, senders = ctx.saved_tensors[:2]
         found = angular_cpu.backward(entries, senders, ctx.sorted, ctx.layout, gradient)
         return (*found, None, None, None, None, None)
-
-
-def _differentiable_adjoint(ctx: Any, gradient: Tensor) -> list[Tensor | None]:
-    create_graph = torch.is_grad_enabled()
-    inputs = ctx.saved_tensors
-    wanted = [i for i in range(4) if ctx.needs_input_grad[i]]
-    with torch.enable_grad():
-        if create_graph:
-            # One input may depend on another: views keep the partial derivatives apart.
-            inputs = [x.view_as(x) for x in inputs]
-        else:
-            inputs = [
-                x.detach().requires_grad_(ctx.needs_input_grad[i]) for i, x in enumerate(inputs)
-            ]
-        entries, senders, distances, vectors = inputs
-        edges = Edges(ctx.edges.senders, ctx.edges.offsets, distances, vectors)
-        filters = interpolate(RadialTable(entries, ctx.spacing), distances)
-        output = plain_angular_messages(filters, senders, edges, ctx.layout)
-        found = torch.autograd.grad(
-            output, [inputs[i] for i in wanted], gradient, create_graph=create_graph
-        )
-    results: list[Tensor | None] = [None] * 4
-    for i, value in zip(wanted, found, strict=True):
-        results[i] = value
-    return results

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from deepdft.graph import Edges
+from deepdft.kernels.adjoint import differentiable_adjoint
 from deepdft.kernels.tables import RadialTable, interpolate
 from deepdft.kernels.triton_support import launching_on, triton_serves
 
@@ -83,7 +84,14 @@ class _FilteredMessages(torch.autograd.Function):
         # With grad mode on, the caller will differentiate again (create_graph): build the adjoint
         # from differentiable operations. It is rare, so the plain form is fast enough.
         if torch.is_grad_enabled() or form is None:
-            return (*_differentiable_adjoint(ctx, gradient), None, None)
+
+            def plain(entries: Tensor, senders: Tensor, distances: Tensor) -> Tensor:
+                table = RadialTable(entries, ctx.spacing)
+                return interpolated_messages(table, senders, ctx.edges.with_distances(distances))
+
+            needed = ctx.needs_input_grad[:3]
+            found = differentiable_adjoint(plain, ctx.saved_tensors, needed, gradient)
+            return (*found, None, None)
         with launching_on(entries.device):
             for_table, for_senders, slopes = form.backward(
                 entries, ctx.spacing, senders, distances, ctx.edges, gradient,
@@ -103,28 +111,3 @@ def _compiled_form(device: torch.device) -> Any:
 
         return cpu_messages
     return None
-
-
-def _differentiable_adjoint(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    inputs = tuple(ctx.saved_tensors)
-    create_graph = torch.is_grad_enabled()
-    wanted = [i for i in range(3) if ctx.needs_input_grad[i]]
-    with torch.enable_grad():
-        if create_graph:
-            # One input may depend on another: views keep the partial derivatives apart.
-            inputs = tuple(x.view_as(x) for x in inputs)
-        else:
-            inputs = tuple(
-                x.detach().requires_grad_(ctx.needs_input_grad[i]) for i, x in enumerate(inputs)
-            )
-        entries, senders, distances = inputs
-        output = interpolated_messages(
-            RadialTable(entries, ctx.spacing), senders, ctx.edges.with_distances(distances)
-        )
-        found = torch.autograd.grad(
-            output, [inputs[i] for i in wanted], gradient, create_graph=create_graph
-        )
-    results: list[Tensor | None] = [None, None, None]
-    for i, value in zip(wanted, found, strict=True):
-        results[i] = value
-    return tuple(results)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from deepdft.graph import Edges
+from deepdft.kernels.adjoint import differentiable_adjoint
 
 
 def tensor_messages(
@@ -73,7 +74,12 @@ class _TensorMessages(torch.autograd.Function):
         (gradient,) = gradients
         inputs = ctx.saved_tensors
         if torch.is_grad_enabled() or ctx.needs_input_grad[2]:
-            return (*_differentiable_adjoint(ctx, inputs, gradient), None)
+
+            def plain(spread: Tensor, passed: Tensor, harmonics: Tensor, tensors: Tensor) -> Tensor:
+                return plain_tensor_messages(spread, passed, harmonics, tensors, ctx.edges)
+
+            needed = ctx.needs_input_grad[:4]
+            return (*differentiable_adjoint(plain, inputs, needed, gradient), None)
         spread, passed, harmonics, tensors = (_array(x) for x in inputs)
         found = [np.zeros_like(x) for x in (spread, passed, tensors)]
         _backward(
@@ -82,28 +88,6 @@ class _TensorMessages(torch.autograd.Function):
         )  # fmt: skip
         to_spread, to_passed, to_tensors = (torch.from_numpy(x) for x in found)
         return to_spread, to_passed, None, to_tensors, None
-
-
-def _differentiable_adjoint(ctx: Any, inputs: Any, gradient: Tensor) -> list[Tensor | None]:
-    create_graph = torch.is_grad_enabled()
-    wanted = [i for i in range(4) if ctx.needs_input_grad[i]]
-    with torch.enable_grad():
-        if create_graph:
-            # One input may depend on another: views keep the partial derivatives apart.
-            inputs = [x.view_as(x) for x in inputs]
-        else:
-            inputs = [
-                x.detach().requires_grad_(ctx.needs_input_grad[i]) for i, x in enumerate(inputs)
-            ]
-        spread, passed, harmonics, tensors = inputs
-        output = plain_tensor_messages(spread, passed, harmonics, tensors, ctx.edges)
-        found = torch.autograd.grad(
-            output, [inputs[i] for i in wanted], gradient, create_graph=create_graph
-        )
-    results: list[Tensor | None] = [None] * 4
-    for i, value in zip(wanted, found, strict=True):
-        results[i] = value
-    return results
 
 
 def _array(tensor: Tensor) -> Any:

@@ -34,7 +34,7 @@ from deepdft.kernels.angular_messages import (
     suits_compiled_form,
 )
 from deepdft.kernels.field_network import FieldNetwork
-from deepdft.kernels.harmonics import soft_harmonics
+from deepdft.kernels.harmonics import harmonic_count, soft_harmonics
 from deepdft.kernels.tables import RadialTable
 from deepdft.kernels.tensor_messages import tensor_messages
 from deepdft.models import jets
@@ -46,7 +46,6 @@ from deepdft.models.spherical_layers import (
     DegreeLinear,
     GauntProduct,
     Invariants,
-    component_count,
     degrees,
     soft_normalised,
 )
@@ -288,7 +287,7 @@ class _AtomSteps:
         scalars = model.embedding(model.species(numbers))
         options = model.options
         assert isinstance(options, EquivariantOptions)
-        width = component_count(options.degree) * options.tensors
+        width = harmonic_count(options.degree) * options.tensors
         return torch.cat((scalars, scalars.new_zeros((len(scalars), width))), dim=1)
 
     def sent(self, step: int, states: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepdft.kernels.harmonics import harmonic_count, soft_harmonics
+from deepdft.kernels.harmonics import soft_harmonics
 
 
 def degrees(largest: int) -> Tensor:
@@ -114,8 +114,3 @@ def soft_normalised(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
     without bound in crowded surroundings. Over whole tensors it commutes with rotations.
     """
     return x * torch.rsqrt(1.0 + x.square().mean(dim=dims, keepdim=True))
-
-
-def component_count(largest: int) -> int:
-    """Return M, the number of components up to a degree."""
-    return harmonic_count(largest)
