@@ -16,6 +16,7 @@ included, and the time of each stage is shown beside the least that its operatio
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,11 +30,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from typing_extensions import override
 
 from deepdft.density import FloatArray, Grid
 from deepdft.graph import Edges, edges_to_images, probe_edges
 from deepdft.models import create_model
 from deepdft.models.base import DensityModel
+from deepdft.models.layers import GaussianBasis, StackedLinear
 from deepdft.prediction.engine import ProbeEngine, available_threads
 from reporting import add_output_option, write_result
 
@@ -44,7 +47,7 @@ RELEASED_CODE = 1100
 """Probes/s of the authors' released SchNet code at T = 6, F = 128, on one x86-64 core whose float32
 matrix products reach 77 GFLOP/s, for a comparable liquid."""
 
-EDGES_PER_CHUNK = 1024
+EDGES_PER_CHUNK = 2048
 """Edges that the tuned direct form takes at once: fastest where a core has 1 MiB of cache."""
 
 
@@ -67,7 +70,8 @@ class Timing:
 class TunedDirectEngine(ProbeEngine):
     """Direct evaluation of `deepdft` as fast as torch does it."""
 
-    def _add_network(
+    @override
+    def _set_network(
         self, result: FloatArray, points: FloatArray, atoms: IntegerArray, positions: FloatArray
     ) -> None:
         edges = edges_to_images(atoms, positions, points, self.network.cutoff)
@@ -75,28 +79,43 @@ class TunedDirectEngine(ProbeEngine):
         edges = edges.of_reached_receivers().to(dtype=self.dtype)
         with torch.inference_mode():
             values = self.network.readout(self._messages(edges))
-        result[reached] += values.numpy()
+        result[reached] = values.numpy()
 
     def _messages(self, edges: Edges) -> torch.Tensor:
         filters = self.network.probe_filter_network
+        layers = [_in_powers_of_two(layer) for layer in (filters.W2, filters.W3)]
         steps, _, channels = self.senders.shape
-        softplus = torch.ops.aten.softplus.out
         messages = torch.zeros((steps, edges.n_receivers, channels))
         buffers = torch.empty((3, EDGES_PER_CHUNK, channels))
         receivers, senders = edges.receivers, edges.senders.long()
         for first in range(0, len(senders), EDGES_PER_CHUNK):
             chosen = slice(first, first + EDGES_PER_CHUNK)
             distances = edges.distances[chosen]
-            basis, envelope = filters.basis(distances), filters._envelope(distances)
+            basis, envelope = _gaussians(filters.basis, distances), filters._envelope(distances)
             hidden, product, sent = buffers[:, : len(distances)]
             for t in range(steps):
-                torch.addmm(filters.W2.bias[t], basis, filters.W2.weight[t], out=hidden)
-                softplus(hidden, threshold=40.0, out=hidden)
-                torch.addmm(filters.W3.bias[t], hidden, filters.W3.weight[t], out=product)
-                softplus(product, threshold=40.0, out=product)
+                torch.addmm(layers[0][1][t], basis, layers[0][0][t], out=hidden)
+                hidden.exp2_().log1p_()
+                torch.addmm(layers[1][1][t], hidden, layers[1][0][t], out=product)
+                product.exp2_().log1p_()
                 torch.index_select(self.senders[t], 0, senders[chosen], out=sent)
                 messages[t].index_add_(0, receivers[chosen], product.mul_(envelope).mul_(sent))
         return messages
+
+
+def _gaussians(basis: GaussianBasis, distances: torch.Tensor) -> torch.Tensor:
+    """Return the same as `basis`, by exp2."""
+    scale = math.sqrt(0.5 / math.log(2.0)) / basis.width
+    scaled = (distances * scale)[:, None] - (basis.centres * scale).float()
+    return scaled.square_().neg_().exp2_()
+
+
+def _in_powers_of_two(layer: StackedLinear) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight and bias times log2(e): softplus(x) is then log1p(exp2(x)).
+
+    torch's exp2 takes half the time of its exp. Right up to x = 88, far from any weights here.
+    """
+    return layer.weight / math.log(2.0), layer.bias / math.log(2.0)
 
 
 def main() -> None:
@@ -133,9 +152,11 @@ def main() -> None:
     for _ in range(arguments.repeat):
         fast = timings["engine"].add(lambda: engine.on_grid(grid, (0, 0, 0), box))
         slow = timings["direct, plain"].add(lambda: direct.on_grid(grid, (0, 0, 0), box))
-        timings["direct, tuned"].add(lambda: tuned.on_grid(grid, (0, 0, 0), box))
+        other = timings["direct, tuned"].add(lambda: tuned.on_grid(grid, (0, 0, 0), box))
         timings["engine, whole grid"].add(lambda: engine.on_grid(grid, (0, 0, 0), grid.shape))
-    difference = float(np.abs(np.asarray(fast) - np.asarray(slow)).max())
+    difference = max(
+        float(np.abs(np.asarray(values) - np.asarray(slow)).max()) for values in (fast, other)
+    )
 
     edges = edges_per_probe(atoms, grid, network.cutoff)
     rate = matrix_product_rate(arguments.threads)
@@ -265,7 +286,7 @@ def print_report(
     per_core = grid.n_points / whole.processor
     paper = (arguments.steps, arguments.channels) == (6, 128)
     console.print(
-        f"largest difference between engine and plain direct form: {difference:.1e} e/Å³\n"
+        f"largest difference to the plain direct form: {difference:.1e} e/Å³\n"
         f"torch.mm: {rate / 1e9:.0f} GFLOP/s a core\n"
         f"compilation, or loading it from the cache: {compilation:.1f} s, not included\n"
         f"atoms and tables of a structure: {preparation.wall:.3f} s, not included"

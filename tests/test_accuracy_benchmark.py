@@ -217,4 +217,5 @@ def test_the_rows_that_come_with_it_are_configurations(modules):
         assert config.trainer.validation_interval == 1000
         assert config.data.max_train == 400
         assert config.optimizer.learning_rate == rows.rates[name][0]
+        assert config.data.train_seed == 1
         create_model(config.model.architecture, config.model.options, [1, 6])

@@ -48,7 +48,7 @@ class Run:
         mode: "steps" or "time": what it has in common with the other rows.
         size: number of training structures.
         rate: learning rate.
-        seed: seed of weights and draws.
+        seed: seed of weights, of draws, and of which training structures are taken.
         steps: gradient steps.
     """
 
@@ -106,6 +106,7 @@ class Rows:
                     "paths": list(settings.data),
                     "split": settings.split,
                     "max_train": run.size,
+                    "train_seed": run.seed,
                 },
                 "optimizer": {"learning_rate": run.rate},
                 "trainer": {

@@ -58,6 +58,14 @@ class DataConfig(_Section):
     max_train: int | None = Field(
         None, ge=1, description="Use only the first so many training structures (learning curves)."
     )
+    train_seed: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "Shuffle training structures with this seed before `max_train` counts; those that "
+            "bring in every element come first, so that small selections know all of them."
+        ),
+    )
     mix_levels: bool = Field(False, description="Accept data of different levels of theory.")
     level: dict[str, str] = Field(
         default_factory=dict,

@@ -17,7 +17,7 @@ import torch
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.config import read_config
-from deepdft.data import open_dataset
+from deepdft.data import open_dataset, shuffled_with_elements_first
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.models import create_model
@@ -480,3 +480,20 @@ def test_max_train_takes_the_first_structures(archive, tmp_path):
     assert load_model(tmp_path / "run").card["training"]["structures"] == 2
     with pytest.raises(ConfigurationError, match="validation structures hold C"):
         train(small_config(tmp_path / "other", archive, data={"max_train": 1}))
+
+
+def test_a_shuffled_selection_begins_with_every_element(archive):
+    dataset = open_dataset(archive)
+    everything = list(range(len(dataset)))
+    orders = [shuffled_with_elements_first(dataset, everything, seed) for seed in range(6)]
+    assert all(sorted(order) == everything for order in orders)
+    assert len({tuple(order) for order in orders}) > 1
+    for order in orders:
+        known: set[int] = set()
+        brings_in = []
+        for index in order:
+            found = set(dataset.atoms(index).numbers.tolist())
+            brings_in.append(not found <= known)
+            known |= found
+        assert brings_in == sorted(brings_in, reverse=True)
+    assert orders[0] == shuffled_with_elements_first(dataset, everything, 0)

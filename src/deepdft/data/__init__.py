@@ -6,7 +6,13 @@ from deepdft.data.dataset import (
     DensityDataset,
     Probes,
 )
-from deepdft.data.open import open_dataset, random_split, read_split, split_part
+from deepdft.data.open import (
+    open_dataset,
+    random_split,
+    read_split,
+    shuffled_with_elements_first,
+    split_part,
+)
 
 __all__ = [
     "EVALUATION_MARGIN",
@@ -16,5 +22,6 @@ __all__ = [
     "open_dataset",
     "random_split",
     "read_split",
+    "shuffled_with_elements_first",
     "split_part",
 ]

@@ -185,3 +185,23 @@ def random_split(count: int, validation_count: int, seed: int) -> dict[str, list
         "validation": sorted(int(i) for i in order[:validation_count]),
         "train": sorted(int(i) for i in order[validation_count:]),
     }
+
+
+def shuffled_with_elements_first(
+    dataset: DensityDataset, indices: Sequence[int], seed: int
+) -> list[int]:
+    """Return structures in a random order; those that bring in an element come first.
+
+    A learning curve's selections are beginnings of this order. Without the rule small ones would
+    lack rare elements, and a model could not treat the validation part.
+    """
+    order = [indices[i] for i in np.random.default_rng(seed).permutation(len(indices))]
+    known: set[int] = set()
+    first = []
+    for index in order:
+        new = {int(z) for z in dataset.atoms(index).numbers} - known
+        if new:
+            first.append(index)
+            known |= new
+    chosen = set(first)
+    return first + [index for index in order if index not in chosen]

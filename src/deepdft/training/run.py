@@ -23,7 +23,13 @@ from torch.utils.data import DataLoader
 from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.choice import tables_for_level
 from deepdft.config import ModelConfig, TrainConfig, read_config
-from deepdft.data import DensityDataset, open_dataset, random_split, read_split
+from deepdft.data import (
+    DensityDataset,
+    open_dataset,
+    random_split,
+    read_split,
+    shuffled_with_elements_first,
+)
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.models import DensityModel, create_model, parse_options
 from deepdft.models.checkpoint import Checkpoint, transfer_weights
@@ -169,7 +175,10 @@ def _split(config: TrainConfig) -> tuple[DensityDataset, DensityDataset]:
         missing = [part for part in ("train", "validation") if not parts.get(part)]
         if missing:
             raise ConfigurationError(f"{config.data.split} has no structures under '{missing[0]}'.")
-    chosen = parts["train"][: config.data.max_train]
+    train_part = parts["train"]
+    if config.data.train_seed is not None:
+        train_part = shuffled_with_elements_first(dataset, train_part, config.data.train_seed)
+    chosen = train_part[: config.data.max_train]
     return dataset.subset(chosen), dataset.subset(parts["validation"])
 
 
