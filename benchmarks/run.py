@@ -32,7 +32,7 @@ OPTIONS: dict[str, list[str]] = {
     "scaling": [],
     "training_step": ["--steps", "40"],
     "loading": [],
-    "parse_chgcar": ["--size", "1e8", "--write-size", "2e7"],
+    "parse_chgcar": [],
 }
 """What `make bench` runs, and with which options."""
 
