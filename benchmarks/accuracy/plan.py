@@ -118,7 +118,8 @@ class Rows:
                 },
             },
         )
-        return parse_config(values, f"row '{run.row}'")
+        # As training keeps it, so that both can be compared.
+        return parse_config(values, f"row '{run.row}'").with_absolute_paths()
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

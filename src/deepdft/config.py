@@ -141,6 +141,12 @@ class TrainConfig(_Section):
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     trainer: TrainerConfig = Field(default_factory=TrainerConfig)
 
+    def with_absolute_paths(self) -> TrainConfig:
+        """Return the same with the paths of data absolute, to be kept in another folder."""
+        values = self.model_dump()
+        _resolve_paths(values, Path.cwd())
+        return TrainConfig.model_validate(values)
+
     def to_yaml(self) -> str:
         """Return the full configuration, defaults included, as YAML."""
         return yaml.safe_dump(self.model_dump(), sort_keys=False)

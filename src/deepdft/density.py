@@ -41,6 +41,15 @@ class LevelOfTheory:
         text = "/".join(known) if known else "unknown level of theory"
         return f"{text} ({self.code})" if self.code else text
 
+    @property
+    def is_nonnegative(self) -> bool:
+        """Whether a density of this level is known to be nowhere negative: a sum of |orbital|^2.
+
+        Densities of PAW and ultrasoft potentials hold compensation charges and are negative in
+        places; of a level that is not known nothing is assumed.
+        """
+        return self.core.casefold().startswith(("gth", "hgh", "ecp", "all-electron"))
+
     def conflicts_with(self, other: LevelOfTheory) -> list[str]:
         """Return the fields that are known on both sides and differ.
 

@@ -472,6 +472,17 @@ def test_no_baseline_for_an_unknown_level(tmp_path):
         train(config)
 
 
+def test_a_kept_configuration_means_the_same_from_anywhere(archive, tmp_path, monkeypatch):
+    monkeypatch.chdir(archive.parent)
+    config = small_config(tmp_path / "run", Path(archive.name), trainer={"max_steps": 3})
+    train(config)
+    kept = read_config(tmp_path / "run" / "config.yaml")
+    assert kept.data.paths == [str(archive)]
+    assert kept == config.with_absolute_paths()
+    monkeypatch.chdir(tmp_path)
+    train(kept, resume=True)
+
+
 def test_max_train_takes_the_first_structures(archive, tmp_path):
     config = small_config(
         tmp_path / "run", archive, data={"max_train": 2}, trainer={"max_steps": 3}

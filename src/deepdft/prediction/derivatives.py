@@ -146,6 +146,11 @@ class DerivativeEngine:
         superposition = self._engine._superposition
         if superposition is not None:
             superposition.add_derivatives_to(*result, points, atoms, positions)
+        if self._engine.nonnegative:
+            negative = result.density < 0.0
+            for values in result:
+                if values is not None:
+                    values[negative] = 0.0
         return result
 
     def _without_atoms(self, shape: Sequence[int]) -> DensityDerivatives:

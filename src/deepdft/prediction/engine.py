@@ -45,6 +45,7 @@ __all__ = ["ProbeEngine", "available_threads", "block_shape"]
 
 IntegerArray = NDArray[np.int64]
 T = TypeVar("T")
+Values = TypeVar("Values", float, FloatArray)
 
 PROBES_PER_BLOCK = {"compiled": 512, "cpu": 64, "cuda": 32768}
 """On a CPU a block's messages and hidden layers (in torch also its filters) stay in cache."""
@@ -60,6 +61,7 @@ class ProbeEngine:
         threads: CPU threads; default: all that this process may use.
         senders: what `deepdft.prediction.atom_states` has computed for the structure before,
             (steps, atoms, channels).
+        nonnegative: whether negative values become zero, see `LevelOfTheory.is_nonnegative`.
 
     Raises:
         UnsupportedStructureError: if the network does not know an element.
@@ -72,6 +74,7 @@ class ProbeEngine:
         atoms: Atoms,
         threads: int | None = None,
         senders: Tensor | None = None,
+        nonnegative: bool = False,
     ) -> None:
         parameter = next(network.parameters())
         self.network = network
@@ -79,6 +82,7 @@ class ProbeEngine:
         self.atoms = atoms
         self.device, self.dtype = parameter.device, parameter.dtype
         self.threads = threads or available_threads()
+        self.nonnegative = nonnegative
         self._superposition = None if baseline is None else BlockSuperposition(baseline, atoms)
         self._workspaces: list[Workspace] = []
         self._last_search: tuple[Grid, NeighbourhoodSearch | None] | None = None
@@ -90,7 +94,7 @@ class ProbeEngine:
             self._compiled = (
                 None if self.table is None else network.block_network(self.senders, self.table)
             )
-            self._isolated = network.isolated_density(self.senders, self.table)
+            self._isolated = self._limited(network.isolated_density(self.senders, self.table))
             self._on_device = self._device_engine()
         self.block_size = self._best_block_size()
 
@@ -137,7 +141,7 @@ class ProbeEngine:
             return result
         search = self._search(positions.min(axis=0), positions.max(axis=0))
         if self._on_device is not None:
-            return self._on_device.density_at(positions, search)
+            return self._limited(self._on_device.density_at(positions, search))
 
         def fill(chosen: IntegerArray) -> None:
             result[chosen] = self._block(positions[chosen], search)
@@ -155,7 +159,7 @@ class ProbeEngine:
         blocks = grid_blocks(grid, start, stop, block_shape(grid, self.block_size))
         search = self._grid_search(grid, blocks.lower.min(axis=0), blocks.upper.max(axis=0))
         if self._on_device is not None:
-            return self._on_device.on_grid(grid, start, stop, search)
+            return self._limited(self._on_device.on_grid(grid, start, stop, search))
         origin = np.array(start)
 
         def fill(block: int) -> None:
@@ -203,7 +207,11 @@ class ProbeEngine:
             self._set_compiled(result, points, atoms, positions, self._compiled)
         if self._superposition is not None:
             self._superposition.add_to(result, points, atoms, positions)
-        return result
+        return self._limited(result)
+
+    def _limited(self, values: Values) -> Values:
+        """Nothing below zero, where the density is known to be nowhere negative."""
+        return np.maximum(values, 0.0) if self.nonnegative else values
 
     def _without_atoms(self, *shape: int) -> FloatArray:
         """What the network says where no atom is in reach."""

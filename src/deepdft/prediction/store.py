@@ -24,7 +24,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.atomic import AtomicDensityTables
-from deepdft.density import Grid
+from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
 from deepdft.io.zarr_chunks import ChunkedDensity
 from deepdft.models.base import DensityModel
@@ -171,7 +171,11 @@ class BlockFiller:
     ) -> None:
         self.store = store
         states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
-        self._engine = ProbeEngine(network, baseline, store.atoms, threads, senders=states)
+        level = LevelOfTheory.from_dict(store.attributes.get("level", {}))
+        self._engine = ProbeEngine(
+            network, baseline, store.atoms, threads,
+            senders=states, nonnegative=level.is_nonnegative,
+        )  # fmt: skip
 
     def fill(self, block: int) -> float:
         """Compute a block, unless it is there already; return the sum of its values, e/Å^3."""

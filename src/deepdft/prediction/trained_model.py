@@ -70,7 +70,9 @@ class TrainedModel:
             UnsupportedStructureError: see `check`.
         """
         self.check(atoms)
-        return ProbeEngine(self.network, self.baseline, atoms, self.threads)
+        return ProbeEngine(
+            self.network, self.baseline, atoms, self.threads, nonnegative=self.level.is_nonnegative
+        )
 
     def density_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
         """Return the density at points.

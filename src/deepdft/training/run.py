@@ -91,7 +91,7 @@ def train(
     baseline = None if baseline_name is None else AtomicDensityTables.load(baseline_name)
     network = _network(config, training_data, start_from, state if resume else None)
     directory.mkdir(parents=True, exist_ok=True)
-    _write_text(directory / "config.yaml", config.to_yaml())
+    _write_text(directory / "config.yaml", config.with_absolute_paths().to_yaml())
 
     builder, validation_builder = (
         BatchBuilder(
