@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deepdft.kernels.gaunt_products import GauntTerms, gaunt_product
 from deepdft.kernels.harmonics import soft_harmonics
 
 
@@ -79,14 +80,12 @@ class GauntProduct(nn.Module):
 
     def __init__(self, largest: int) -> None:
         super().__init__()
-        coefficients = torch.from_numpy(gaunt_coefficients(largest)).flatten(0, 1).T
         # Not a buffer: moved from float32 to float64 it would keep the rounding of float32.
-        self._coefficients = coefficients.contiguous()
+        self._terms = GauntTerms(gaunt_coefficients(largest))
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Multiply two tensors (n, M, channels)."""
-        outer = (left[:, :, None] * right[:, None, :]).flatten(1, 2)
-        return torch.matmul(self._coefficients.to(outer.device, outer.dtype), outer)
+        return gaunt_product(left, right, self._terms)
 
 
 class Invariants(nn.Module):
