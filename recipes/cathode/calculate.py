@@ -34,10 +34,11 @@ from deepdft.dft.states import States, lowest_states, without_moments
 from deepdft.io import read
 from deepdft.structures import Structure
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 STRUCTURES = HERE / "cathode.extxyz"
-SPLIT = HERE / "split.json"
-PACKED = HERE / "densities.zip"
+BUNDLED = HERE.parents[1] / "src" / "deepdft" / "bundled" / "densities" / "cathode"
+SPLIT = BUNDLED / "split.json"
+PACKED = BUNDLED / "densities.zip"
 TABLES = HERE.parents[1] / "src" / "deepdft" / "atomic" / "pbe-paw-gpaw-350ev.npz"
 VALENCE = {"Li": 1, "O": 6, "Mn": 15, "Co": 9, "Ni": 16}
 """Valence electrons of the neutral atoms in GPAW's default data sets."""

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from calculate import PACKED
 
 from deepdft.data.compact import CompactFile
 from deepdft.density import Density
 from deepdft.dft.gpaw import GPAWCalculation, GPAWSettings
-
-PACKED = Path(__file__).parent / "densities.zip"
 
 TIGHTER: dict[str, dict[str, Any]] = {
     "convergence": {"density_convergence": 1e-5, "eigenstate_convergence": 1e-8},

@@ -14,9 +14,12 @@ import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
+import deepdft
+
 RECIPE = Path(__file__).parents[2] / "recipes" / "cathode"
 STRUCTURES = RECIPE / "cathode.extxyz"
-DENSITIES = RECIPE / "densities.zip"
+BUNDLED = Path(deepdft.__file__).parent / "bundled" / "densities" / "cathode"
+DENSITIES = BUNDLED / "densities.zip"
 METALS = ("Ni", "Mn", "Co")
 
 pytestmark = pytest.mark.skipif(
@@ -106,7 +109,7 @@ def test_structures_are_layered_oxides_with_initial_moments() -> None:
 
 
 def test_the_split_is_by_composition() -> None:
-    split = json.loads((RECIPE / "split.json").read_text())
+    split = json.loads((BUNDLED / "split.json").read_text())
     assert set(split) == {"train", "validation", "test"}
     names = [name for part in split.values() for name in part]
     assert sorted(names) == [f"cathode_{i:02d}" for i in range(len(_structures()))]
