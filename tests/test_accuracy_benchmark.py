@@ -115,6 +115,24 @@ def test_the_learning_rate_is_that_of_the_best_validation(comparison):
     }
 
 
+def test_rates_can_be_tried_in_shorter_runs(comparison, modules, monkeypatch):
+    folder, arguments, _ = comparison
+    compare = modules["compare"]
+    options = compare.parse_arguments([*arguments, "--rate-steps", "3"])
+    options.output = folder / "shorter"
+    tried = []
+
+    def best_of(run):
+        tried.append((run.mode, run.steps, run.rate))
+        return {"row": run.row, "rate": run.rate, "best": abs(run.rate - 1e-3), "diverged": False}
+
+    comparison = compare.Comparison(options)
+    monkeypatch.setattr(comparison, "_train", best_of)
+    rates = comparison.rows.rates["small"]
+    assert comparison.rate("small") == min(rates, key=lambda rate: abs(rate - 1e-3))
+    assert tried == [("rate", 3, rate) for rate in rates]
+
+
 def test_the_same_command_does_nothing_twice(comparison, modules, monkeypatch):
     _, arguments, text = comparison
 

@@ -5,9 +5,10 @@
 
 Every row of `rows.yaml` is trained by the package's own training, with the same training,
 validation and test structures. At the smallest size each learning rate of a row is tried with the
-first seed; the one with the smallest validation error is used from then on. Then every row is
-trained at every size and seed for the same number of steps, and for as many steps as it does in the
-same time. The test part is looked at once, at the end of each run.
+first seed (`--rate-steps`: in shorter runs); the one with the smallest validation error is used
+from then on. Then every row is trained at every size and seed for the same number of steps, and for
+as many steps as it does in the same time. The test part is looked at once, at the end of each
+run.
 
 Everything that is done is kept in the output folder: the same command goes on where it stopped.
 `README.md` beside this file says what the table means.
@@ -61,6 +62,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", required=True, help="training structures")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=20_000, help="steps of every row")
+    parser.add_argument(
+        "--rate-steps", type=int, help="steps with which rates are tried; default: --steps"
+    )
     parser.add_argument("--minutes", type=float, help="time of every row; default: not compared")
     parser.add_argument("--threads", type=int, default=available_threads())
     parser.add_argument("--accelerator", default="cpu", help="cpu, gpu: of training")
@@ -113,8 +117,10 @@ class Comparison:
         """Return the learning rate of a row, by validation at the smallest size."""
         if row not in self.chosen:
             size, seed = self.sizes[0], self.options.seeds[0]
+            steps = self.options.rate_steps or self.settings.steps
+            mode = "steps" if steps == self.settings.steps else "rate"
             records = [
-                self._train(Run(row, "steps", size, rate, seed, self.settings.steps))
+                self._train(Run(row, mode, size, rate, seed, steps))
                 for rate in self.rows.rates[row]
             ]
             self.chosen[row] = best_rate(records)

@@ -45,7 +45,8 @@ class Run:
 
     Attributes:
         row: name of the row.
-        mode: "steps" or "time": what it has in common with the other rows.
+        mode: "steps" or "time": what it has in common with the other rows; "rate": a shorter run
+            that only chooses the learning rate.
         size: number of training structures.
         rate: learning rate.
         seed: seed of weights, of draws, and of which training structures are taken.

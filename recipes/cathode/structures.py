@@ -9,8 +9,8 @@ supercell, are dropped, and so are those that repeat within their supercell. Wha
 with CHGNet, cell and positions, its symmetry kept; CHGNet's magnetic moments become the initial
 moments. Relaxed structures are kept beside the output until all are done, so that a run that was
 ended goes on; frames are ordered so that any beginning of the file has all kinds of cells and all
-parts of the split in proportion. The split goes beside the bundled densities. Needs chgnet, pymatgen
-and spglib.
+parts of the split in proportion. The split goes beside the bundled densities. Needs chgnet,
+pymatgen and spglib.
 """
 
 from __future__ import annotations
