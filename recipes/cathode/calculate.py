@@ -3,8 +3,9 @@
     python recipes/cathode/calculate.py runs/cathode --jobs 2
 
 Structures come from `cathode.extxyz` beside this script; what `densities.zip` has already is not
-calculated again. Densities are packed into that file whenever this script ends, and by
-`--pack-only` while another runs; the table it prints shows every density's rounding error.
+calculated again. Densities are packed into that file, and `split.json` beside it written, whenever
+this script ends, and by `--pack-only` while another runs; the table it prints shows every density's
+rounding error.
 `--fit-tables` fits atomic densities to the training part first, ships them with the package and
 packs the differences to them. `--antiparallel` calculates instead, from nickel moments turned
 against the others, what is done already: the state of lower energy is kept.
@@ -123,7 +124,22 @@ def pack(store: Path, names: dict[str, str], *, fit: bool) -> None:
         if entry.info["info"]["start"] in starts:
             entry.info["info"]["rounding_eps_mae"] = rounding_error(entry.density, tables)
     write_compact(PACKED, entries, tables=tables)
+    write_split(entries)
     _report(entries)
+
+
+def write_split(entries: list[CompactEntry]) -> None:
+    """Write which packed density is in which part; parts follow from the composition."""
+    split: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for entry in entries:
+        split[_part(entry)].append(entry.name)
+    beside = SPLIT.with_suffix(".tmp")
+    beside.write_text(json.dumps(split, indent=1) + "\n")
+    beside.replace(SPLIT)
+
+
+def _part(entry: CompactEntry) -> str:
+    return str(entry.info["info"]["part"])
 
 
 def _higher(
@@ -142,9 +158,8 @@ def _higher(
 
 def fitted(entries: list[CompactEntry]) -> AtomicDensityTables:
     """Return atomic densities fitted to the training part, shipped from then on."""
-    parts = json.loads(SPLIT.read_text())
-    train = [e.density for e in entries if e.name in parts["train"]]
-    validation = [e.density for e in entries if e.name in parts["validation"]]
+    train = [entry.density for entry in entries if _part(entry) == "train"]
+    validation = [entry.density for entry in entries if _part(entry) == "validation"]
     tables = fit_tables(
         train,
         symbols_of([density.atoms for density in train]),
@@ -206,7 +221,7 @@ def _report(entries: list[CompactEntry]) -> None:
             f"{info['energy']:9.3f} {info['total_moment']:7.2f} {info['iterations']:8d} "
             f"{100 * info['info']['rounding_eps_mae']:12.5f}"
         )
-    parts = Counter(entry.info["info"]["part"] for entry in entries)
+    parts = Counter(_part(entry) for entry in entries)
     mixed = sum(entry.info["info"]["cell"] != "stacked" for entry in entries)
     print(
         f"{len(entries)} densities ({', '.join(f'{n} {part}' for part, n in parts.items())}), "

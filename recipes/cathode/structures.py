@@ -9,13 +9,11 @@ supercell, are dropped, and so are those that repeat within their supercell. Wha
 with CHGNet, cell and positions, its symmetry kept; CHGNet's magnetic moments become the initial
 moments. Relaxed structures are kept beside the output until all are done, so that a run that was
 ended goes on; frames are ordered so that any beginning of the file has all kinds of cells and all
-parts of the split in proportion. The split goes beside the bundled densities. Needs chgnet,
-pymatgen and spglib.
+parts of the split in proportion. Needs chgnet, pymatgen and spglib.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections import defaultdict
@@ -32,7 +30,6 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixSymmetry
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
-from calculate import SPLIT
 from composition import CELLS, DESIGN, Composition
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
@@ -186,10 +183,6 @@ def main(output: Path) -> None:
         print(number, composition.key, composition.cell, len(atoms), flush=True)
     frames = ordered(frames)
     ase.io.write(output, frames, format="extxyz")
-    split: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
-    for number, frame in enumerate(frames):
-        split[frame.info["part"]].append(f"{output.stem}_{number:02d}")
-    SPLIT.write_text(json.dumps(split, indent=1) + "\n")
     for path in partial.iterdir():
         path.unlink()
     partial.rmdir()
