@@ -20,6 +20,7 @@ import argparse
 import importlib
 import sys
 import types
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,28 @@ class FullNeighborList:
         return [(senders[a:b], vectors[a:b], squares[a:b]) for a, b in pairwise(offsets)]
 
 
+def load_released_code(folder: Path, names: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Import modules of the released code.
+
+    Args:
+        folder: clone of its repository.
+        names: of the modules.
+
+    Returns:
+        The modules, and where their neighbour lists come from: "asap3", or "this package".
+    """
+    neighbours = "asap3"
+    try:
+        importlib.import_module("asap3")
+    except ImportError:
+        neighbours = "this package"
+        stand_in: Any = types.ModuleType("asap3")
+        stand_in.FullNeighborList = FullNeighborList
+        sys.modules["asap3"] = stand_in
+    sys.path.insert(0, str(folder))
+    return {name: importlib.import_module(name) for name in names}, neighbours
+
+
 class ReleasedCode:
     """The released SchNet model for one structure.
 
@@ -81,19 +104,9 @@ class ReleasedCode:
     """
 
     def __init__(self, folder: Path, atoms: Atoms, spacing: float, batch: int) -> None:
-        self.neighbours = "asap3"
-        try:
-            importlib.import_module("asap3")
-        except ImportError:
-            self.neighbours = "this package"
-            stand_in: Any = types.ModuleType("asap3")
-            stand_in.FullNeighborList = FullNeighborList
-            sys.modules["asap3"] = stand_in
-        sys.path.insert(0, str(folder))
-        self._data, network, script = (
-            importlib.import_module(name)
-            for name in ("dataset", "densitymodel", "predict_with_model")
-        )
+        names = ("dataset", "densitymodel", "predict_with_model")
+        code, self.neighbours = load_released_code(folder, names)
+        self._data, network, script = (code[name] for name in names)
         torch.manual_seed(0)
         self._model = network.DensityModel(6, 128, CUTOFF).eval()
         self._atoms = atoms
