@@ -23,7 +23,9 @@ other programs compete for the processor, the figures in processor time are the 
 from __future__ import annotations
 
 import argparse
+import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -240,9 +242,6 @@ def in_cells(densities: list[Density]) -> list[Density]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence Lightning's hints about loaders and loggers."""
-    import logging
-    import warnings
-
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_train_then_predict_with_the_run_directory(run, tmp_path):
     split.write_text(json.dumps({"train": [5223, 132810], "validation": [21511]}))
     result = run("train", "c.yaml", "trainer.max_steps=4")
     assert result.code == 0, result.error
-    assert "validation eps_mae" in result.output
+    assert re.search(r"validation eps_mae .* structures/s, [\d,]+ probes/s", result.output)
     full = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert full["optimizer"]["learning_rate"] == 1e-4
     assert full["trainer"]["max_steps"] == 4

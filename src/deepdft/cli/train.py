@@ -31,7 +31,8 @@ def train(
     result = run(read_config(config, overrides or ()), start_from=start_from, resume=resume)
     console.print(
         f"best model: {result.folder}, validation eps_mae {100 * result.eps_mae:.3f} % "
-        f"after {result.steps} steps",
+        f"after {result.steps} steps; {result.structures_per_second:.3g} structures/s, "
+        f"{result.probes_per_second:,.0f} probes/s",
         highlight=False,
         soft_wrap=True,
     )

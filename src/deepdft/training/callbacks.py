@@ -92,12 +92,18 @@ class SaveBestModel(pytorch_lightning.Callback):
 
 
 class StepBookkeeping(pytorch_lightning.Callback):
-    """Tells the batches where the run stands, ends it, and logs structures/s and probes/s."""
+    """Tells the batches where the run stands, ends it, and logs structures/s and probes/s.
+
+    Attributes:
+        structures, probes, seconds: of all processes so far, without validation.
+    """
 
     def __init__(self, batches: TrainingBatches) -> None:
         self.batches = batches
+        self.structures = self.probes = 0
+        self.seconds = 0.0
         self._probes = self._steps = 0
-        self._started = 0.0
+        self._started = self._last = 0.0
 
     def on_train_start(
         self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
@@ -113,7 +119,7 @@ class StepBookkeeping(pytorch_lightning.Callback):
         self.batches.rank = trainer.global_rank
         self.batches.processes = trainer.world_size
         self._probes = self._steps = 0
-        self._started = time.perf_counter()
+        self._started = self._last = time.perf_counter()
 
     def on_train_batch_end(
         self,
@@ -129,8 +135,13 @@ class StepBookkeeping(pytorch_lightning.Callback):
             trainer.should_stop = True
         self._probes += batch.target.shape[0]
         self._steps += 1
+        self.probes += batch.target.shape[0] * self.batches.processes
+        self.structures += self.batches.sampling.structures * self.batches.processes
+        now = time.perf_counter()
+        self.seconds += now - self._last
+        self._last = now
         if self._steps % 20 == 0 or self._steps == len(self.batches):
-            seconds = time.perf_counter() - self._started
+            seconds = now - self._started
             structures = self._steps * self.batches.sampling.structures
             scale = self.batches.processes / seconds
             pl_module.log("probes/s", scale * self._probes, prog_bar=True)

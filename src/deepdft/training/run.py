@@ -49,11 +49,15 @@ class TrainingResult:
         folder: model folder with the best weights.
         eps_mae: best validation eps_mae, a fraction.
         steps: optimiser steps done.
+        structures_per_second: in training, without validation.
+        probes_per_second: likewise.
     """
 
     folder: Path
     eps_mae: float
     steps: int
+    structures_per_second: float
+    probes_per_second: float
 
 
 def train(
@@ -119,7 +123,8 @@ def train(
         _card(config, training_data, validation_data),
     )
     best = SaveBestModel(directory / BEST, description)
-    trainer = _trainer(config, directory, [StepBookkeeping(batches), best])
+    bookkeeping = StepBookkeeping(batches)
+    trainer = _trainer(config, directory, [bookkeeping, best])
     module = DensityTraining(network, config.optimizer, config.trainer.max_steps)
     with _without_advice():
         trainer.fit(
@@ -130,7 +135,14 @@ def train(
             weights_only=True,
         )
     eps_mae = float("nan") if best.best is None else best.best / 100.0
-    return TrainingResult(directory / BEST, eps_mae, trainer.global_step)
+    seconds = bookkeeping.seconds or float("nan")
+    return TrainingResult(
+        directory / BEST,
+        eps_mae,
+        trainer.global_step,
+        bookkeeping.structures / seconds,
+        bookkeeping.probes / seconds,
+    )
 
 
 @contextmanager
