@@ -46,8 +46,12 @@ QUICK: dict[str, list[str]] = {
     "loading": ["--structures", "2", "--points", "24", "--repeats", "2"],
     "parse_chgcar": ["--size", "1e6", "--write-size", "1e5", "--repetitions", "1"],
     "released_code": ["--batch", "500", "--batches", "1", "--repeat", "1"],
+    "training_released": ["--structures", "2", "--spacing", "0.3", "--rounds", "1", "--steps", "2"],
 }
 """Options that take seconds; their figures mean nothing."""
+
+NEED_CLONE = ("released_code", "training_released")
+"""Benchmarks that need `--released`."""
 
 TITLES = {
     "engine": "The probe engine against direct evaluation",
@@ -57,6 +61,7 @@ TITLES = {
     "predict_molecule": "Predicting a molecule, from the command to the file",
     "scaling": "Large systems",
     "training_step": "A training step",
+    "training_released": "A training step against the authors' released code",
     "loading": "Reading training data",
     "parse_chgcar": "Reading and writing CHGCAR",
 }
@@ -83,13 +88,14 @@ def main() -> None:
     unknown = sorted(set(options.names) - set(TITLES))
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]}; there are {', '.join(TITLES)}")
-    if "released_code" in options.names and options.released is None:
-        parser.error("released_code needs --released")
+    for name in NEED_CLONE:
+        if name in options.names and options.released is None:
+            parser.error(f"{name} needs --released")
     if options.quick and options.output == PAGE:
         parser.error("--quick needs --output: its figures mean nothing")
     names = options.names or ([] if options.add else list(OPTIONS))
-    if options.released is not None and "released_code" not in names:
-        names.append("released_code")
+    if options.released is not None and not set(NEED_CLONE) & set(names):
+        names += NEED_CLONE
 
     store = options.output.with_suffix(".json")
     results = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
@@ -114,7 +120,7 @@ def main() -> None:
 def run(name: str, options: argparse.Namespace) -> dict[str, Any] | None:
     """Run one benchmark; return its result, or None if it failed."""
     words = (QUICK if options.quick else OPTIONS).get(name, [])
-    if name == "released_code":
+    if name in NEED_CLONE:
         words = [str(options.released.resolve()), *words]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.json"

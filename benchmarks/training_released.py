@@ -60,9 +60,8 @@ WARM_UP = 2
 """Steps before those that count: compilation, memory."""
 
 THEIRS = {"SchNet code": "DensityModel", "PaiNN code": "PainnDensityModel"}
-"""The released networks by the name of their class."""
-
 STEPS = {"SchNet code": 6, "PaiNN code": 3}
+"""The released networks: their classes, and T."""
 
 OURS: dict[str, tuple[str, dict[str, Any], str]] = {
     "released-schnet": ("SchNet code", {}, "none"),
@@ -227,12 +226,11 @@ def superposed_densities(structure: Atoms, count: int, spacing: float) -> list[D
 def given_densities(paths: list[str], count: int, spacing: float) -> list[Density]:
     """Return the first densities of data, molecules on a grid of `spacing` around them."""
     dataset = open_dataset(paths)
-    count = min(count, len(dataset))
-    return [dataset.on_grid(i, spacing, margin=4.0) for i in range(count)]
+    return [dataset.on_grid(i, spacing, margin=4.0) for i in range(min(count, len(dataset)))]
 
 
 def in_cells(densities: list[Density]) -> list[Density]:
-    """Give molecules the cell of their grid, which the released code's positions are made from."""
+    """Give molecules the cell of their grid, from which the released code makes its points."""
     for density in densities:
         if not density.atoms.pbc.all():
             density.atoms.set_cell(density.grid.cell)
@@ -328,16 +326,16 @@ def show(result: dict[str, Any]) -> None:
     """Print everything as a table."""
     console = Console(width=118)
     low, high = result["atoms"]
+    by = result["neighbour_lists_of_released_code"]
     console.print(
-        f"{result['structures']} ({low} to {high} atoms); steps of {STRUCTURES} structures with "
-        f"{PROBES} probes each; {result['threads']} thread(s); neighbour lists of the released "
-        f"code by {result['neighbour_lists_of_released_code']}; medians, s = seconds, "
-        "CPU = processor time; densities in memory",
+        f"{result['structures']} ({low} to {high} atoms); {STRUCTURES} x {PROBES} probes a step; "
+        f"{result['threads']} thread(s); densities in memory; medians of a step; neighbour lists "
+        f"of the released code by {by}",
         highlight=False,
     )
     table = Table()
-    titles = ("", "s/step", "CPU s", "of it data", "structures/s", "probes/s", "probes/CPU s")
-    for column in (*titles, *(f"x {name}" for name in THEIRS)):
+    titles = ("", "s", "CPU s", "of it data", "structures/s", "probes/s", "probes/CPU s")
+    for column in (*titles, *(f"x {name.removesuffix(' code')}" for name in THEIRS)):
         table.add_column(column, justify="right" if column else "left")
     for name, row in result["steps"].items():
         table.add_row(

@@ -14,10 +14,10 @@ from ase import Atoms
 from ase.data import covalent_radii
 from properties import PROPERTIES, FloatArray
 
-LENGTHS = (0.5, 1.0, 2.0, 4.0)
+LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Widths of the Gaussian kernel tried, in units of the median distance between descriptors."""
 
-RIDGES = tuple(10.0**exponent for exponent in range(-9, 1))
+RIDGES = tuple(10.0**exponent for exponent in range(-11, 1))
 """Ridges tried, in units of the kernel's mean diagonal."""
 
 _BOND = 1.25
@@ -151,7 +151,7 @@ def kernels_of_bonds(molecules: Sequence[Atoms], training: int) -> Iterator[Kern
     )
     square = squares[:training]
     median = float(np.median(square[square > 1e-6]))
-    for length in (*LENGTHS, 16.0):
+    for length in LENGTHS:
         matrix = np.exp(-0.5 * np.maximum(squares, 0.0) / (length**2 * median))
         yield Kernels(f"length {length:g}", dict.fromkeys(PROPERTIES, matrix))
 

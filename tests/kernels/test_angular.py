@@ -16,7 +16,11 @@ from deepdft.kernels.angular_messages import (
 )
 from deepdft.kernels.harmonics import soft_harmonics
 from deepdft.kernels.tables import RadialTable, interpolate
-from deepdft.kernels.tensor_messages import plain_tensor_messages, tensor_messages
+from deepdft.kernels.tensor_messages import (
+    MessageLayout,
+    plain_tensor_messages,
+    tensor_messages,
+)
 from deepdft.kernels.vectors import PANEL
 from tests.structures import ethanol, points_near, triclinic
 
@@ -126,26 +130,45 @@ def test_gradients_to_positions_and_second_ones_of_the_compiled_form() -> None:
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
 
 
-def test_tensor_messages_and_gradients_are_the_plain_ones() -> None:
+@pytest.mark.parametrize("passes", [True, False])
+def test_tensor_messages_and_gradients_are_the_plain_ones(passes: bool) -> None:
     edges = atom_graph(ethanol(), 5.0, directions=True).edges
-    n_edges, largest, channels = len(edges.distances), 3, 5
-    shapes = [(n_edges, largest + 1, channels)] * 2 + [
-        (n_edges, (largest + 1) ** 2),
-        (len(ethanol()), (largest + 1) ** 2, channels),
+    layout = MessageLayout(scalars=7, channels=5, degrees=4, passes=passes)
+    components = layout.degrees**2
+    shapes = [
+        (len(edges.distances), layout.functions),
+        (len(ethanol()), layout.scalars + layout.factors + components * layout.channels),
     ]
     inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
-    inputs[2] = inputs[2].detach()
-    found, expected = tensor_messages(*inputs, edges), plain_tensor_messages(*inputs, edges)
+    harmonics = torch.randn(len(edges.distances), components, dtype=torch.float64)
+    found = tensor_messages(*inputs, harmonics, edges, layout)
+    expected = plain_tensor_messages(*inputs, harmonics, edges, layout)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
     gradient = torch.randn_like(found)
-    wanted = [inputs[i] for i in (0, 1, 3)]
     for one, other in zip(
-        torch.autograd.grad(found, wanted, gradient, retain_graph=True),
-        torch.autograd.grad(expected, wanted, gradient),
+        torch.autograd.grad(found, inputs, gradient, retain_graph=True),
+        torch.autograd.grad(expected, inputs, gradient),
         strict=True,
     ):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
-    small = [x[:4].detach().requires_grad_() for x in inputs[:3]] + [inputs[3]]
-    few = Edges(edges.senders[:4], torch.tensor([0, 1, 4]), edges.distances[:4])
-    assert torch.autograd.gradcheck(lambda *x: tensor_messages(*x, few), small)
-    assert torch.autograd.gradgradcheck(lambda *x: tensor_messages(*x, few), small)
+
+
+def test_tensor_messages_are_those_of_their_definition() -> None:
+    edges = Edges(torch.tensor([1, 0, 2]).int(), torch.tensor([0, 1, 3]), torch.ones(3))
+    layout = MessageLayout(scalars=1, channels=2, degrees=2, passes=True)
+    functions = torch.randn(3, layout.functions, dtype=torch.float64, requires_grad=True)
+    sent = torch.randn(3, 1 + 4 + 8, dtype=torch.float64, requires_grad=True)
+    harmonics = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    found = tensor_messages(functions, sent, harmonics, edges, layout)
+    expected = torch.zeros(2, 1 + 8, dtype=torch.float64)
+    for e, (i, j) in enumerate([(0, 1), (1, 0), (1, 2)]):
+        expected[i, 0] += functions[e, 0] * sent[j, 0]
+        for m, degree in enumerate([0, 1, 1, 1]):
+            for c in range(2):
+                spread = functions[e, 1 + 2 * degree + c] * sent[j, 1 + c] * harmonics[e, m]
+                weight = functions[e, 5 + 2 * degree + c] * sent[j, 3 + c]
+                expected[i, 1 + 2 * m + c] += spread + weight * sent[j, 5 + 2 * m + c]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+    inputs = [functions, sent, harmonics]
+    assert torch.autograd.gradcheck(lambda *x: tensor_messages(*x, edges, layout), inputs)
+    assert torch.autograd.gradgradcheck(lambda *x: tensor_messages(*x, edges, layout), inputs)

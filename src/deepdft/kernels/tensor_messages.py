@@ -1,14 +1,18 @@
-"""Messages of spherical tensors between atoms.
+"""Messages of scalars and spherical tensors between atoms.
 
-``out[i, m, c] = sum over edges e of i of P[e, l(m), c] Y[e, m] + Q[e, l(m), c] V[sender(e), m, c]``
+With R what an edge e from atom j weighs messages by, and A what j sends,
 
-spreads scalars over the spherical harmonics Y of an edge and passes tensors V on. On a CPU one
-compiled loop over the edges replaces arrays of (edges, M, channels).
+    scalars:  out[i, c]    = sum over edges e of i of  R0[e, c] A0[j, c]
+    tensors:  out[i, m, c] = sum over edges e of i of  R1[e, l(m), c] A1[j, c] Y[e, m]
+                                                     + R2[e, l(m), c] A2[j, c] V[j, m, c]
+
+A1 is spread over the spherical harmonics Y of an edge, and tensors V are passed on. On a CPU one
+compiled loop over the edges replaces arrays of (edges, M, channels) and of (edges, width).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -19,118 +23,197 @@ from deepdft.graph import Edges
 from deepdft.kernels.adjoint import differentiable_adjoint
 
 
+class MessageLayout(NamedTuple):
+    """How rows of `functions` and `sent` are made up.
+
+    Attributes:
+        scalars: columns of R0 and of A0.
+        channels: of the tensors.
+        degrees: L + 1.
+        passes: whether tensors are passed on: without it R2, A2 and V are absent.
+    """
+
+    scalars: int
+    channels: int
+    degrees: int
+    passes: bool
+
+    @property
+    def factors(self) -> int:
+        """Number of columns of A1 and A2."""
+        return (2 if self.passes else 1) * self.channels
+
+    @property
+    def functions(self) -> int:
+        """Number of columns of `functions`: R0, then R1 and R2 by degree."""
+        return self.scalars + self.factors * self.degrees
+
+
 def tensor_messages(
-    spread: Tensor, passed: Tensor, harmonics: Tensor, tensors: Tensor, edges: Edges
+    functions: Tensor, sent: Tensor, harmonics: Tensor, edges: Edges, layout: MessageLayout
 ) -> Tensor:
-    """Sum the messages of tensors.
+    """Sum the messages of scalars and tensors.
 
     Differentiable with respect to all tensors, twice.
 
     Args:
-        spread: P, (edges, L + 1, channels).
-        passed: Q, (edges, L + 1, channels).
+        functions: R0, R1, R2 in a row, (edges, layout.functions).
+        sent: A0, A1, A2 and V in a row, (senders, scalars + factors + M * channels).
         harmonics: Y, (edges, M).
-        tensors: V, (senders, M, channels).
         edges: from senders to receivers.
+        layout: how the rows are made up.
 
     Returns:
-        (receivers, M, channels).
+        Scalars and tensors in a row, (receivers, scalars + M * channels).
     """
-    if spread.device.type != "cpu":
-        return plain_tensor_messages(spread, passed, harmonics, tensors, edges)
-    result: Tensor = _TensorMessages.apply(spread, passed, harmonics, tensors, edges)  # type: ignore[no-untyped-call]
+    if functions.device.type != "cpu":
+        return plain_tensor_messages(functions, sent, harmonics, edges, layout)
+    result: Tensor = _TensorMessages.apply(functions, sent, harmonics, edges, layout)  # type: ignore[no-untyped-call]
     return result
 
 
 def plain_tensor_messages(
-    spread: Tensor, passed: Tensor, harmonics: Tensor, tensors: Tensor, edges: Edges
+    functions: Tensor, sent: Tensor, harmonics: Tensor, edges: Edges, layout: MessageLayout
 ) -> Tensor:
     """Do what `tensor_messages` does, as plain torch operations."""
-    largest = spread.shape[1] - 1
-    sizes = 2 * torch.arange(largest + 1, device=spread.device) + 1
-    degrees = torch.arange(largest + 1, device=spread.device).repeat_interleave(sizes)
-    products = spread[:, degrees] * harmonics[:, :, None]
-    products = products + passed[:, degrees] * tensors[edges.senders.long()]
-    empty = products.new_zeros((edges.n_receivers, *products.shape[1:]))
-    return empty.index_add(0, edges.receivers, products)
+    f, c = layout.scalars, layout.channels
+    sizes = 2 * torch.arange(layout.degrees, device=sent.device) + 1
+    degrees = torch.arange(layout.degrees, device=sent.device).repeat_interleave(sizes)
+    arriving = sent[edges.senders.long()]
+    scalars = functions[:, :f] * arriving[:, :f]
+    weights = functions[:, f:].unflatten(1, (-1, layout.degrees, c))
+    weights = weights * arriving[:, f : f + layout.factors].unflatten(1, (-1, 1, c))
+    tensors = weights[:, 0, degrees] * harmonics[:, :, None]
+    if layout.passes:
+        passed = arriving[:, f + layout.factors :].unflatten(1, (-1, c))
+        tensors = tensors + weights[:, 1, degrees] * passed
+    messages = torch.cat((scalars, tensors.flatten(1)), dim=1)
+    empty = messages.new_zeros((edges.n_receivers, messages.shape[1]))
+    return empty.index_add(0, edges.receivers, messages)
 
 
 class _TensorMessages(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, spread: Tensor, passed: Tensor, harmonics: Tensor, tensors: Tensor, edges: Edges
-    ) -> Tensor:
-        ctx.save_for_backward(spread, passed, harmonics, tensors)
-        ctx.edges = edges
-        out = np.zeros((edges.n_receivers, *tensors.shape[1:]), _array(tensors).dtype)
+        ctx: Any, functions: Tensor, sent: Tensor, harmonics: Tensor, edges: Edges,
+        layout: MessageLayout,
+    ) -> Tensor:  # fmt: skip
+        ctx.save_for_backward(functions, sent, harmonics)
+        ctx.edges, ctx.layout = edges, layout
+        weights, senders = _array(functions), _array(sent)
+        width = layout.scalars + harmonics.shape[1] * layout.channels
+        out = np.zeros((edges.n_receivers, width), senders.dtype)
         _forward(
-            _array(spread), _array(passed), _array(harmonics), _array(tensors),
-            _array(edges.senders), _array(edges.offsets), out,
+            weights, senders, _array(harmonics), _array(edges.senders), _array(edges.offsets),
+            *layout, out,
         )  # fmt: skip
         return torch.from_numpy(out)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        inputs = ctx.saved_tensors
+        inputs, edges, layout = ctx.saved_tensors, ctx.edges, ctx.layout
         if torch.is_grad_enabled() or ctx.needs_input_grad[2]:
 
-            def plain(spread: Tensor, passed: Tensor, harmonics: Tensor, tensors: Tensor) -> Tensor:
-                return plain_tensor_messages(spread, passed, harmonics, tensors, ctx.edges)
+            def plain(functions: Tensor, sent: Tensor, harmonics: Tensor) -> Tensor:
+                return plain_tensor_messages(functions, sent, harmonics, edges, layout)
 
-            needed = ctx.needs_input_grad[:4]
-            return (*differentiable_adjoint(plain, inputs, needed, gradient), None)
-        spread, passed, harmonics, tensors = (_array(x) for x in inputs)
-        found = [np.zeros_like(x) for x in (spread, passed, tensors)]
+            needed = ctx.needs_input_grad[:3]
+            return (*differentiable_adjoint(plain, inputs, needed, gradient), None, None)
+        functions, sent, harmonics = (_array(x) for x in inputs)
+        to_functions, to_sent = np.zeros_like(functions), np.zeros_like(sent)
         _backward(
-            spread, passed, harmonics, tensors, _array(ctx.edges.senders),
-            _array(ctx.edges.offsets), _array(gradient), *found,
+            functions, sent, harmonics, _array(edges.senders), _array(edges.offsets), *layout,
+            _array(gradient), to_functions, to_sent,
         )  # fmt: skip
-        to_spread, to_passed, to_tensors = (torch.from_numpy(x) for x in found)
-        return to_spread, to_passed, None, to_tensors, None
+        return torch.from_numpy(to_functions), torch.from_numpy(to_sent), None, None, None
 
 
 def _array(tensor: Tensor) -> Any:
     return tensor.detach().contiguous().numpy()
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+_compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+
+
+@_compiled
+def _put(out: Any, o: int, left: Any, i: int, right: Any, j: int, count: int) -> None:
+    for c in range(count):
+        out[o + c] = left[i + c] * right[j + c]
+
+
+@_compiled
+def _add(out: Any, o: int, left: Any, i: int, right: Any, j: int, count: int) -> None:
+    # One array written in each loop: more would defeat vectorisation.
+    for c in range(count):
+        out[o + c] += left[i + c] * right[j + c]
+
+
+@_compiled
+def _add_multiple(out: Any, o: int, left: Any, i: int, factor: Any, count: int) -> None:
+    for c in range(count):
+        out[o + c] += left[i + c] * factor
+
+
+@_compiled
 def _forward(
-    spread: Any, passed: Any, harmonics: Any, tensors: Any, senders: Any, offsets: Any, out: Any
-) -> None:
-    channels = spread.shape[2]
-    for i in range(len(offsets) - 1):
-        for e in range(offsets[i], offsets[i + 1]):
-            j = senders[e]
-            m = 0
-            for degree in range(spread.shape[1]):
-                for _ in range(2 * degree + 1):
-                    y = harmonics[e, m]
-                    for c in range(channels):
-                        out[i, m, c] += (
-                            spread[e, degree, c] * y + passed[e, degree, c] * tensors[j, m, c]
-                        )
-                    m += 1
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def _backward(
-    spread: Any, passed: Any, harmonics: Any, tensors: Any, senders: Any, offsets: Any,
-    gradient: Any, to_spread: Any, to_passed: Any, to_tensors: Any,
+    functions: Any, sent: Any, harmonics: Any, senders: Any, offsets: Any, scalars: int,
+    channels: int, degrees: int, passes: bool, out: Any,
 ) -> None:  # fmt: skip
-    channels = spread.shape[2]
+    spread = np.empty(channels, sent.dtype)
+    passed = np.empty(channels, sent.dtype)
+    beside = scalars + channels
     for i in range(len(offsets) - 1):
+        summed = out[i]
         for e in range(offsets[i], offsets[i + 1]):
-            j = senders[e]
-            m = 0
-            for degree in range(spread.shape[1]):
-                for _ in range(2 * degree + 1):
-                    y = harmonics[e, m]
-                    # One array written in each loop: more would defeat vectorisation.
-                    for c in range(channels):
-                        to_spread[e, degree, c] += gradient[i, m, c] * y
-                    for c in range(channels):
-                        to_passed[e, degree, c] += gradient[i, m, c] * tensors[j, m, c]
-                    for c in range(channels):
-                        to_tensors[j, m, c] += gradient[i, m, c] * passed[e, degree, c]
-                    m += 1
+            weights, arriving = functions[e], sent[senders[e]]
+            _add(summed, 0, weights, 0, arriving, 0, scalars)
+            for degree in range(degrees):
+                first = scalars + degree * channels
+                second = first + degrees * channels
+                _put(spread, 0, weights, first, arriving, scalars, channels)
+                if passes:
+                    _put(passed, 0, weights, second, arriving, beside, channels)
+                for m in range(degree * degree, (degree + 1) * (degree + 1)):
+                    place = scalars + m * channels
+                    _add_multiple(summed, place, spread, 0, harmonics[e, m], channels)
+                    if passes:
+                        there = place + 2 * channels
+                        _add(summed, place, passed, 0, arriving, there, channels)
+
+
+@_compiled
+def _backward(
+    functions: Any, sent: Any, harmonics: Any, senders: Any, offsets: Any, scalars: int,
+    channels: int, degrees: int, passes: bool, gradient: Any, to_functions: Any, to_sent: Any,
+) -> None:  # fmt: skip
+    to_spread = np.empty(channels, sent.dtype)
+    to_passed = np.empty(channels, sent.dtype)
+    passed = np.empty(channels, sent.dtype)
+    beside = scalars + channels
+    for i in range(len(offsets) - 1):
+        given = gradient[i]
+        for e in range(offsets[i], offsets[i + 1]):
+            weights, arriving = functions[e], sent[senders[e]]
+            to_weights, to_arriving = to_functions[e], to_sent[senders[e]]
+            _put(to_weights, 0, given, 0, arriving, 0, scalars)
+            _add(to_arriving, 0, given, 0, weights, 0, scalars)
+            for degree in range(degrees):
+                first = scalars + degree * channels
+                second = first + degrees * channels
+                to_spread[:] = 0.0
+                to_passed[:] = 0.0
+                if passes:
+                    _put(passed, 0, weights, second, arriving, beside, channels)
+                for m in range(degree * degree, (degree + 1) * (degree + 1)):
+                    place = scalars + m * channels
+                    _add_multiple(to_spread, 0, given, place, harmonics[e, m], channels)
+                    if passes:
+                        there = place + 2 * channels
+                        _add(to_passed, 0, given, place, arriving, there, channels)
+                        _add(to_arriving, there, given, place, passed, 0, channels)
+                _put(to_weights, first, to_spread, 0, arriving, scalars, channels)
+                _add(to_arriving, scalars, to_spread, 0, weights, first, channels)
+                if passes:
+                    _put(to_weights, second, to_passed, 0, arriving, beside, channels)
+                    _add(to_arriving, beside, to_passed, 0, weights, second, channels)

@@ -36,7 +36,7 @@ from deepdft.kernels.angular_messages import (
 from deepdft.kernels.field_network import FieldNetwork
 from deepdft.kernels.harmonics import harmonic_count, soft_harmonics
 from deepdft.kernels.tables import RadialTable
-from deepdft.kernels.tensor_messages import tensor_messages
+from deepdft.kernels.tensor_messages import MessageLayout, tensor_messages
 from deepdft.models import jets
 from deepdft.models.atom_steps import AtomSteps
 from deepdft.models.base import ArchitectureOptions, DensityModel
@@ -123,14 +123,14 @@ class Interaction(nn.Module):
 
     def __init__(self, options: EquivariantOptions, *, first: bool) -> None:
         super().__init__()
-        self.first = first  # before it all tensors are zero: there are none to pass on
-        n_factors = options.tensors if first else 2 * options.tensors
         self.scalars, self.tensors = options.scalars, options.tensors
         self.largest = options.degree
         self.cutoff = options.atom_cutoff
-        n_functions = self.scalars + n_factors * (self.largest + 1)
-        self.radial = RadialFunctions(self.cutoff, options.gaussian_width, n_functions)
-        self.send = nn.Linear(self.scalars, self.scalars + n_factors)
+        # Before the first step all tensors are zero: there are none to pass on.
+        self.layout = MessageLayout(self.scalars, self.tensors, self.largest + 1, not first)
+        width = options.gaussian_width
+        self.radial = RadialFunctions(self.cutoff, width, self.layout.functions)
+        self.send = nn.Linear(self.scalars, self.scalars + self.layout.factors)
         self.before, self.beside, self.after = (
             DegreeLinear(self.largest, self.tensors, self.tensors) for _ in range(3)
         )
@@ -166,23 +166,10 @@ class Interaction(nn.Module):
     def _gather(self, sent: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
         """Sum messages over edges: scalars (n, scalars) and tensors (n, M, channels)."""
         assert edges.vectors is not None
-        f, c = self.scalars, self.tensors
-        n_factors = self.send.out_features - f
-        arriving = sent[edges.senders.long(), : f + n_factors]
         functions = self.radial(edges.distances)[0]
-        products = functions[:, :f] * arriving[:, :f]
-        empty = products.new_zeros((edges.n_receivers, f))
-        scalars = empty.index_add(0, edges.receivers, products)
-        by_degree = functions[:, f:].unflatten(1, (-1, self.largest + 1, c))
-        factors = (by_degree * arriving[:, f:].unflatten(1, (-1, 1, c))).unbind(dim=1)
-        tensors = tensor_messages(
-            factors[0],
-            torch.zeros_like(factors[0]) if self.first else factors[1],
-            soft_harmonics(edges.vectors, self.largest, 0.0),
-            sent[:, f + n_factors :].unflatten(1, (-1, c)),
-            edges,
-        )
-        return _SCALE * scalars, _SCALE * tensors
+        harmonics = soft_harmonics(edges.vectors, self.largest, 0.0)
+        messages = tensor_messages(functions, sent, harmonics, edges, self.layout)
+        return self.split(_SCALE * messages)
 
 
 @register("equivariant", EquivariantOptions)
