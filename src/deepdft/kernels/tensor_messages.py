@@ -137,22 +137,29 @@ _compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"c
 
 
 @_compiled
-def _put(out: Any, o: int, left: Any, i: int, right: Any, j: int, count: int) -> None:
-    for c in range(count):
-        out[o + c] = left[i + c] * right[j + c]
+def _put(out: Any, left: Any, right: Any) -> None:
+    for c in range(len(out)):
+        out[c] = left[c] * right[c]
 
 
 @_compiled
-def _add(out: Any, o: int, left: Any, i: int, right: Any, j: int, count: int) -> None:
-    # One array written in each loop: more would defeat vectorisation.
-    for c in range(count):
-        out[o + c] += left[i + c] * right[j + c]
+def _add(out: Any, left: Any, right: Any) -> None:
+    # One array written in each loop: more would defeat vectorisation. So would sums of indices,
+    # which might be negative: callers pass slices.
+    for c in range(len(out)):
+        out[c] += left[c] * right[c]
 
 
 @_compiled
-def _add_multiple(out: Any, o: int, left: Any, i: int, factor: Any, count: int) -> None:
-    for c in range(count):
-        out[o + c] += left[i + c] * factor
+def _add_multiple(out: Any, left: Any, factor: Any) -> None:
+    for c in range(len(out)):
+        out[c] += left[c] * factor
+
+
+@_compiled
+def _part(row: Any, start: int, number: int, width: int) -> Any:
+    first = start + number * width
+    return row[first : first + width]
 
 
 @_compiled
@@ -162,24 +169,22 @@ def _forward(
 ) -> None:  # fmt: skip
     spread = np.empty(channels, sent.dtype)
     passed = np.empty(channels, sent.dtype)
-    beside = scalars + channels
     for i in range(len(offsets) - 1):
         summed = out[i]
         for e in range(offsets[i], offsets[i + 1]):
             weights, arriving = functions[e], sent[senders[e]]
-            _add(summed, 0, weights, 0, arriving, 0, scalars)
+            _add(summed[:scalars], weights[:scalars], arriving[:scalars])
             for degree in range(degrees):
-                first = scalars + degree * channels
-                second = first + degrees * channels
-                _put(spread, 0, weights, first, arriving, scalars, channels)
+                factors = _part(arriving, scalars, 0, channels)
+                _put(spread, _part(weights, scalars, degree, channels), factors)
                 if passes:
-                    _put(passed, 0, weights, second, arriving, beside, channels)
+                    factors = _part(arriving, scalars, 1, channels)
+                    _put(passed, _part(weights, scalars, degrees + degree, channels), factors)
                 for m in range(degree * degree, (degree + 1) * (degree + 1)):
-                    place = scalars + m * channels
-                    _add_multiple(summed, place, spread, 0, harmonics[e, m], channels)
+                    component = _part(summed, scalars, m, channels)
+                    _add_multiple(component, spread, harmonics[e, m])
                     if passes:
-                        there = place + 2 * channels
-                        _add(summed, place, passed, 0, arriving, there, channels)
+                        _add(component, passed, _part(arriving, scalars, m + 2, channels))
 
 
 @_compiled
@@ -190,30 +195,30 @@ def _backward(
     to_spread = np.empty(channels, sent.dtype)
     to_passed = np.empty(channels, sent.dtype)
     passed = np.empty(channels, sent.dtype)
-    beside = scalars + channels
     for i in range(len(offsets) - 1):
         given = gradient[i]
         for e in range(offsets[i], offsets[i + 1]):
             weights, arriving = functions[e], sent[senders[e]]
             to_weights, to_arriving = to_functions[e], to_sent[senders[e]]
-            _put(to_weights, 0, given, 0, arriving, 0, scalars)
-            _add(to_arriving, 0, given, 0, weights, 0, scalars)
+            _put(to_weights[:scalars], given[:scalars], arriving[:scalars])
+            _add(to_arriving[:scalars], given[:scalars], weights[:scalars])
             for degree in range(degrees):
-                first = scalars + degree * channels
-                second = first + degrees * channels
+                first = _part(weights, scalars, degree, channels)
+                second = _part(weights, scalars, degrees + degree, channels)
                 to_spread[:] = 0.0
                 to_passed[:] = 0.0
                 if passes:
-                    _put(passed, 0, weights, second, arriving, beside, channels)
+                    _put(passed, second, _part(arriving, scalars, 1, channels))
                 for m in range(degree * degree, (degree + 1) * (degree + 1)):
-                    place = scalars + m * channels
-                    _add_multiple(to_spread, 0, given, place, harmonics[e, m], channels)
+                    component = _part(given, scalars, m, channels)
+                    _add_multiple(to_spread, component, harmonics[e, m])
                     if passes:
-                        there = place + 2 * channels
-                        _add(to_passed, 0, given, place, arriving, there, channels)
-                        _add(to_arriving, there, given, place, passed, 0, channels)
-                _put(to_weights, first, to_spread, 0, arriving, scalars, channels)
-                _add(to_arriving, scalars, to_spread, 0, weights, first, channels)
+                        _add(to_passed, component, _part(arriving, scalars, m + 2, channels))
+                        _add(_part(to_arriving, scalars, m + 2, channels), component, passed)
+                to_first = _part(to_weights, scalars, degree, channels)
+                _put(to_first, to_spread, _part(arriving, scalars, 0, channels))
+                _add(_part(to_arriving, scalars, 0, channels), to_spread, first)
                 if passes:
-                    _put(to_weights, second, to_passed, 0, arriving, beside, channels)
-                    _add(to_arriving, beside, to_passed, 0, weights, second, channels)
+                    to_second = _part(to_weights, scalars, degrees + degree, channels)
+                    _put(to_second, to_passed, _part(arriving, scalars, 1, channels))
+                    _add(_part(to_arriving, scalars, 1, channels), to_passed, second)
