@@ -105,7 +105,7 @@ class _TensorMessages(torch.autograd.Function):
         out = np.zeros((edges.n_receivers, width), senders.dtype)
         _forward(
             weights, senders, _array(harmonics), _array(edges.senders), _array(edges.offsets),
-            *layout, out,
+            tuple(layout), out,
         )  # fmt: skip
         return torch.from_numpy(out)
 
@@ -123,7 +123,7 @@ class _TensorMessages(torch.autograd.Function):
         functions, sent, harmonics = (_array(x) for x in inputs)
         to_functions, to_sent = np.zeros_like(functions), np.zeros_like(sent)
         _backward(
-            functions, sent, harmonics, _array(edges.senders), _array(edges.offsets), *layout,
+            functions, sent, harmonics, _array(edges.senders), _array(edges.offsets), tuple(layout),
             _array(gradient), to_functions, to_sent,
         )  # fmt: skip
         return torch.from_numpy(to_functions), torch.from_numpy(to_sent), None, None, None
@@ -133,16 +133,13 @@ def _array(tensor: Tensor) -> Any:
     return tensor.detach().contiguous().numpy()
 
 
-_compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-
-
-@_compiled
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _put(out: Any, left: Any, right: Any) -> None:
     for c in range(len(out)):
         out[c] = left[c] * right[c]
 
 
-@_compiled
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _add(out: Any, left: Any, right: Any) -> None:
     # One array written in each loop: more would defeat vectorisation. So would sums of indices,
     # which might be negative: callers pass slices.
@@ -150,23 +147,23 @@ def _add(out: Any, left: Any, right: Any) -> None:
         out[c] += left[c] * right[c]
 
 
-@_compiled
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _add_multiple(out: Any, left: Any, factor: Any) -> None:
     for c in range(len(out)):
         out[c] += left[c] * factor
 
 
-@_compiled
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _part(row: Any, start: int, number: int, width: int) -> Any:
     first = start + number * width
     return row[first : first + width]
 
 
-@_compiled
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _forward(
-    functions: Any, sent: Any, harmonics: Any, senders: Any, offsets: Any, scalars: int,
-    channels: int, degrees: int, passes: bool, out: Any,
-) -> None:  # fmt: skip
+    functions: Any, sent: Any, harmonics: Any, senders: Any, offsets: Any, layout: Any, out: Any
+) -> None:
+    scalars, channels, degrees, passes = layout
     spread = np.empty(channels, sent.dtype)
     passed = np.empty(channels, sent.dtype)
     for i in range(len(offsets) - 1):
@@ -187,11 +184,12 @@ def _forward(
                         _add(component, passed, _part(arriving, scalars, m + 2, channels))
 
 
-@_compiled
+@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _backward(
-    functions: Any, sent: Any, harmonics: Any, senders: Any, offsets: Any, scalars: int,
-    channels: int, degrees: int, passes: bool, gradient: Any, to_functions: Any, to_sent: Any,
+    functions: Any, sent: Any, harmonics: Any, senders: Any, offsets: Any, layout: Any,
+    gradient: Any, to_functions: Any, to_sent: Any,
 ) -> None:  # fmt: skip
+    scalars, channels, degrees, passes = layout
     to_spread = np.empty(channels, sent.dtype)
     to_passed = np.empty(channels, sent.dtype)
     passed = np.empty(channels, sent.dtype)
