@@ -116,8 +116,9 @@ def write_report(
     found = {name: curves(records, name) for name in PROPERTIES}
     text = "\n".join(_text(found, ways, molecules))
     _replace(folder / "tables.md", text)
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     summary = {
-        "command": shlex.join(["python", "benchmarks/data_efficiency/learn.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "benchmarks/data_efficiency/learn.py", *words]),
         "machine": machine(),
         "mean_absolute_errors_meV": {
             name: {
