@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 from deepdft.uncertainty.features import FloatArray, IntegerArray
 
-PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """Of which cross-validation chooses."""
 
 _FOLDS = 10
@@ -108,10 +108,10 @@ def fit_amplitudes(sample: AtomSample, n_elements: int, penalty: float) -> Ampli
         of_weights = np.zeros((n_elements, size))
         np.add.at(of_weights, species, slope[:, None] * sample.coordinates)
         of_own = np.bincount(species, slope, n_elements) + _INTERCEPT_PENALTY * own
-        gradient = [
-            [slope.sum()], of_own, (of_weights + penalty * weights).ravel(), [slope @ logarithm]
-        ]  # fmt: skip
-        return float(value), np.concatenate(gradient)
+        of_weights += penalty * weights
+        ends = np.array([slope.sum()]), np.array([slope @ logarithm])
+        gradient = np.concatenate((ends[0], of_own, of_weights.ravel(), ends[1]))
+        return float(value), gradient
 
     free = 1 + n_elements * (1 + size)
     bounds = [(None, None)] * free + [(0.0, _LARGEST_EXPONENT)]

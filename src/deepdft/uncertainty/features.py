@@ -28,6 +28,9 @@ IntegerArray = NDArray[np.int64]
 COMPONENTS = 32
 """Most principal components kept."""
 
+_MOST_NUMBERS = 40_000
+"""Components are fewer where D of them would be more numbers than this: error models stay small."""
+
 _PRIOR = 2 * COMPONENTS
 """So many atoms of all elements count in the covariance of each."""
 
@@ -94,7 +97,8 @@ def fit_feature_space(
     scaled = centred / scales
     values, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
     values, vectors = values[::-1], vectors[:, ::-1]
-    kept = max(1, min(components, int((values > _SMALLEST * values[0]).sum())))
+    varying = int((values > _SMALLEST * values[0]).sum())
+    kept = max(1, min(components, varying, _MOST_NUMBERS // features.shape[1]))
     variances = _rounded(np.maximum(values[:kept], 1e-30))
     # Half precision: a third of the file; what follows is computed from the rounded numbers.
     directions = (vectors[:, :kept] / np.sqrt(variances)).astype(np.float16).astype(np.float64)

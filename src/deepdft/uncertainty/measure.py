@@ -170,7 +170,7 @@ def rank_correlation(
 
 
 def area_under_curve(
-    scores: FloatArray, positive: FloatArray, seed: int = 0
+    scores: FloatArray, positive: NDArray[np.bool_], seed: int = 0
 ) -> tuple[float, float]:
     """Return the area under the receiver operating characteristic, and its standard error.
 
