@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("data", nargs="+", help="reference densities of molecules")
     parser.add_argument("--split", required=True, help="JSON file with train, validation and test")
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--spacing", type=float, default=0.2, help="of the test grid, Å")
+    parser.add_argument("--points", type=int, default=20_000, help="of each test molecule")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("runs/held_out_groups"))
     options = parser.parse_args()
@@ -106,7 +106,7 @@ def measured(
         return found
     test = parts["test"]
     measurement = UncertaintyMeasurement(model)
-    evaluate([model], test, spacing=options.spacing, uncertainty=measurement)
+    evaluate([model], test, quick=options.points, uncertainty=measurement)
     write_measurement(options.output, measurement)
     rows = measurement.rows
     groups = [groups_of(test.atoms(i)) for i in range(len(test))]

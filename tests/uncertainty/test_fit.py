@@ -187,16 +187,16 @@ def test_larger_errors_are_expected_where_errors_are_larger(model):
 
 
 @pytest.mark.parametrize(
-    ("train", "validation", "sentence"),
+    ("known", "held_out", "sentence"),
     [
         (Gaussians([], "a"), Gaussians(molecules(0)[:1]), "needs training structures"),
         (Gaussians(molecules(0)[:1]), Gaussians(molecules(0)[:1]), "'x0' is among the training"),
         (Gaussians(molecules(0)[:1], "a"), Gaussians(molecules(0)[1:2]), "hold O, which no"),
     ],
 )
-def test_data_that_cannot_be_used(model, train, validation, sentence):
+def test_data_that_cannot_be_used(model, known, held_out, sentence):
     with pytest.raises(ConfigurationError, match=sentence):
-        fit_error_model(model, train, validation)
+        fit_error_model(model, known, held_out)
 
 
 def test_levels_are_not_mixed(model, train):

@@ -35,7 +35,9 @@ _USUAL = 0.99
 _THRESHOLD = 0.98
 """Quantile of the structures fitted to that lie within what the model knows."""
 
-_RANGE = (0.1, 0.9)
+_RANGE = 0.9
+"""Quantile of true / expected errors at the upper end of what is called their range."""
+
 _ROUNDS = 2
 """How often shapes and shares are fitted in turn."""
 
@@ -84,7 +86,7 @@ def fit_error_model(
     usual = _usual(space, features, species(numbers), len(elements))
     scores = _largest(sample, usual, len(residuals))
     errors = np.array([item.absolute_error for item in residuals])
-    low, high = np.quantile(errors / expected, _RANGE)
+    low, high = _range(errors / expected)
     return ErrorModel(
         elements=elements,
         space=space,
@@ -94,7 +96,7 @@ def fit_error_model(
         electrons=_electrons(model, elements, kinds, residuals),
         usual=usual,
         threshold=float(np.quantile(scores, _THRESHOLD)),
-        ratios=(float(low), float(high)),
+        ratios=(low, high),
         level=model.level,
         about=_about(residuals, expected, n_structures, len(numbers)),
     )
@@ -187,6 +189,16 @@ def _largest(sample: AtomSample, usual: FloatArray, n_structures: int) -> FloatA
     scores = np.zeros(n_structures)
     np.maximum.at(scores, sample.structure, sample.distances / usual[sample.species])
     return scores
+
+
+def _range(ratios: FloatArray) -> tuple[float, float]:
+    """Return where the ratio of a further structure will be in 8 of 10 cases.
+
+    Of n structures the quantile (n + 1) q / n is taken, so that it holds for one not among them
+    (split conformal prediction: Vovk et al., 2005); where that is beyond all, the extreme.
+    """
+    level = min(1.0, (len(ratios) + 1) * _RANGE / len(ratios))
+    return float(np.quantile(ratios, 1.0 - level)), float(np.quantile(ratios, level))
 
 
 def _electrons(

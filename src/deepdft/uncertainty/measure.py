@@ -120,7 +120,7 @@ class UncertaintyMeasurement:
                 "expected": float(expected[i] / volume[i]),
                 "true": float(true[i] / volume[i]),
             }
-            for i in range(1, len(_EDGES))
+            for i in range(1, len(_EDGES) + 1)
             if volume[i] > 0
         ]
 
