@@ -116,7 +116,7 @@ def calibration_picture(
         points: mean expected and true error (e/Å^3) and volume of bins of points.
 
     Returns:
-        A PNG: two panels on logarithmic axes; on the dashed lines both are equal.
+        A PNG: two panels, that of points on logarithmic axes; on the dashed lines both are equal.
     """
     from matplotlib.figure import Figure
 
@@ -129,8 +129,8 @@ def calibration_picture(
     bins = bins[(bins[:, :2] > 0).all(axis=1)]
     right.plot(bins[:, 0], bins[:, 1], "o-", ms=4)
     right.set(title="points", xlabel="expected |error| / (e/Å³)", ylabel="mean |error| / (e/Å³)")
+    right.set(xscale="log", yscale="log")
     for axes, values in ((left, (expected, true)), (right, (bins[:, 0], bins[:, 1]))):
-        axes.set(xscale="log", yscale="log")
         if len(values[0]):
             ends = [np.min(values) * 0.8, np.max(values) * 1.25]
             axes.plot(ends, ends, "k--", lw=0.8)

@@ -21,7 +21,7 @@ from deepdft.prediction.grids import DEFAULT_VACUUM, choose_grid
 from deepdft.prediction.trained_model import TrainedModel, load_model
 
 if TYPE_CHECKING:
-    from deepdft.io import SlabWriter
+    from deepdft.io.slab_writer import SlabWriter
     from deepdft.uncertainty.expected import Uncertainty
 
 Progress = Callable[[int], None]

@@ -92,6 +92,8 @@ def fit_amplitudes(sample: AtomSample, n_elements: int, penalty: float) -> Ampli
     targets = sample.shares / scale
     logarithm = np.log(sample.distances)
     species = sample.species
+    groups = [np.flatnonzero(species == element) for element in range(n_elements)]
+    own_coordinates = [sample.coordinates[group] for group in groups]
 
     def split(x: FloatArray) -> tuple[float, FloatArray, FloatArray, float]:
         return x[0], x[1 : 1 + n_elements], x[1 + n_elements : -1].reshape(-1, size), x[-1]
@@ -105,9 +107,10 @@ def fit_amplitudes(sample: AtomSample, n_elements: int, penalty: float) -> Ampli
         value = (expected * (1 + np.maximum(linear - 10.0, 0.0)) - targets * linear).sum()
         value += 0.5 * penalty * (weights**2).sum() + 0.5 * _INTERCEPT_PENALTY * (own**2).sum()
         slope = expected - targets
-        of_weights = np.zeros((n_elements, size))
-        np.add.at(of_weights, species, slope[:, None] * sample.coordinates)
         of_own = np.bincount(species, slope, n_elements) + _INTERCEPT_PENALTY * own
+        of_weights = np.array(
+            [slope[group] @ x for group, x in zip(groups, own_coordinates, strict=True)]
+        )
         of_weights += penalty * weights
         ends = np.array([slope.sum()]), np.array([slope @ logarithm])
         gradient = np.concatenate((ends[0], of_own, of_weights.ravel(), ends[1]))

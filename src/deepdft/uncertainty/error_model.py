@@ -47,7 +47,7 @@ class ErrorModel:
         electrons: (elements,) electrons of an atom, for eps_mae where the model's card has none.
         usual: (elements,) distance up to which atoms are usual: a high quantile in training.
         threshold: largest of distance / usual over the atoms of a structure up to which it is
-            usual: a high quantile over the structures it was fitted to.
+            usual: a high quantile over structures of training and held out of it.
         ratios: quantiles (10 %, 90 %) of true / expected eps_mae.
         level: level of theory.
         about: how it was fitted, JSON-like.

@@ -33,7 +33,10 @@ _USUAL = 0.99
 """Quantile of an element's training distances that counts as usual."""
 
 _THRESHOLD = 0.98
-"""Quantile of the structures fitted to that lie within what the model knows."""
+"""Quantile of training and of held-out structures, the larger, that is within what is known."""
+
+_FEWEST_FOR_RANKS = 10
+"""A rank correlation of fewer structures says nothing."""
 
 _RANGE = 0.9
 """Quantile of true / expected errors at the upper end of what is called their range."""
@@ -71,7 +74,7 @@ def fit_error_model(
     """
     validation.level.require_match(model.level, "An error model cannot be fitted to these data")
     _check_disjoint(train, validation)
-    features, numbers, n_structures = training_features(model, train, progress)
+    features, numbers, structure = training_features(model, train, progress)
     elements = tuple(s for s, z in zip(model.elements, model.network.elements, strict=True)
                      if z in numbers)  # fmt: skip
     species = _species_of(model, elements)
@@ -83,8 +86,7 @@ def fit_error_model(
     shapes, shares = _shapes_and_shares(model, residuals, kinds, elements)
     sample = _atom_sample(space, residuals, kinds, shares)
     amplitudes, expected = cross_validated(sample, len(elements))
-    usual = _usual(space, features, species(numbers), len(elements))
-    scores = _largest(sample, usual, len(residuals))
+    usual, threshold = _limits(space, features, species(numbers), structure, sample)
     errors = np.array([item.absolute_error for item in residuals])
     low, high = _range(errors / expected)
     return ErrorModel(
@@ -95,33 +97,38 @@ def fit_error_model(
         shapes=shapes,
         electrons=_electrons(model, elements, kinds, residuals),
         usual=usual,
-        threshold=float(np.quantile(scores, _THRESHOLD)),
+        threshold=threshold,
         ratios=(low, high),
         level=model.level,
-        about=_about(residuals, expected, n_structures, len(numbers)),
+        about=_about(residuals, expected, int(structure[-1]) + 1, len(numbers)),
     )
 
 
 def training_features(
     model: TrainedModel, train: DensityDataset, progress: Progress | None = None
-) -> tuple[FloatArray, IntegerArray, int]:
-    """Return features (atoms, D) and atomic numbers (atoms,) of training atoms.
+) -> tuple[FloatArray, IntegerArray, IntegerArray]:
+    """Return features (atoms, D), atomic numbers and numbers of the structures of training atoms.
 
-    Structures are taken until there are enough atoms; also returns how many were.
+    Structures are taken until there are enough atoms.
     """
-    features, numbers, total = [], [], 0
+    features, numbers, structure, total = [], [], [], 0
     for index, name in enumerate(train.names):
         atoms = train.atoms(index)
         model.check(atoms)
         senders = encode_atoms(model.network, atoms, model.threads)
         features.append(features_of(model.network, senders).astype(np.float32))
         numbers.append(atoms.numbers)
+        structure.append(np.full(len(atoms), index))
         total += len(atoms)
         if progress is not None:
             progress(name)
         if total >= _MOST_ATOMS:
             break
-    return np.concatenate(features).astype(np.float64), np.concatenate(numbers), len(numbers)
+    return (
+        np.concatenate(features).astype(np.float64),
+        np.concatenate(numbers),
+        np.concatenate(structure),
+    )
 
 
 def _check_disjoint(train: DensityDataset, validation: DensityDataset) -> None:
@@ -178,17 +185,26 @@ def _atom_sample(
     return AtomSample(*space.locate(features, species), species, structure, np.concatenate(shares))
 
 
-def _usual(
-    space: FeatureSpace, features: FloatArray, species: IntegerArray, n_elements: int
-) -> FloatArray:
+def _limits(
+    space: FeatureSpace, features: FloatArray, species: IntegerArray, structure: IntegerArray,
+    held_out: AtomSample,
+) -> tuple[FloatArray, float]:  # fmt: skip
+    """Return the usual distance of each element's atoms, and the limit of a structure's score."""
     _, distances = space.locate(features, species)
-    return np.array([np.quantile(distances[species == i], _USUAL) for i in range(n_elements)])
+    elements = range(len(space.leftovers))
+    usual = np.array([np.quantile(distances[species == i], _USUAL) for i in elements])
+    scores = (
+        _largest(distances / usual[species], structure),
+        _largest(held_out.distances / usual[held_out.species], held_out.structure),
+    )
+    return usual, float(max(np.quantile(part, _THRESHOLD) for part in scores))
 
 
-def _largest(sample: AtomSample, usual: FloatArray, n_structures: int) -> FloatArray:
-    scores = np.zeros(n_structures)
-    np.maximum.at(scores, sample.structure, sample.distances / usual[sample.species])
-    return scores
+def _largest(values: FloatArray, structure: IntegerArray) -> FloatArray:
+    """Return the largest value of the atoms of each structure."""
+    result = np.zeros(int(structure.max()) + 1)
+    np.maximum.at(result, structure, values)
+    return result
 
 
 def _range(ratios: FloatArray) -> tuple[float, float]:
@@ -218,7 +234,8 @@ def _about(
 ) -> dict[str, Any]:
     true = np.array([item.eps_mae for item in residuals])
     guess = expected / np.array([item.electrons for item in residuals])
-    correlation = float(spearmanr(true, guess)[0]) if len(true) > 2 else math.nan
+    enough = len(true) >= _FEWEST_FOR_RANKS
+    correlation = float(spearmanr(true, guess)[0]) if enough else math.nan
     return {
         "structures": len(residuals),
         "training_structures": n_train,

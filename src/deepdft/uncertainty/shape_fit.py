@@ -21,7 +21,7 @@ from deepdft.atomic.fit import RadialBasis
 from deepdft.uncertainty.features import FloatArray, IntegerArray
 from deepdft.uncertainty.residuals import Residuals
 
-_SHAPE_POINTS = 3_000
+_SHAPE_POINTS = 1_500
 """Points of each structure that shapes are fitted to."""
 
 _SHAPE_ITERATIONS = 200
@@ -64,7 +64,7 @@ def fit_shapes(
         design.append(rows.reshape(len(chosen), -1))
         errors.append(item.errors[chosen])
         weights.append(item.weights[chosen] * every / item.electrons)
-    matrix = np.concatenate(design).astype(np.float64)
+    matrix = np.concatenate(design)
     y, w = np.concatenate(errors), np.concatenate(weights)
     norms = w @ matrix
     start = np.where(norms > 0, (w @ y) / max(norms.sum(), _SMALL), 0.0)
@@ -107,9 +107,10 @@ def _maximise(
     """Return x >= 0 that maximises ``sum of w (y log(A x)) - norms . x``."""
     result = start
     for _ in range(iterations):
-        expected = matrix @ result
+        # In the matrix's own type: it would be copied into another one every time.
+        expected = matrix @ result.astype(matrix.dtype)
         ratio = np.divide(errors, expected, out=np.zeros_like(errors), where=expected > _SMALL)
-        result = result * (matrix.T @ (weights * ratio)) / norms
+        result = result * (matrix.T @ (weights * ratio).astype(matrix.dtype)) / norms
     return np.asarray(result)
 
 
