@@ -78,7 +78,7 @@ def print_measurement(console: Console, measurement: UncertaintyMeasurement) -> 
         else f"rank correlation {correlation:.2f} ± "
         f"{summary['rank_correlation_standard_error']:.2f}"
     )
-    table = Table(title=f"Expected and true eps_mae / %: {words}")
+    table = Table(title="Expected and true eps_mae / %")
     for column in ("structures, by what is expected", "expected", "true"):
         table.add_column(column, justify="right")
     for group in summary["groups"]:
@@ -91,7 +91,7 @@ def print_measurement(console: Console, measurement: UncertaintyMeasurement) -> 
     console.print(table)
     within = summary["points"]["fraction_within"]
     console.print(
-        f"{100 * summary['fraction_in_range']:.0f} % of the structures within the range meant for "
+        f"{words}; {100 * summary['fraction_in_range']:.0f} % of the structures within the range meant for "
         f"80 %; {summary['warnings']} outside what the model knows. Of the volume where at least "
         f"1e-4 e/Å³ are expected, the error is below "
         + ", ".join(f"{name} times that in {100 * part:.0f} %" for name, part in within.items()),
