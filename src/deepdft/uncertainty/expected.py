@@ -132,9 +132,9 @@ class Uncertainty:
         named = ", ".join(f"{symbols[i]}{i + 1}" for i in unusual[:_NAMED])
         more = len(unusual) - _NAMED
         rest = f" and {more} more" if more > 0 else ""
-        those = "atom" if len(unusual) == 1 else "atoms"
+        those, have = ("atom", "has") if len(unusual) == 1 else ("atoms", "have")
         return (
             f"{self.atoms.get_chemical_formula()} lies outside what the model knows: its {those} "
-            f"{named}{rest} (numbered from 1) have surroundings unlike those in training, up to "
+            f"{named}{rest} (numbered from 1) {have} surroundings unlike those in training, up to "
             f"{self.score:.1f} times the limit; the error may be larger than expected"
         )
