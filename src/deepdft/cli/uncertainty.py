@@ -90,11 +90,11 @@ def print_measurement(console: Console, measurement: UncertaintyMeasurement) -> 
     )  # fmt: skip
     console.print(table)
     within = summary["points"]["fraction_within"]
+    parts = ", ".join(f"{name} times that in {100 * part:.0f} %" for name, part in within.items())
     console.print(
-        f"{words}; {100 * summary['fraction_in_range']:.0f} % of the structures within the range meant for "
-        f"80 %; {summary['warnings']} outside what the model knows. Of the volume where at least "
-        f"1e-4 e/Å³ are expected, the error is below "
-        + ", ".join(f"{name} times that in {100 * part:.0f} %" for name, part in within.items()),
+        f"{words}; {100 * summary['fraction_in_range']:.0f} % of the structures within the range "
+        f"meant for 80 %; {summary['warnings']} outside what the model knows. Of the volume where "
+        f"at least 1e-4 e/Å³ are expected, the error is below {parts}",
         highlight=False,
         soft_wrap=True,
     )
