@@ -148,6 +148,21 @@ def test_the_command_fits_and_evaluates(run, tmp_path, small_model):
     assert "among the training structures" in both.error
 
 
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(
+    run, tmp_path, small_model, monkeypatch
+):
+    from deepdft.uncertainty import error_model
+    from tests.small_data import write_archive
+
+    write_archive(tmp_path / "data.npz", ["CH4", "H2O"], first_index=0)
+    (tmp_path / "s.json").write_text(json.dumps({"train": [0], "validation": [1]}))
+    monkeypatch.setattr(error_model.os, "access", lambda *_: False)
+    options = ("--train", "s.json:train", "--split", "s.json:validation")
+    result = run("uncertainty", small_model, "data.npz", *options)
+    assert result.code == 2
+    assert f"The model folder {small_model} cannot be written to" in result.error
+
+
 def test_measurements_say_what_errors_were(model, tmp_path):
     dataset = Gaussians(molecules(600)[:4], "new")
     measurement = UncertaintyMeasurement(model)

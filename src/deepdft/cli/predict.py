@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from deepdft.prediction import PredictionSummary
     from deepdft.prediction.distributed import Cluster
 
+_ENOUGH = 20
+"""Of so many held-out structures the spread of errors is told."""
+
 _SUSPICIOUS = 0.02
 """Relative error of the electron count above which a prediction comes with a warning."""
 
@@ -155,9 +158,13 @@ def _print_uncertainty(console: Console, summary: PredictionSummary) -> None:
     if expected is None:
         return
     low, high = (100 * end for end in expected.eps_mae_range)
+    spread = (
+        f"8 of 10 held-out structures: {low:.2g} to {high:.2g} %"
+        if expected.held_out >= _ENOUGH
+        else f"rough: learned from {expected.held_out} held-out structures"
+    )
     console.print(
-        f"{summary.uncertainty_path}: expected eps_mae {100 * expected.eps_mae:.2g} % "
-        f"(8 of 10 held-out structures: {low:.2g} to {high:.2g} %)",
+        f"{summary.uncertainty_path}: expected eps_mae {100 * expected.eps_mae:.2g} % ({spread})",
         highlight=False,
         soft_wrap=True,
     )

@@ -36,7 +36,7 @@ def uncertainty(
     """
     from deepdft.data import open_dataset
     from deepdft.prediction import load_model
-    from deepdft.uncertainty.error_model import save_error_model
+    from deepdft.uncertainty.error_model import require_writable, save_error_model
     from deepdft.uncertainty.fit import fit_error_model
 
     dataset = open_dataset(data)
@@ -44,6 +44,7 @@ def uncertainty(
     held_out = part_of(dataset, split, "--split")
     loaded = load_model(model, device)
     loaded.threads = threads
+    require_writable(loaded.folder)
     assert loaded.folder is not None
     console = Console()
     with Progress(

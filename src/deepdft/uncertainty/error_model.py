@@ -144,6 +144,14 @@ def require_error_model(folder: Path | None, name: str) -> ErrorModel:
     return found
 
 
+def require_writable(folder: Path | None) -> None:
+    """Raise `ConfigurationError` if an error model could not be stored in a model folder."""
+    if folder is None or not os.access(folder, os.W_OK):
+        raise ConfigurationError(
+            f"The model folder {folder} cannot be written to; copy it, and give the copy."
+        )
+
+
 def save_error_model(model: ErrorModel, folder: str | Path) -> Path:
     """Write an error model into the folder of its model; it appears whole or not at all."""
     path = Path(folder) / FILE

@@ -84,8 +84,16 @@ class Uncertainty:
         return float(self.shares.sum()) / self._electrons
 
     @property
+    def held_out(self) -> int:
+        """Number of held-out structures that the error model was fitted to."""
+        return int(self._model.about["structures"])
+
+    @property
     def eps_mae_range(self) -> tuple[float, float]:
-        """Where eps_mae was for 80 % of the held-out structures, scaled to this one."""
+        """Where eps_mae was for 80 % of the held-out structures, scaled to this one.
+
+        Of fewer than some 20 held-out structures it says little, and tends to be too narrow.
+        """
         low, high = self._model.ratios
         return low * self.eps_mae, high * self.eps_mae
 
