@@ -3,6 +3,11 @@
     python recipes/models/bundle.py runs/default default \\
         --test evaluation/default/summary.json --minutes 80
 
+Then it learns which errors to expect (docs/uncertainty.md):
+
+    deepdft uncertainty default DATA --train DATA/split.json:train \\
+        --split DATA/split.json:validation
+
 The card's errors come from the summary that `deepdft evaluate -o` wrote on the test split; nothing
 is computed or chosen here.
 """

@@ -6,11 +6,10 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from ase import Atoms
@@ -18,8 +17,12 @@ from ase import Atoms
 from deepdft.atomic import AtomicDensityTables
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.density import FloatArray, Grid, LevelOfTheory
+from deepdft.files import replace_file
 from deepdft.prediction.engine import ProbeEngine, block_shape
 from deepdft.prediction.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from deepdft.uncertainty.measure import UncertaintyMeasurement
 
 _SLAB_POINTS = 1_000_000
 _QUICK_REACH = 5.0
@@ -158,6 +161,7 @@ def evaluate(
     spacing: float = EVALUATION_SPACING,
     margin: float = EVALUATION_MARGIN,
     progress: Callable[[str], None] | None = None,
+    uncertainty: UncertaintyMeasurement | None = None,
 ) -> list[Evaluation]:
     """Evaluate predictors on the same points of the same structures.
 
@@ -173,6 +177,7 @@ def evaluate(
         spacing: Å.
         margin: Å.
         progress: called with a structure's name after it is done.
+        uncertainty: takes in the errors of the first predictor, which must be its model.
 
     Returns:
         One evaluation per predictor.
@@ -189,10 +194,14 @@ def evaluate(
     for index, name in enumerate(dataset.names):
         atoms = dataset.atoms(index)
         engines = [predictor.engine(atoms) for predictor in predictors]
+        if uncertainty is not None:
+            uncertainty.begin(atoms, cast(ProbeEngine, engines[0]))
         if quick is None:
-            sums, n_points = _on_grid(engines, dataset, index, spacing, margin)
+            sums, n_points = _on_grid(engines, dataset, index, spacing, margin, uncertainty)
         else:
-            sums, n_points = _at_random(engines, dataset, index, quick, seed)
+            sums, n_points = _at_random(engines, dataset, index, quick, seed, uncertainty)
+        if uncertainty is not None:
+            uncertainty.end(name, sums[0]["eps_mae"])
         for result, values in zip(results, sums, strict=True):
             result.rows.append(
                 StructureError(name, atoms.get_chemical_formula(), len(atoms), n_points, **values)
@@ -208,6 +217,7 @@ def _on_grid(
     index: int,
     spacing: float,
     margin: float,
+    uncertainty: UncertaintyMeasurement | None,
 ) -> tuple[list[dict[str, float]], int]:
     grid = dataset.grid(index, spacing, margin)
     layers = block_shape(grid, 512)[0]
@@ -222,7 +232,10 @@ def _on_grid(
         electrons += float(reference.sum(dtype=np.float64))
         for number, engine in enumerate(engines):
             values = engine.on_grid(grid, (start, 0, 0), (stop, *grid.shape[1:]))
-            errors[number] += np.abs(values - reference).sum(dtype=np.float64)
+            absolute = np.abs(values - reference)
+            errors[number] += absolute.sum(dtype=np.float64)
+            if number == 0 and uncertainty is not None:
+                uncertainty.add_box(grid, (start, 0, 0), (stop, *grid.shape[1:]), absolute)
             predicted[number] += values.sum(dtype=np.float64)
     volume = grid.voxel_volume
     return [
@@ -236,14 +249,19 @@ def _on_grid(
 
 
 def _at_random(
-    engines: Sequence[_Evaluator], dataset: DensityDataset, index: int, count: int, seed: int
-) -> tuple[list[dict[str, float]], int]:
+    engines: Sequence[_Evaluator], dataset: DensityDataset, index: int, count: int, seed: int,
+    uncertainty: UncertaintyMeasurement | None,
+) -> tuple[list[dict[str, float]], int]:  # fmt: skip
     generator = np.random.default_rng((seed, index))
     probes = dataset.draw(index, count, generator, cutoff=_QUICK_REACH, importance=0.5)
     norm = probes.weights * np.abs(probes.values)
     sums = []
-    for engine in engines:
-        error = probes.weights * np.abs(engine.density_at(probes.points) - probes.values)
+    for number, engine in enumerate(engines):
+        absolute = np.abs(engine.density_at(probes.points) - probes.values)
+        error = probes.weights * absolute
+        if number == 0 and uncertainty is not None:
+            volumes = probes.weights * (dataset.n_electrons(index) / norm.sum())
+            uncertainty.add_points(probes.points, volumes, absolute)
         ratio = float(error.sum() / norm.sum())
         # Standard error of a ratio of means, to first order.
         residual = error - ratio * norm
@@ -262,15 +280,15 @@ def write_evaluation(folder: str | Path, evaluations: Sequence[Evaluation]) -> N
     summary = evaluations[0].summary()
     if len(evaluations) > 1:
         summary["others"] = [evaluation.summary() for evaluation in evaluations[1:]]
-    _replace(folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
-    _replace(folder / "structures.csv", _table(evaluations).encode())
+    replace_file(folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    replace_file(folder / "structures.csv", _table(evaluations).encode())
     from deepdft.plotting import error_histogram
 
     errors: Mapping[str, Sequence[tuple[str, float]]] = {
         evaluation.predictor: [(row.formula, 100 * row.eps_mae) for row in evaluation.rows]
         for evaluation in evaluations
     }
-    _replace(folder / "eps_mae.png", error_histogram(errors))
+    replace_file(folder / "eps_mae.png", error_histogram(errors))
 
 
 def _table(evaluations: Sequence[Evaluation]) -> str:
@@ -282,15 +300,6 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
         for row in evaluation.rows:
             writer.writerow({"predictor": evaluation.predictor, **asdict(row)})
     return text.getvalue()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 # A trained model is a predictor; mypy checks it here.

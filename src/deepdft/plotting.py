@@ -106,6 +106,37 @@ def density_picture(predicted: Density, reference: Density | None = None) -> byt
     return _png(figure)
 
 
+def calibration_picture(
+    structures: Sequence[tuple[str, float, float]], points: Sequence[tuple[float, float, float]]
+) -> bytes:
+    """Draw true against expected errors, of structures and of points.
+
+    Args:
+        structures: label, expected and true eps_mae in percent.
+        points: mean expected and true error (e/Å^3) and volume of bins of points.
+
+    Returns:
+        A PNG: two panels, that of points on logarithmic axes; on the dashed lines both are equal.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    expected, true = np.array([pair[1:] for pair in structures]).T
+    left.scatter(expected, true, s=14, alpha=0.7)
+    left.set(title="structures", xlabel="expected eps_mae / %", ylabel="true eps_mae / %")
+    bins = np.array(points).reshape(-1, 3)
+    bins = bins[(bins[:, :2] > 0).all(axis=1)]
+    right.plot(bins[:, 0], bins[:, 1], "o-", ms=4)
+    right.set(title="points", xlabel="expected |error| / (e/Å³)", ylabel="mean |error| / (e/Å³)")
+    right.set(xscale="log", yscale="log")
+    for axes, values in ((left, (expected, true)), (right, (bins[:, 0], bins[:, 1]))):
+        if len(values[0]):
+            ends = [np.min(values) * 0.8, np.max(values) * 1.25]
+            axes.plot(ends, ends, "k--", lw=0.8)
+    return _png(figure)
+
+
 def _png(figure: Figure) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

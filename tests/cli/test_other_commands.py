@@ -138,7 +138,9 @@ def test_models_and_info_show_the_bundled_model(run):
         assert expected in card.output
 
 
-@pytest.mark.parametrize("command", ["predict", "train", "evaluate", "models", "info", "import"])
+@pytest.mark.parametrize(
+    "command", ["predict", "train", "evaluate", "uncertainty", "models", "info", "import"]
+)
 def test_help_explains_every_command(run, command):
     result = run(command, "--help")
     assert result.code == 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from deepdft.density import FloatArray, LevelOfTheory
+from deepdft.density import FloatArray, Grid, LevelOfTheory
 from deepdft.errors import FileFormatError, UnsupportedStructureError
 from deepdft.graph import Edges, atom_graph, concatenate_edges, concatenate_graphs, probe_edges
 from deepdft.models import DensityModel, architectures, create_model, registry
@@ -22,10 +22,16 @@ from deepdft.models.checkpoint import (
     transfer_weights,
 )
 from deepdft.models.registry import parse_options
+from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
+from deepdft.prediction.trained_model import TrainedModel
+from deepdft.uncertainty.expected import features_of
+from deepdft.uncertainty.fit import fit_error_model
 from tests.brute_force import brute_force_edges, gap_to_cutoff, points_off_cutoff
 from tests.structures import ELEMENTS, STRUCTURES, ethanol, points_near, triclinic
+from tests.uncertainty.gaussians import ELECTRONS as VALENCE
+from tests.uncertainty.gaussians import PBE, Gaussians, rattled
 
 PACKAGED = [
     name
@@ -92,6 +98,11 @@ def forward(network: DensityModel, atoms: Atoms, points: FloatArray) -> torch.Te
     graph = atom_graph(atoms, network.atom_cutoff, directions=directions).to(dtype=dtype)
     edges = probe_edges(atoms, points, network.cutoff, directions=directions)
     return network(graph, edges.to(dtype=dtype))
+
+
+def features(network: DensityModel, atoms: Atoms) -> FloatArray:
+    """Return what tells atoms in different surroundings apart."""
+    return features_of(network, encode_atoms(network, atoms, 1))
 
 
 def random_rotation(seed: int = 0) -> FloatArray:
@@ -163,6 +174,48 @@ class Conformance:
         rotated.set_cell(np.asarray(structure.cell) @ rotation.T, scale_atoms=False)
         found = density_at(network, rotated, points @ rotation.T)
         np.testing.assert_allclose(found, density_at(network, structure, points), 0, EXACT)
+
+    def test_atom_features(self, network: DensityModel, structure: Atoms) -> None:
+        """Features of atoms do not turn, and tell surroundings apart."""
+        found = features(network, structure)
+        assert found.shape[0] == len(structure)
+        rotation = random_rotation(1)
+        turned = structure.copy()
+        turned.positions = structure.positions @ rotation.T + [0.3, -2.0, 1.0]
+        turned.set_cell(np.asarray(structure.cell) @ rotation.T, scale_atoms=False)
+        scale = np.abs(found).max()
+        np.testing.assert_allclose(features(network, turned), found, rtol=0, atol=1e-9 * scale)
+        order = np.random.default_rng(0).permutation(len(structure))
+        reordered = features(network, structure[order])
+        np.testing.assert_allclose(reordered, found[order], rtol=0, atol=1e-9 * scale)
+        stretched = ethanol()
+        stretched.positions[-1] += [0.05, -0.04, 0.02]
+        change = features(network, stretched) - features(network, ethanol())
+        assert np.abs(change).max() > 1e-5
+
+    def test_expected_errors(self, network: DensityModel) -> None:
+        """An error model can be fitted to any architecture; what it expects is consistent."""
+        model = TrainedModel(Checkpoint(network, PBE, None, {}), "mine")
+        model.threads = 1
+        structures = [ethanol(), triclinic(), STRUCTURES["sodium_chloride"]()]
+        structures.append(Atoms("AlOH", [[0, 0, 0], [0, 0, 1.7], [0, 0.9, 2.1]]))
+        train = Gaussians(rattled(structures * 2, 0), "train")
+        held_out = Gaussians(rattled(structures, 50), "held_out")
+        model.error_model = fit_error_model(model, train, held_out)
+        atoms = ethanol()
+        found = model.uncertainty(atoms)
+        volume = found.volume(Grid.around(atoms, 0.12, 5.0))
+        electrons = float(sum(VALENCE[z] for z in atoms.numbers))
+        assert volume.n_electrons == pytest.approx(found.shares.sum(), rel=5e-3)
+        assert found.eps_mae == pytest.approx(found.shares.sum() / electrons, rel=0.05)
+        rotation = random_rotation(2)
+        turned = atoms.copy()
+        turned.positions = atoms.positions @ rotation.T
+        again = model.uncertainty(turned)
+        np.testing.assert_allclose(again.shares, found.shares, rtol=1e-6)
+        np.testing.assert_allclose(again.distances, found.distances, rtol=1e-6)
+        points = points_near(atoms, 20)
+        np.testing.assert_allclose(again.at(points @ rotation.T), found.at(points), rtol=1e-6)
 
     def test_translation(self, network: DensityModel, structure: Atoms, points: FloatArray) -> None:
         expected = density_at(network, structure, points)

@@ -22,12 +22,16 @@ class BlockSuperposition:
     Args:
         tables: spherical densities of the elements.
         atoms: the structure.
+        amplitudes: (atoms,) what each atom's function is multiplied with; by default nothing.
 
     Raises:
         UnsupportedStructureError: if an element has no table.
     """
 
-    def __init__(self, tables: AtomicDensityTables, atoms: Atoms) -> None:
+    def __init__(
+        self, tables: AtomicDensityTables, atoms: Atoms, amplitudes: FloatArray | None = None
+    ) -> None:
+        self._amplitudes = amplitudes
         self._species = tables._species(atoms.numbers)
         polynomials = tables._polynomials
         self._polynomials = polynomials.reshape(-1)
@@ -48,7 +52,7 @@ class BlockSuperposition:
         """
         _add(
             result, points, self._species, image_atoms, image_positions, self._polynomials,
-            self._intervals, self._spacing,
+            self._intervals, self._spacing, self._amplitudes,
         )  # fmt: skip
 
     def add_derivatives_to(
@@ -57,7 +61,8 @@ class BlockSuperposition:
     ) -> None:  # fmt: skip
         """Add density and derivatives of image atoms.
 
-        At a nucleus a table's slope counts as zero, which it is for pseudopotentials.
+        At a nucleus a table's slope counts as zero, which it is for pseudopotentials. Amplitudes
+        are not looked at.
 
         Args:
             density: (n,) e/Å^3, changed in place.
@@ -115,7 +120,7 @@ def _add_derivatives(
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _add(
     result: Any, points: Any, species: Any, image_atoms: Any, image_positions: Any,
-    polynomials: Any, intervals: int, spacing: float,
+    polynomials: Any, intervals: int, spacing: float, amplitudes: Any,
 ) -> None:  # fmt: skip
     m = len(image_atoms)
     # x, y, z and squared distance of the images; then what is in reach of one point.
@@ -123,6 +128,8 @@ def _add(
     tables = np.empty(m, np.int64)
     near = np.empty(m)
     near_tables = np.empty(m, np.int64)
+    # The compiler leaves out what concerns amplitudes where there are none.
+    factors = np.empty(0 if amplitudes is None else m)
     for a in range(m):
         for i in range(3):
             images[i * m + a] = image_positions[a, i]
@@ -138,6 +145,8 @@ def _add(
         for a in range(m):
             near[count] = images[3 * m + a]
             near_tables[count] = tables[a]
+            if amplitudes is not None:
+                factors[count] = amplitudes[image_atoms[a]]
             count += images[3 * m + a] < limit
         for a in range(count):
             near[a] = np.sqrt(near[a]) * inverse
@@ -146,11 +155,14 @@ def _add(
             interval = min(np.int64(near[a]), intervals - 1)
             t = near[a] - interval
             c = 6 * (near_tables[a] + interval)
-            total += polynomials[c] + t * (
+            value = polynomials[c] + t * (
                 polynomials[c + 1] + t * (
                     polynomials[c + 2] + t * (
                         polynomials[c + 3] + t * (polynomials[c + 4] + t * polynomials[c + 5])
                     )
                 )
             )  # fmt: skip
+            if amplitudes is not None:
+                value *= factors[a]
+            total += value
         result[p] += total

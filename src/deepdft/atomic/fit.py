@@ -7,7 +7,7 @@ nucleus and no value, slope or curvature at the cutoff, so that the tables hold 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,9 +133,27 @@ def fit_tables(
         )
     normal += smoothing * normal.diagonal().max() * _roughness(len(symbols), size)
     coefficients = _solve(normal, right, *_constraints(symbols, functions, basis, electrons))
-    return AtomicDensityTables(
-        symbols, _knots(functions, coefficients, basis), basis.spacing, level, source
-    )
+    return tables_of(symbols, coefficients, basis, level, source)
+
+
+def tables_of(
+    symbols: Sequence[str],
+    coefficients: FloatArray,
+    basis: RadialBasis,
+    level: LevelOfTheory,
+    source: str = "",
+) -> AtomicDensityTables:
+    """Return the tables of combinations of a basis's functions.
+
+    Args:
+        symbols: chemical symbols.
+        coefficients: (elements, functions), or the same in one row.
+        basis: the functions.
+        level: level of theory of the tables.
+        source: how the tables were made.
+    """
+    knots = _knots(basis.functions(), coefficients, basis)
+    return AtomicDensityTables(tuple(symbols), knots, basis.spacing, level, source)
 
 
 def _check_elements(atoms: Atoms, symbols: tuple[str, ...]) -> set[str]:

@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from deepdft.cli import compare, convert, dft, evaluate, inspect, models, predict, spread, train
+from deepdft.cli import (
+    compare,
+    convert,
+    dft,
+    evaluate,
+    inspect,
+    models,
+    predict,
+    spread,
+    train,
+    uncertainty,
+)
 from deepdft.errors import DeepDFTError
 
 app = typer.Typer(
@@ -19,6 +30,7 @@ app = typer.Typer(
 app.command("predict")(predict.predict)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("uncertainty")(uncertainty.uncertainty)
 app.command("convert")(convert.convert)
 app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)

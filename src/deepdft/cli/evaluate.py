@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deepdft.cli.inputs import part_of
+from deepdft.cli.uncertainty import print_measurement
 from deepdft.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from deepdft.data import DensityDataset
     from deepdft.evaluation import Predictor
+    from deepdft.uncertainty.measure import UncertaintyMeasurement
 
 
 def evaluate(
@@ -32,6 +35,10 @@ def evaluate(
     baseline: Annotated[
         str | None, typer.Option(help="'atoms': evaluate superposed atomic densities as well.")
     ] = None,
+    uncertainty: Annotated[
+        bool,
+        typer.Option("--uncertainty", help="Compare the errors that the model expects as well."),
+    ] = False,
     quick: Annotated[
         int | None,
         typer.Option(min=10, help="An estimate from so many random points a structure."),
@@ -52,19 +59,14 @@ def evaluate(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
 ) -> None:
     """Measure eps_mae (eq. 7) against reference densities."""
-    from deepdft.data import open_dataset, split_part
+    from deepdft.data import open_dataset
     from deepdft.evaluation import evaluate as run
     from deepdft.evaluation import write_evaluation
     from deepdft.prediction import load_model
 
     dataset = open_dataset(data, mix_levels=mix_levels)
     if split is not None:
-        file, separator, part = split.rpartition(":")
-        if not separator or not file:
-            raise ConfigurationError(
-                f"--split must be FILE:PART, as splits.json:test, not '{split}'."
-            )
-        dataset = split_part(file, part, dataset)
+        dataset = part_of(dataset, split, "--split")
     if limit is not None:
         dataset = dataset.subset(range(min(limit, len(dataset))))
     predictors: list[Predictor] = []
@@ -74,6 +76,7 @@ def evaluate(
         predictors.append(loaded)
     if baseline is not None:
         predictors.append(_baseline(baseline, dataset))
+    measurement = _measurement(predictors[0]) if uncertainty else None
     console = Console()
     with Progress(
         TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -88,6 +91,7 @@ def evaluate(
             spacing=spacing,
             margin=margin,
             progress=lambda name: bar.update(task, advance=1, description=name),
+            uncertainty=measurement,
         )
     heading = f"eps_mae / % over {len(dataset)} structures, {dataset.level}"
     if quick is not None:
@@ -106,11 +110,28 @@ def evaluate(
             f"{eps['percentile_95']:.4f}", f"{eps['max']:.4f}", eps["worst"],
         )  # fmt: skip
     console.print(table)
+    if measurement is not None:
+        print_measurement(console, measurement)
     if output is not None:
         write_evaluation(output, results)
         console.print(
             f"written: {output}/summary.json, structures.csv, eps_mae.png", soft_wrap=True
         )
+    if output is not None and measurement is not None:
+        from deepdft.uncertainty.measure import write_measurement
+
+        write_measurement(output, measurement)
+        console.print(
+            f"written: {output}/uncertainty.json, uncertainty.csv, uncertainty.png", soft_wrap=True
+        )
+
+
+def _measurement(predictor: Predictor) -> UncertaintyMeasurement:
+    from deepdft.prediction import TrainedModel
+    from deepdft.uncertainty.measure import UncertaintyMeasurement
+
+    assert isinstance(predictor, TrainedModel)
+    return UncertaintyMeasurement(predictor)
 
 
 def _baseline(name: str, dataset: DensityDataset) -> Predictor:

@@ -13,6 +13,7 @@ from deepdft.density import Density
 from deepdft.errors import ConfigurationError, FileFormatError
 
 if TYPE_CHECKING:
+    from deepdft.data import DensityDataset
     from deepdft.data.sources import DataSource
 
 Quantity = Annotated[
@@ -96,3 +97,17 @@ def sources_of(path: str) -> list[DataSource]:
     if not (os.path.exists(split_member(path)[0]) or glob.has_magic(path)):
         raise FileFormatError(f"There is no file {path}.")
     return find_sources([path])
+
+
+def part_of(dataset: DensityDataset, split: str, option: str) -> DensityDataset:
+    """Return the part of a dataset that ``FILE:PART`` names.
+
+    Raises:
+        ConfigurationError: if the option is not of that form, or there is no such part.
+    """
+    from deepdft.data import split_part
+
+    file, separator, part = split.rpartition(":")
+    if not separator or not file:
+        raise ConfigurationError(f"{option} must be FILE:PART, as splits.json:test, not '{split}'.")
+    return split_part(file, part, dataset)

@@ -40,9 +40,11 @@ def info(
     """Print a model's card."""
     from ase.data import chemical_symbols
 
-    from deepdft.models.bundled import open_checkpoint
+    from deepdft.models.bundled import find_model, open_checkpoint
+    from deepdft.uncertainty.error_model import load_error_model
 
     checkpoint = open_checkpoint(model)
+    errors = load_error_model(find_model(model))
     network = checkpoint.network
     parameters = sum(p.numel() for p in network.parameters())
     console = Console(highlight=False, soft_wrap=True)
@@ -53,6 +55,7 @@ def info(
     console.print(f"level of theory: {checkpoint.level}")
     console.print(f"atomic first guess: {checkpoint.baseline or 'none'}")
     _print_entries(console, checkpoint.card, 0)
+    _print_entries(console, {"expected errors": "unknown" if errors is None else errors.about}, 0)
 
 
 def import_model(

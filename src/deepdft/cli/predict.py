@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from deepdft.prediction import PredictionSummary
     from deepdft.prediction.distributed import Cluster
 
+_ENOUGH = 20
+"""Of so many held-out structures the spread of errors is told."""
+
 _SUSPICIOUS = 0.02
 """Relative error of the electron count above which a prediction comes with a warning."""
 
@@ -65,6 +68,14 @@ def predict(
     vacuum: Annotated[
         float, typer.Option(help="Space around molecules beyond the outermost nuclei, Å.")
     ] = 3.0,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Print the expected eps_mae and write the expected absolute error at every point "
+            "as a second volume, NAME_uncertainty.",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
     workers: Annotated[
@@ -87,6 +98,8 @@ def predict(
     cluster = _cluster(targets, workers, scheduler, device)
     chosen = resolve_model(model, [item.atoms for item in found], device)
     chosen.threads = threads
+    if uncertainty:
+        chosen.require_error_model()
     chosen.warm_up()
     console.print(f"model [bold]{chosen.name}[/bold] ({chosen.level}) on {chosen.network_device}")
     like_grid = None
@@ -101,11 +114,15 @@ def predict(
             advance = functools.partial(bar.advance, task)
             if path.suffix == ".zarr":
                 summary: PredictionSummary = predict_to_store(
-                    item.atoms, path, chosen, points, cluster=cluster, progress=advance
-                )
+                    item.atoms, path, chosen, points, cluster=cluster, progress=advance,
+                    uncertainty=uncertainty,
+                )  # fmt: skip
             else:
-                summary = predict_to_file(item.atoms, path, chosen, points, progress=advance)
+                summary = predict_to_file(
+                    item.atoms, path, chosen, points, progress=advance, uncertainty=uncertainty
+                )
         _print_summary(console, summary)
+        _print_uncertainty(console, summary)
 
 
 def _print_summary(console: Console, summary: PredictionSummary) -> None:
@@ -134,6 +151,26 @@ def _print_summary(console: Console, summary: PredictionSummary) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _print_uncertainty(console: Console, summary: PredictionSummary) -> None:
+    expected = summary.uncertainty
+    if expected is None:
+        return
+    low, high = (100 * end for end in expected.eps_mae_range)
+    spread = (
+        f"8 of 10 held-out structures: {low:.2g} to {high:.2g} %"
+        if expected.held_out >= _ENOUGH
+        else f"rough: learned from {expected.held_out} held-out structures"
+    )
+    console.print(
+        f"{summary.uncertainty_path}: expected eps_mae {100 * expected.eps_mae:.2g} % ({spread})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    warning = expected.warning()
+    if warning is not None:
+        console.print(f"[yellow]warning[/yellow]: {warning}", highlight=False, soft_wrap=True)
 
 
 def _progress_bar(console: Console) -> Progress:

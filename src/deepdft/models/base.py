@@ -137,6 +137,17 @@ class DensityModel(nn.Module):
         """
         return None
 
+    def atom_features(self, senders: Tensor) -> Tensor:
+        """Return numbers that tell atoms in different surroundings apart, (atoms, features).
+
+        They must not change when the structure turns. By default all that atoms send, which is
+        right where it consists of scalars.
+
+        Args:
+            senders: what `encode` returned, or some of its atoms.
+        """
+        return senders.transpose(0, 1).flatten(1)
+
     # What follows for all.
 
     def species(self, numbers: Tensor) -> Tensor:

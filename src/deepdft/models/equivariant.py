@@ -212,6 +212,15 @@ class Equivariant(DensityModel):
         """Return `encode` one interaction step at a time."""
         return _AtomSteps(self)
 
+    def atom_features(self, senders: Tensor) -> Tensor:
+        """Return the scalar coefficients and the lengths of the others, (atoms, fields)."""
+        starts = self.layout.sender_starts
+        columns = [senders[0, :, : starts[1]]]
+        for momentum in range(1, self.layout.largest + 1):
+            components = senders[0, :, starts[momentum] : starts[momentum + 1]]
+            columns.append(components.unflatten(1, (2 * momentum + 1, -1)).norm(dim=1))
+        return torch.cat(columns, dim=1)
+
     def probe_filters(self, distances: Tensor) -> Tensor:
         """Radial functions of the fields."""
         functions: Tensor = self.probe_functions(distances)

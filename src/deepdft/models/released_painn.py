@@ -164,6 +164,12 @@ class ReleasedPaiNN(DensityModel):
             sent_to_probes.append(self.probe_sent.step(t, scalars, vectors))
         return torch.stack(sent_to_probes, dim=1).flatten(0, 1)
 
+    def atom_features(self, senders: Tensor) -> Tensor:
+        """Return scalars, lengths of vectors and factors of directions, (atoms, 3 steps F)."""
+        rows = senders.unflatten(0, (5, self.steps))
+        invariant = torch.cat((rows[:1], rows[1:4].norm(dim=0, keepdim=True), rows[4:]))
+        return super().atom_features(invariant.flatten(0, 1))
+
     def probe_filters(self, distances: Tensor) -> Tensor:
         """Filters from atoms to probes, (3 steps, n, F)."""
         filters: Tensor = self.probe_filter_layer(distances)

@@ -31,12 +31,14 @@ from deepdft.models.base import DensityModel
 from deepdft.prediction.atom_states import map_atom_states, write_atom_states
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine
-from deepdft.prediction.predict import PredictionSummary, Progress
+from deepdft.prediction.predict import PredictionSummary, Progress, uncertainty_path
 from deepdft.prediction.threads import available_threads
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.prediction.uncertainty_store import fill_uncertainty
 
 if TYPE_CHECKING:
     from deepdft.prediction.distributed import Cluster
+    from deepdft.uncertainty.expected import Uncertainty
 
 BLOCK_POINTS = 1 << 17
 """Points of a block: half a megabyte, and about two seconds of one CPU core."""
@@ -69,6 +71,7 @@ def predict_to_store(
     cluster: Cluster | None = None,
     block_points: int | None = None,
     progress: Progress | None = None,
+    uncertainty: bool = False,
 ) -> StoreSummary:
     """Predict a density block by block into a zarr group, or go on with what is there of it.
 
@@ -83,15 +86,20 @@ def predict_to_store(
         cluster: processes that compute the blocks; by default this one.
         block_points: points of a block, for a new group.
         progress: called with the number of points done.
+        uncertainty: write the expected absolute error into a second group, at
+            `deepdft.prediction.predict.uncertainty_path`.
 
     Raises:
         UnsupportedStructureError: if the model cannot treat the structure.
         ConfigurationError: if the path holds anything else, is being written to by another
-            process, or the cluster fails.
+            process, the cluster fails, or uncertainty is asked of a model that has no error model.
     """
     started = time.perf_counter()
     model.check(atoms)
+    if uncertainty:
+        model.require_error_model()
     store = open_store(atoms, path, model, grid, block_points)
+    expected = _uncertainty(store, model) if uncertainty else None
     blocks = range(store.n_chunks)
     report = progress or (lambda points: None)
     computed = 0
@@ -109,6 +117,9 @@ def predict_to_store(
 
             fill_blocks(store, model, missing, done, cluster)
             finish(store, sums)
+    beside = None if expected is None else uncertainty_path(path)
+    if expected is not None and beside is not None:
+        fill_uncertainty(beside, store, expected, model)
     return StoreSummary(
         path=Path(path),
         formula=atoms.get_chemical_formula(),
@@ -119,7 +130,18 @@ def predict_to_store(
         seconds=time.perf_counter() - started,
         blocks=store.n_chunks,
         blocks_computed=computed,
+        uncertainty=expected,
+        uncertainty_path=beside,
     )
+
+
+def _uncertainty(store: ChunkedDensity, model: TrainedModel) -> Uncertainty:
+    """Return what error to expect; the atoms of an unfinished store are encoded for both uses."""
+    if store.attributes["finished"]:
+        return model.uncertainty(store.atoms)
+    encode_for(store, model)
+    states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
+    return model.uncertainty_of_encoded(store.atoms, states)
 
 
 def open_store(

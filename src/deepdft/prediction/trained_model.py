@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.density import FloatArray, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.models.bundled import open_checkpoint
+from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
+from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
+
+if TYPE_CHECKING:
+    from deepdft.uncertainty.error_model import ErrorModel
+    from deepdft.uncertainty.expected import Uncertainty
 
 
 class TrainedModel:
@@ -29,10 +35,15 @@ class TrainedModel:
         baseline: atomic densities below the network, or None.
         level: level of theory of the densities it predicts.
         card: the model card.
+        folder: where it was loaded from, or None.
+        error_model: what errors to expect, or None: then what the folder holds is loaded when it
+            is first needed.
     """
 
-    def __init__(self, checkpoint: Checkpoint, name: str) -> None:
+    def __init__(self, checkpoint: Checkpoint, name: str, folder: Path | None = None) -> None:
         self.name = name
+        self.folder = folder
+        self.error_model: ErrorModel | None = None
         self.network = checkpoint.network
         self.level: LevelOfTheory = checkpoint.level
         self.card: dict[str, Any] = checkpoint.card
@@ -111,6 +122,47 @@ class TrainedModel:
         assert hessian is not None
         return hessian
 
+    def uncertainty(self, atoms: Atoms, engine: ProbeEngine | None = None) -> Uncertainty:
+        """Return what error to expect of the density of a structure.
+
+        Args:
+            atoms: the structure.
+            engine: of the same structure, where there is one: its atoms are not encoded again.
+
+        Raises:
+            UnsupportedStructureError: see `check`, or if the error model lacks an element.
+            ConfigurationError: if the model has no error model, or one of other weights.
+            FileFormatError: if its file is damaged.
+        """
+        self.check(atoms)
+        # First: a model without one is refused before anything is computed.
+        self.require_error_model()
+        senders = (
+            encode_atoms(self.network, atoms, self.threads) if engine is None else engine.senders
+        )
+        return self.uncertainty_of_encoded(atoms, senders)
+
+    def uncertainty_of_encoded(self, atoms: Atoms, senders: Tensor) -> Uncertainty:
+        """Return what `uncertainty` does, from what the atoms send to probes."""
+        from deepdft.uncertainty.expected import Uncertainty
+
+        electrons = self.expected_electrons(atoms)
+        error_model = self.require_error_model()
+        return Uncertainty(error_model, atoms, self.network, senders, electrons, self.threads)
+
+    def require_error_model(self) -> ErrorModel:
+        """Return what errors to expect, loaded when it is first needed.
+
+        Raises:
+            ConfigurationError: if there is no error model, or one of other weights.
+            FileFormatError: if its file is damaged.
+        """
+        from deepdft.uncertainty.error_model import require_error_model
+
+        if self.error_model is None:
+            self.error_model = require_error_model(self.folder, self.name)
+        return self.error_model
+
     def derivative_engine(self, atoms: Atoms, order: int = 2) -> DerivativeEngine:
         """Return what evaluates density, gradient and Hessian together, at points and on grids.
 
@@ -183,7 +235,8 @@ def load_model(name_or_path: str | Path = "default", device: str = "auto") -> Tr
         ConfigurationError: if there is no such model or device.
         FileFormatError: if the model's files are damaged.
     """
-    model = TrainedModel(open_checkpoint(name_or_path), str(name_or_path))
+    folder = find_model(name_or_path)
+    model = TrainedModel(open_checkpoint(folder), str(name_or_path), folder)
     return model.to(choose_device(device))
 
 

@@ -1,0 +1,101 @@
+"""`deepdft uncertainty`, and what `deepdft evaluate --uncertainty` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from deepdft.cli.inputs import part_of
+
+if TYPE_CHECKING:
+    from deepdft.uncertainty.measure import UncertaintyMeasurement
+
+
+def uncertainty(
+    model: Annotated[str, typer.Argument(help="Model folder or run directory, or bundled name.")],
+    data: Annotated[list[str], typer.Argument(help="Reference densities: files or folders.")],
+    train: Annotated[
+        str,
+        typer.Option(metavar="FILE:PART", help="What the model was trained on, as s.json:train."),
+    ],
+    split: Annotated[
+        str,
+        typer.Option(metavar="FILE:PART", help="Held out of training, as s.json:validation."),
+    ],
+    seed: Annotated[int, typer.Option(min=0, help="Of the points at which errors are seen.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
+) -> None:
+    """Teach a trained model which errors to expect, from structures held out of its training.
+
+    What it learns is stored in the model's folder; the model itself does not change.
+    """
+    from deepdft.data import open_dataset
+    from deepdft.prediction import load_model
+    from deepdft.uncertainty.error_model import require_writable, save_error_model
+    from deepdft.uncertainty.fit import fit_error_model
+
+    dataset = open_dataset(data)
+    training = part_of(dataset, train, "--train")
+    held_out = part_of(dataset, split, "--split")
+    loaded = load_model(model, device)
+    loaded.threads = threads
+    require_writable(loaded.folder)
+    assert loaded.folder is not None
+    console = Console()
+    with Progress(
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+        console=console, transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("", total=len(training) + len(held_out))
+        fitted = fit_error_model(
+            loaded, training, held_out, seed=seed,
+            progress=lambda name: bar.update(task, advance=1, description=name),
+        )  # fmt: skip
+    path = save_error_model(fitted, loaded.folder)
+    about = fitted.about
+    correlation = about["cross_validated_rank_correlation"]
+    console.print(
+        f"written: {path} ({path.stat().st_size / 1000:.0f} kB); errors of {about['structures']} "
+        f"held-out structures (mean eps_mae {about['eps_mae_percent']:.3g} %), distances to "
+        f"{about['training_atoms']} atoms of {about['training_structures']} training structures"
+        + ("" if correlation is None else f"; cross-validated rank correlation {correlation:.2f}"),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def print_measurement(console: Console, measurement: UncertaintyMeasurement) -> None:
+    """Print how expected errors compare with true ones."""
+    summary = measurement.summary()
+    correlation = summary["rank_correlation"]
+    words = (
+        "too few structures for a rank correlation"
+        if correlation is None
+        else f"rank correlation {correlation:.2f} ± "
+        f"{summary['rank_correlation_standard_error']:.2f}"
+    )
+    table = Table(title="Expected and true eps_mae / %")
+    for column in ("structures, by what is expected", "expected", "true"):
+        table.add_column(column, justify="right")
+    for group in summary["groups"]:
+        table.add_row(str(group["structures"]), f"{group['expected']:.4f}", f"{group['true']:.4f}")
+    table.add_section()
+    table.add_row(
+        f"all {summary['structures']}", f"{summary['mean_expected_percent']:.4f}",
+        f"{summary['mean_true_percent']:.4f}",
+    )  # fmt: skip
+    console.print(table)
+    within = summary["points"]["fraction_within"]
+    parts = ", ".join(f"{name} times that in {100 * part:.0f} %" for name, part in within.items())
+    console.print(
+        f"{words}; {100 * summary['fraction_in_range']:.0f} % of the structures within the range "
+        f"meant for 80 %; {summary['warnings']} outside what the model knows. Of the volume where "
+        f"at least 1e-4 e/Å³ are expected, the error is below {parts}",
+        highlight=False,
+        soft_wrap=True,
+    )
