@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from deepdft.cli import compare, convert, dft, evaluate, inspect, models, predict, spread, train
+from deepdft.cli import (
+    compare,
+    convert,
+    dft,
+    evaluate,
+    inspect,
+    models,
+    predict,
+    reproduce,
+    spread,
+    train,
+)
 from deepdft.errors import DeepDFTError
 
 app = typer.Typer(
@@ -26,6 +37,7 @@ app.command("models")(models.models)
 app.command("info")(models.info)
 dft.app.command("spread")(spread.spread)
 app.add_typer(dft.app, name="dft")
+app.add_typer(reproduce.app, name="reproduce")
 app.command("import")(models.import_model)
 
 

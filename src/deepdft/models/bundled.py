@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError, did_you_mean
@@ -43,6 +44,15 @@ def find_model(name_or_path: str | Path) -> Path:
         f"There is no model '{name_or_path}': it is neither a folder nor one of the bundled models "
         f"({', '.join(names) or 'none'})." + did_you_mean(str(name_or_path), names)
     )
+
+
+def model_digest(folder: Path) -> str:
+    """Return a hash of a model's files, which tells one model from another of the same name."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
