@@ -116,3 +116,37 @@ def _show(console: Console, results: Sequence[SystemResult], choices: Choices) -
     console.print(table)
     for text in (*notes(results), *claims(results)):
         console.print(f"- {text}")
+
+
+@app.command("learning-curve")
+def learning_curve(
+    runs: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUNS]",
+            help="Output folder of benchmarks/accuracy/compare.py. Without it, what the output "
+            "folder has is fitted and shown.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="For curve.json, .md and .png.")
+    ] = Path("docs/evaluation/learning_curve"),
+    row: Annotated[str, typer.Option(help="Whose runs: a row of the comparison.")] = "equivariant",
+) -> None:
+    """Print QM9's error against the number of training molecules, with a power law."""
+    from deepdft.reproduce.curve_report import COLUMNS, fitted, rows, sentences, write_curve
+    from deepdft.reproduce.learning_curve import read_curve, read_runs, shipped_model
+
+    curve = read_curve(output) if runs is None else read_runs(runs, row)
+    result = fitted(curve, shipped_model())
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    table = Table(title="Learning curve of QM9")
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    for texts in rows(curve):
+        table.add_row(*texts)
+    console.print(table)
+    for sentence in sentences(result):
+        console.print(f"- {sentence}")
+    if runs is not None:
+        console.print(f"written: {output} ({', '.join(write_curve(output, result))})")

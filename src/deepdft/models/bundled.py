@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError, did_you_mean
@@ -47,10 +48,14 @@ def find_model(name_or_path: str | Path) -> Path:
 
 
 def model_digest(folder: Path) -> str:
-    """Return a hash of a model's files, which tells one model from another of the same name."""
+    """Return a hash that tells one model from another: of its files, the card left out."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.is_file():
+        if path.name == DESCRIPTION:
+            description = json.loads(path.read_text(encoding="utf-8"))
+            description.pop("card", None)
+            digest.update(json.dumps(description, sort_keys=True).encode())
+        elif path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
