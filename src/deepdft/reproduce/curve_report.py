@@ -20,6 +20,9 @@ measured on such labels can show a smaller error."""
 STILL_FALLING = 0.05
 """A run whose validation error fell by more than this in its last quarter was not converged."""
 ENOUGH_SEEDS = 3
+SIZES = 3
+"""Sizes that a power law is fitted to at least: any two points lie on one, whatever they are. With
+a floor it has a parameter more and needs one size more."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,8 @@ def fitted(curve: Curve, shipped: Shipped) -> CurveResult:
     errors, wanted = curve.errors, (shipped.size, PAPER_SIZE)
     return CurveResult(
         curve,
-        bootstrapped(errors, wanted) if len(errors) >= 2 else None,
-        # With as many sizes as parameters any three points are met, whatever they are.
-        bootstrapped(errors, wanted, floor=True) if len(errors) >= 4 else None,
+        bootstrapped(errors, wanted) if len(errors) >= SIZES else None,
+        bootstrapped(errors, wanted, floor=True) if len(errors) > SIZES else None,
         shipped,
     )
 
@@ -88,7 +90,7 @@ def sentences(result: CurveResult) -> Iterator[str]:
         missing = ", ".join(f"{size:,} (seed {seed})" for size, seed in curve.outstanding)
         yield f"Begun and not evaluated yet, so not in the fit: {missing}."
     if result.plain is None:
-        yield "A power law needs runs of at least two sizes."
+        yield f"A power law is fitted to {SIZES} sizes or more."
         return
     yield _fit_sentence("eps_mae = a N^-b", result.plain)
     yield from _predictions("Without a floor", result.plain, result.shipped)
@@ -96,7 +98,7 @@ def sentences(result: CurveResult) -> Iterator[str]:
         yield _fit_sentence("eps_mae = a N^-b + c", result.with_floor)
         yield from _predictions("With a floor", result.with_floor, result.shipped)
     else:
-        yield "A floor cannot be fitted to fewer than four sizes."
+        yield f"A floor is fitted to {SIZES + 1} sizes or more."
     yield _warning(result)
 
 

@@ -16,6 +16,8 @@ from deepdft.reproduce.environments import bonds
 
 _DISC = 0.55
 """Radius of a disc in covalent radii."""
+_LAYERS = 10.0
+"""Layers of the drawing per Å."""
 _COLUMNS = 4
 _UNNAMED = ("C", "H")
 """Elements that are told by their colours alone."""
@@ -54,23 +56,29 @@ def _draw(axes: Any, atoms: Atoms) -> None:
 
     points = flattened(atoms)
     radii = _DISC * covalent_radii[atoms.numbers]
-    # What is nearer covers what is farther; a bond is as far as the middle of its atoms.
+    # What is nearer covers what is farther; each half of a bond lies just below its atom.
+    depths = _LAYERS * points[:, 2]
     for first, second in bonds(atoms):
-        ends = points[[first, second]]
-        axes.plot(
-            ends[:, 0], ends[:, 1], color="0.45", lw=3, zorder=2 * float(ends[:, 2].mean()),
-            solid_capstyle="round",
-        )  # fmt: skip
-    for point, radius, number, symbol in zip(
-        points, radii, atoms.numbers, atoms.get_chemical_symbols(), strict=True
+        middle = points[[first, second], :2].mean(axis=0)
+        for end in (first, second):
+            line = np.stack([points[end, :2], middle])
+            axes.plot(*line.T, color="0.45", lw=3, zorder=depths[end] - 0.1)
+    for point, depth, radius, number, symbol in zip(
+        points, depths, radii, atoms.numbers, atoms.get_chemical_symbols(), strict=True
     ):
-        depth = 2 * float(point[2]) + 0.5
         disc = Circle(
             point[:2], radius, facecolor=jmol_colors[number], edgecolor="0.2", lw=0.8, zorder=depth
         )
         axes.add_patch(disc)
         if symbol not in _UNNAMED:
             axes.text(*point[:2], symbol, ha="center", va="center", fontsize=8, zorder=depth + 0.01)
-    low, high = points[:, :2].min(axis=0) - 1.0, points[:, :2].max(axis=0) + 1.0
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-    axes.set_axis_off()
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    reach = float(np.ptp(points[:, :2], axis=0).max()) / 2 + 0.8
+    axes.set(
+        xlim=(middle[0] - reach, middle[0] + reach),
+        ylim=(middle[1] - reach, middle[1] + reach),
+        aspect="equal",
+        xticks=[],
+        yticks=[],
+    )
+    axes.spines[:].set_visible(False)

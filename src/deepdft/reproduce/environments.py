@@ -18,7 +18,7 @@ def bonds(atoms: Atoms) -> NDArray[np.int64]:
     """Return the pairs (n, 2) of bonded atoms, each once, from ASE's covalent radii."""
     first, second = neighbor_list("ij", atoms, natural_cutoffs(atoms, mult=_TOLERANCE))
     pairs = np.stack([first, second], axis=1)
-    return pairs[first < second].astype(np.int64)
+    return np.asarray(pairs[first < second], dtype=np.int64)
 
 
 def environments(atoms: Atoms) -> list[str]:

@@ -68,7 +68,7 @@ def histogram_picture(panels: Sequence[Panel]) -> bytes:
         axes.set(xscale="log", yscale="log", ylabel="structures")
         axes.set_title(panel.title, fontsize=9)
         axes.set_ylim(bottom=0.7)
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="upper center")
     if first is not None:
         axes.set_xlabel("eps_mae, eps_mad / %")
     return png(figure)

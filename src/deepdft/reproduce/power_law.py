@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,7 @@ class Fit:
     draws: int
 
 
-def seed_scatter(errors: dict[int, Sequence[float]]) -> float | None:
+def seed_scatter(errors: Mapping[int, Sequence[float]]) -> float | None:
     """Return the relative scatter of seeds: standard deviation of log errors, pooled over sizes.
 
     Args:
@@ -89,7 +89,7 @@ def seed_scatter(errors: dict[int, Sequence[float]]) -> float | None:
     return math.sqrt(squares / freedom) if freedom else None
 
 
-def fit_power_law(errors: dict[int, Sequence[float]], *, floor: bool = False) -> PowerLaw:
+def fit_power_law(errors: Mapping[int, Sequence[float]], *, floor: bool = False) -> PowerLaw:
     """Fit by least squares of log errors; a size counts by its number of seeds.
 
     The scatter of seeds is the same fraction of the error at every size, so that all runs weigh the
@@ -137,7 +137,7 @@ def _with_floor(sizes: FloatArray, errors: FloatArray, weights: FloatArray) -> P
 
 
 def bootstrapped(
-    errors: dict[int, Sequence[float]],
+    errors: Mapping[int, Sequence[float]],
     sizes: Sequence[int],
     *,
     floor: bool = False,

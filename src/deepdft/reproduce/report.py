@@ -47,6 +47,12 @@ def notes(results: Sequence[SystemResult]) -> Iterator[str]:
     )
     yield f"The paper's superposed atomic densities: {PAPER_BASELINE_QM9:g} % on QM9."
     for result in results:
+        wanted = len(result.system.members("test")) if result.measured else 0
+        if result.row.test < wanted:
+            yield (
+                f"Of the {wanted} test structures of '{result.system.title}' {result.row.test} "
+                "have been calculated so far."
+            )
         if result.row.missing:
             yield result.row.missing
 
@@ -89,7 +95,9 @@ def _rare(result: SystemResult) -> str:
         f"(one-sided p = {found.correlation_p_value:.2g})"
     )
     if not found.holds and found.correlation_p_value < SIGNIFICANCE:
-        text += ": rare groups do go with larger errors, but the largest errors are not of them"
+        text += (
+            ": rare groups do go with larger errors on the whole, but these outliers do not show it"
+        )
     return text + "."
 
 
@@ -98,10 +106,9 @@ def _tail(result: SystemResult) -> str:
     assert found is not None
     names = f" ({', '.join(found.beyond)})" if found.beyond else ""
     return (
-        f"{result.system.title}: {len(found.beyond)} of {len(result.measured)} structures{names} "
-        f"lie more than {FENCE:g} interquartile ranges above the third quartile "
-        f"({found.fence:.3f} %); the largest error is {found.max_over_median:.2f} medians."
-        + _verdict(result)
+        f"{result.system.title}: more than {FENCE:g} interquartile ranges above the third quartile "
+        f"({found.fence:.3f} %) are {len(found.beyond)} of {len(result.measured)} structures"
+        f"{names}; the largest error is {found.max_over_median:.2f} medians." + _verdict(result)
     )
 
 
@@ -129,7 +136,7 @@ def markdown(results: Sequence[SystemResult], choices: Choices) -> str:
 
 
 def _outlier_table(result: SystemResult) -> Iterator[str]:
-    yield "| molecule | eps_mae / % | times better than superposed atoms | rarest environment | "
+    yield "| molecule | eps_mae / % | times better than superposed atoms | rarest environment |"
     yield "| --- | ---: | ---: | --- |"
     for outlier in result.outliers:
         entry = outlier.measured
