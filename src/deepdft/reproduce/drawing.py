@@ -43,7 +43,7 @@ def structures_picture(structures: Sequence[tuple[Atoms, str]]) -> bytes:
 
     columns = min(_COLUMNS, len(structures))
     rows = -(-len(structures) // columns)
-    figure = Figure(figsize=(3.0 * columns, 3.4 * rows), layout="constrained")
+    figure = Figure(figsize=(3.0 * columns, 3.7 * rows), layout="constrained")
     for number, (atoms, caption) in enumerate(structures):
         axes = figure.add_subplot(rows, columns, number + 1)
         _draw(axes, atoms)

@@ -67,7 +67,10 @@ def histogram_picture(panels: Sequence[Panel]) -> bytes:
             )  # fmt: skip
         axes.set(xscale="log", yscale="log", ylabel="structures")
         axes.set_title(panel.title, fontsize=9)
-        axes.set_ylim(bottom=0.7)
+        shown = [v for v in (panel.model, panel.atoms, panel.spread) if v is not None]
+        tallest = max(np.histogram(values, bins)[0].max() for values in shown)
+        # Room for the legend above the bars.
+        axes.set_ylim(0.7, 12 * tallest)
         axes.legend(fontsize=7, loc="upper center")
     if first is not None:
         axes.set_xlabel("eps_mae, eps_mad / %")
