@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from deepdft.atomic import AtomicDensityTables
+from deepdft.atomic.choice import tables_for_level
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.density import FloatArray, Grid, LevelOfTheory
 from deepdft.files import replace_file
@@ -60,6 +61,15 @@ class AtomicSuperposition:
         self.name = "superposed atoms"
         self.tables = tables
         self.level = tables.level
+
+    @classmethod
+    def fitting(cls, dataset: DensityDataset) -> AtomicSuperposition:
+        """Return the superposition at the level of theory of densities.
+
+        Raises:
+            ConfigurationError: if there are no atomic densities for it.
+        """
+        return cls(AtomicDensityTables.load(tables_for_level(dataset.level, dataset.elements())))
 
     def engine(self, atoms: Atoms) -> _SuperpositionEngine:
         """Return the evaluator of one structure."""

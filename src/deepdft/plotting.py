@@ -54,7 +54,7 @@ def error_histogram(errors: Mapping[str, Sequence[tuple[str, float]]]) -> bytes:
     axes.set(xscale="log", yscale="log", xlabel="eps_mae / %", ylabel="structures")
     axes.set_ylim(bottom=0.7)
     axes.legend(fontsize=8)
-    return _png(figure)
+    return png(figure)
 
 
 def density_picture(predicted: Density, reference: Density | None = None) -> bytes:
@@ -103,7 +103,7 @@ def density_picture(predicted: Density, reference: Density | None = None) -> byt
         axes.scatter(in_plane[:, 0], in_plane[:, 1], s=6, c="white", edgecolors="black", lw=0.5)
         axes.set(title=title, xlabel="Å", ylabel="Å")
         figure.colorbar(image, ax=axes, label=unit if signed else f"square root, ({unit})^½")
-    return _png(figure)
+    return png(figure)
 
 
 def calibration_picture(
@@ -134,10 +134,11 @@ def calibration_picture(
         if len(values[0]):
             ends = [np.min(values) * 0.8, np.max(values) * 1.25]
             axes.plot(ends, ends, "k--", lw=0.8)
-    return _png(figure)
+    return png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG, drawn without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

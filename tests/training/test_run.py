@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import pytorch_lightning
 import torch
+from ase import Atoms
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.config import read_config
 from deepdft.data import open_dataset, shuffled_with_elements_first
-from deepdft.density import LevelOfTheory
+from deepdft.data.compact import CompactEntry, write_compact
+from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.models import create_model
 from deepdft.models.checkpoint import load_checkpoint
@@ -29,7 +31,7 @@ from deepdft.training import callbacks, train
 from deepdft.training.callbacks import StepBookkeeping
 from deepdft.training.module import DensityTraining
 from deepdft.training.run import STATE
-from tests.small_data import PBE, orbital_density, write_archive
+from tests.small_data import PBE, gaussian_density, orbital_density, write_archive
 from tests.structures import points_near
 from tests.training.small_runs import assert_same, read_state, small_config
 
@@ -508,3 +510,17 @@ def test_a_shuffled_selection_begins_with_every_element(archive):
             known |= found
         assert brings_in == sorted(brings_in, reverse=True)
     assert orders[0] == shuffled_with_elements_first(dataset, everything, 0)
+
+
+def test_a_model_of_magnetic_structures_predicts_them(tmp_path):
+    densities = []
+    for number, length in enumerate((0.7, 0.8, 0.9)):
+        atoms = Atoms("O2", [[2, 2, 2], [2, 2, 2 + length]], cell=3 * [4.0], pbc=True)
+        atoms.set_initial_magnetic_moments([1.0, 1.0])
+        density = gaussian_density(atoms, Grid(4.0 * np.eye(3), (12, 12, 12)))
+        densities.append(CompactEntry(f"oxygen_{number}", density, {}))
+    write_compact(tmp_path / "oxygen.zip", densities)
+    config = small_config(tmp_path / "run", tmp_path / "oxygen.zip", trainer={"max_steps": 3})
+    train(config)
+    model = load_model(tmp_path / "run", "cpu")
+    assert np.isfinite(model.density_at(densities[0].density.atoms, [[2.0, 2.0, 3.0]])).all()

@@ -14,6 +14,7 @@ from deepdft.cli import (
     inspect,
     models,
     predict,
+    reproduce,
     spread,
     train,
     uncertainty,
@@ -38,6 +39,7 @@ app.command("models")(models.models)
 app.command("info")(models.info)
 dft.app.command("spread")(spread.spread)
 app.add_typer(dft.app, name="dft")
+app.add_typer(reproduce.app, name="reproduce")
 app.command("import")(models.import_model)
 
 

@@ -135,11 +135,8 @@ def _measurement(predictor: Predictor) -> UncertaintyMeasurement:
 
 
 def _baseline(name: str, dataset: DensityDataset) -> Predictor:
-    from deepdft.atomic import AtomicDensityTables
-    from deepdft.atomic.choice import tables_for_level
     from deepdft.evaluation import AtomicSuperposition
 
     if name != "atoms":
         raise ConfigurationError(f"The only baseline is 'atoms', not '{name}'.")
-    tables = tables_for_level(dataset.level, dataset.elements())
-    return AtomicSuperposition(AtomicDensityTables.load(tables))
+    return AtomicSuperposition.fitting(dataset)

@@ -27,7 +27,7 @@ from deepdft.dft.pyscf import MeanField, PySCFCalculation, PySCFSettings
 from deepdft.dft.spread import OnGrid, functional_spread, prediction_error
 from deepdft.dft.spread_table import DESCRIPTION, FIRST, SETS, SpreadTable
 from deepdft.errors import ConfigurationError, DeepDFTError
-from deepdft.models.bundled import find_model
+from deepdft.models.bundled import find_model, model_digest
 from deepdft.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
 from deepdft.structures import Structure
 
@@ -178,7 +178,7 @@ def measure_spread(
         # Absolute: workers have folders of their own.
         folders = {name: find_model(name).absolute() for name in models}
         for name, path in folders.items():
-            table.set_model(name, _digest(path))
+            table.set_model(name, model_digest(path))
         todo = _outstanding(table, structures, folders, retry_failed)[:limit]
         progress.planned(len(todo))
         if not todo:
@@ -237,15 +237,6 @@ def _outstanding(
         if row is None or missing:
             todo.append(Measurement(structure.name, structure.atoms, row is None, missing))
     return todo
-
-
-def _digest(folder: Path) -> str:
-    """Return a hash of a model's files."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.is_file():
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 @functools.cache

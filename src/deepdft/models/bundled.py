@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError, did_you_mean
@@ -43,6 +45,19 @@ def find_model(name_or_path: str | Path) -> Path:
         f"There is no model '{name_or_path}': it is neither a folder nor one of the bundled models "
         f"({', '.join(names) or 'none'})." + did_you_mean(str(name_or_path), names)
     )
+
+
+def model_digest(folder: Path) -> str:
+    """Return a hash that tells one model from another: of its files, the card left out."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.name == DESCRIPTION:
+            description = json.loads(path.read_text(encoding="utf-8"))
+            description.pop("card", None)
+            digest.update(json.dumps(description, sort_keys=True).encode())
+        elif path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def open_checkpoint(name_or_path: str | Path) -> Checkpoint:

@@ -332,6 +332,8 @@ def _card(
             "configuration": config.model_dump(),
         }
     }
+    if any(training.atoms(i).get_initial_magnetic_moments().any() for i in range(len(training))):
+        card["spin"] = True
     electrons = _electrons_per_element(training)
     if electrons is not None:
         card["electrons"] = electrons
