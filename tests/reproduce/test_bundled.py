@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 
 import pytest
 
-from deepdft.models.bundled import bundled_models
+from deepdft.models.bundled import bundled_models, model_digest
 from deepdft.models.checkpoint import read_description
 from deepdft.reproduce.environments import environments
 from deepdft.reproduce.systems import SYSTEMS, find_system
@@ -61,3 +62,17 @@ def test_environments_of_training_are_chemical():
     test = QM9.test()
     known = [set(environments(test.atoms(i))) <= set(counts) for i in range(len(test))]
     assert sum(known) > 0.95 * len(known)
+
+
+def test_what_does_not_change_predictions_does_not_change_a_models_digest(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(bundled_models()["default"], folder)
+    digest = model_digest(folder)
+    (folder / "uncertainty.safetensors").write_bytes(b"other")
+    description = json.loads((folder / "model.json").read_text())
+    description["card"]["note"] = "other"
+    (folder / "model.json").write_text(json.dumps(description))
+    assert model_digest(folder) == digest
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert model_digest(folder) != digest

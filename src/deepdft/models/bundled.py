@@ -48,14 +48,17 @@ def find_model(name_or_path: str | Path) -> Path:
 
 
 def model_digest(folder: Path) -> str:
-    """Return a hash that tells one model from another: of its files, the card left out."""
+    """Return a hash that tells one network from another: of its weights and their description.
+
+    The card, and what else is in the folder, do not change a prediction.
+    """
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.name == DESCRIPTION:
             description = json.loads(path.read_text(encoding="utf-8"))
             description.pop("card", None)
             digest.update(json.dumps(description, sort_keys=True).encode())
-        elif path.is_file():
+        elif path.name in (WEIGHTS, released.WEIGHTS, released.ARGUMENTS):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
