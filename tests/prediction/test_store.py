@@ -324,7 +324,8 @@ def test_blocks_of_nothing_hold_the_constant_of_a_network(tmp_path):
     atoms = Atoms("NaCl", [[0.0, 0.0, 0.0], [2.3, 0.2, 0.0]])
     grid = Grid(np.diag([60.0, 10.0, 10.0]), (60, 10, 10), np.array([-5.0, -5.0, -5.0]))
     network = small_network("released-painn", torch.float32)
-    model = TrainedModel(Checkpoint(network, LEVEL), "constant")
+    # Of a level that may be negative: the constant is.
+    model = TrainedModel(Checkpoint(network, LevelOfTheory("PBE", "PAW")), "constant")
     summary = predict(tmp_path / "rho.zarr", model, atoms, grid)
     values = read(tmp_path / "rho.zarr").values
     expected = ProbeEngine(network, None, atoms).on_grid(grid, (0, 0, 0), grid.shape)
