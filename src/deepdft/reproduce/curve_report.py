@@ -148,6 +148,8 @@ def _warning(result: CurveResult) -> str:
     if falling:
         sizes = ", ".join(f"{size:,}" for size in sorted(set(falling)))
         text += f" Runs of {sizes} were not converged: longer training would lower their errors."
+        if largest in falling and result.curve.sizes[0] not in falling:
+            text += " The small sizes were, so b is rather too small and the predictions too high."
     return text
 
 
