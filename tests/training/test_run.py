@@ -422,6 +422,7 @@ def test_the_baseline_goes_into_the_model(archive, tmp_path):
     )
     train(config)
     model = load_model(tmp_path / "run")
+    model.level = LevelOfTheory()  # of which it is not known that nothing is negative
     tables = AtomicDensityTables.load("pbe-gth-dzvp")
     assert model.baseline is not None
     atoms = open_dataset(archive).atoms(0)

@@ -35,7 +35,8 @@ _PRIOR = 2 * COMPONENTS
 """So many atoms of all elements count in the covariance of each."""
 
 _SMALLEST = 1e-6
-"""Components and features that vary less than this, relative to the largest, are left out."""
+"""Components that vary less than this relative to the largest are left out, and features that vary
+less relative to the largest value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +94,14 @@ def fit_feature_space(
     means = _rounded(means / counts[:, None])
     centred = features - means[species]
     scales = np.sqrt((centred**2).mean(axis=0))
-    scales = _rounded(np.where(scales > _SMALLEST * max(scales.max(), 1e-30), scales, np.inf))
+    scales = _rounded(np.where(scales > _SMALLEST * np.abs(features).max(), scales, np.inf))
     scaled = centred / scales
     values, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
     values, vectors = values[::-1], vectors[:, ::-1]
     varying = int((values > _SMALLEST * values[0]).sum())
     kept = max(1, min(components, varying, _MOST_NUMBERS // features.shape[1]))
-    variances = _rounded(np.maximum(values[:kept], 1e-30))
+    # Where nothing varies (an encoder that sees elements only) all coordinates are zero.
+    variances = _rounded(np.where(values[:kept] > 1e-12, values[:kept], 1.0))
     # Half precision: a third of the file; what follows is computed from the rounded numbers.
     directions = (vectors[:, :kept] / np.sqrt(variances)).astype(np.float16).astype(np.float64)
     projected = scaled @ directions
