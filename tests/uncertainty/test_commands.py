@@ -52,9 +52,18 @@ def test_predict_warns_outside_what_the_model_knows(run, folder, tmp_path):
     strange = molecule("CH3OH")
     strange.positions[1] *= 0.55
     strange.write(tmp_path / "strange.xyz")
-    result = run("predict", "strange.xyz", "-m", folder, "--grid", 5, 5, 5, "--uncertainty")
+    for options in ([], ["--uncertainty"]):
+        result = run("predict", "strange.xyz", "-m", folder, "--grid", 5, 5, 5, *options)
+        assert result.code == 0, result.error
+        assert result.output.count("warning: CH4O lies outside what the model knows: its atom") == 1
+
+
+def test_a_model_that_does_not_know_its_errors_predicts_without_a_warning(
+    run, small_model, methanol
+):
+    result = run("predict", "methanol.xyz", "-m", small_model, "--grid", 5, 5, 5)
     assert result.code == 0, result.error
-    assert "warning: CH4O lies outside what the model knows: its atom" in result.output
+    assert "lies outside" not in result.output
 
 
 @pytest.mark.parametrize("suffix", [".cube", ".zarr"])

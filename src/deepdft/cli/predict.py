@@ -123,6 +123,10 @@ def predict(
                 )
         _print_summary(console, summary)
         _print_uncertainty(console, summary)
+        if summary.warning is not None:
+            console.print(
+                f"[yellow]warning[/yellow]: {summary.warning}", highlight=False, soft_wrap=True
+            )
 
 
 def _print_summary(console: Console, summary: PredictionSummary) -> None:
@@ -168,9 +172,6 @@ def _print_uncertainty(console: Console, summary: PredictionSummary) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    warning = expected.warning()
-    if warning is not None:
-        console.print(f"[yellow]warning[/yellow]: {warning}", highlight=False, soft_wrap=True)
 
 
 def _progress_bar(console: Console) -> Progress:

@@ -47,6 +47,8 @@ class PredictionSummary:
         seconds: time for prediction and writing.
         uncertainty: what error to expect, if that was asked for.
         uncertainty_path: where its volume was written, or None.
+        warning: a sentence if the structure lies outside what the model knows, as far as the
+            model can tell (of stores only with `uncertainty`).
     """
 
     path: Path
@@ -58,6 +60,7 @@ class PredictionSummary:
     seconds: float
     uncertainty: Uncertainty | None = field(default=None, kw_only=True)
     uncertainty_path: Path | None = field(default=None, kw_only=True)
+    warning: str | None = field(default=None, kw_only=True)
 
 
 @overload
@@ -164,6 +167,7 @@ def predict_to_file(
     started = time.perf_counter()
     engine = model.engine(atoms)
     expected = model.uncertainty(atoms, engine) if uncertainty else None
+    warning = model.warning(atoms, engine) if expected is None else expected.warning()
     beside = uncertainty_path(path) if uncertainty else None
     total = 0.0
     comment = f"predicted by deepdft, model {model.name}"
@@ -192,6 +196,7 @@ def predict_to_file(
         time.perf_counter() - started,
         uncertainty=expected,
         uncertainty_path=beside,
+        warning=warning,
     )
 
 

@@ -132,6 +132,7 @@ def predict_to_store(
         blocks_computed=computed,
         uncertainty=expected,
         uncertainty_path=beside,
+        warning=None if expected is None else expected.warning(),
     )
 
 

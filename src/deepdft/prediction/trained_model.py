@@ -142,6 +142,25 @@ class TrainedModel:
         )
         return self.uncertainty_of_encoded(atoms, senders)
 
+    def warning(self, atoms: Atoms, engine: ProbeEngine | None = None) -> str | None:
+        """Return a sentence where a structure lies outside what the model knows, else None.
+
+        A model that does not know its errors, or not those of an element, says nothing.
+
+        Args:
+            atoms: the structure.
+            engine: of the same structure, where there is one.
+
+        Raises:
+            UnsupportedStructureError: see `check`.
+            FileFormatError: if the file of the error model is damaged.
+        """
+        self.check(atoms)
+        try:
+            return self.uncertainty(atoms, engine).warning()
+        except (ConfigurationError, UnsupportedStructureError):
+            return None
+
     def uncertainty_of_encoded(self, atoms: Atoms, senders: Tensor) -> Uncertainty:
         """Return what `uncertainty` does, from what the atoms send to probes."""
         from deepdft.uncertainty.expected import Uncertainty
