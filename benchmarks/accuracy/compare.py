@@ -33,6 +33,7 @@ from deepdft.atomic.choice import tables_for_level
 from deepdft.data import DensityDataset, open_dataset, split_part
 from deepdft.errors import ConfigurationError, DeepDFTError
 from deepdft.evaluation import AtomicSuperposition
+from deepdft.io.atomic import replace_file
 from deepdft.prediction.threads import available_threads
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -201,9 +202,7 @@ class Comparison:
         words = ["python", "benchmarks/accuracy/compare.py", *sys.argv[1:]]
         content = {"command": shlex.join(words), "machine": machine(), "tables": titles}
         write_json(output / "tables.json", content)
-        beside = output / ".tables.md"
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(output / "tables.md")
+        replace_file(output / "tables.md", text.encode())
         return text
 
     def _text(self, titles: dict[str, list[Record]]) -> Iterator[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from deepdft.config import TrainConfig, read_config
 from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
 from deepdft.evaluation import Evaluation, Predictor, evaluate
+from deepdft.io.atomic import replace_file
 from deepdft.models.bundled import open_checkpoint
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.training import train
@@ -164,9 +164,4 @@ def model_of(folder: Path | str, name: str, settings: Settings) -> TrainedModel:
 def write_json(path: Path, content: Record) -> None:
     """Write JSON so that the file appears complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -27,6 +26,7 @@ from report import write_report
 from torch import Tensor
 
 from deepdft.errors import ConfigurationError, DeepDFTError
+from deepdft.io.atomic import replace_file
 from deepdft.models import create_model
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.equivariant import Equivariant
@@ -166,9 +166,7 @@ class Experiment:
         errors = ", ".join(f"{p} {1e3 * result['validation'][p]:.0f} meV" for p in PROPERTIES)
         print(f"{way}, {size}, seed {seed}{with_rate}: validation {errors}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".{path.name}.{os.getpid()}"
-        beside.write_text(json.dumps(result) + "\n", encoding="utf-8")
-        os.replace(beside, path)
+        replace_file(path, (json.dumps(result) + "\n").encode())
         return result
 
     def _learn(self, way: str, size: int, seed: int, rate: float | None) -> Record:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from properties import PROPERTIES, Molecules
+
+from deepdft.io.atomic import replace_file
 
 sys.path.append(str(Path(__file__).parents[1]))
 from reporting import machine
@@ -115,7 +117,7 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     found = {name: curves(records, name) for name in PROPERTIES}
     text = "\n".join(_text(found, ways, molecules))
-    _replace(folder / "tables.md", text)
+    replace_file(folder / "tables.md", text.encode())
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     summary = {
         "command": shlex.join(["python", "benchmarks/data_efficiency/learn.py", *words]),
@@ -132,15 +134,9 @@ def write_report(
             for name in PROPERTIES
         },
     }  # fmt: skip
-    _replace(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    replace_file(folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     _draw(found, ways, folder / "errors.png")
     return text
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
 
 
 def _text(
@@ -218,7 +214,7 @@ def _draw(found: dict[str, dict[str, Curve]], ways: Sequence[str], path: Path) -
         axis.grid(visible=True, which="both", alpha=0.25)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    figure.savefig(beside, dpi=110)
+    picture = BytesIO()
+    figure.savefig(picture, dpi=110, format="png")
     plt.close(figure)
-    os.replace(beside, path)
+    replace_file(path, picture.getvalue())

@@ -33,6 +33,7 @@ from deepdft.dft.manifest import DONE, FILE, StructureRecord, read_manifest, rec
 from deepdft.dft.programs import create_calculation
 from deepdft.dft.states import States, lowest_states, without_moments
 from deepdft.io import read
+from deepdft.io.atomic import replace_file
 from deepdft.structures import Structure
 
 HERE = Path(__file__).resolve().parent
@@ -133,9 +134,7 @@ def write_split(entries: list[CompactEntry]) -> None:
     split: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for entry in entries:
         split[_part(entry)].append(entry.name)
-    beside = SPLIT.with_suffix(".tmp")
-    beside.write_text(json.dumps(split, indent=1) + "\n")
-    beside.replace(SPLIT)
+    replace_file(SPLIT, (json.dumps(split, indent=1) + "\n").encode())
 
 
 def _part(entry: CompactEntry) -> str:

@@ -158,7 +158,7 @@ def ordered(frames: list[Atoms]) -> list[Atoms]:
 
 
 def main(output: Path) -> None:
-    """Write the structures and, beside them, the split by composition."""
+    """Write the structures."""
     from chgnet.model import CHGNetCalculator
 
     warnings.filterwarnings("ignore", category=UserWarning)

@@ -18,7 +18,7 @@ from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.choice import tables_for_level
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.density import FloatArray, Grid, LevelOfTheory
-from deepdft.files import replace_file
+from deepdft.io.atomic import replace_file
 from deepdft.prediction.engine import ProbeEngine, block_shape
 from deepdft.prediction.trained_model import TrainedModel
 

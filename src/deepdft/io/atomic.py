@@ -13,6 +13,12 @@ from deepdft.errors import ConfigurationError
 from deepdft.io.compression import CompressedWriter, codec_of_name
 
 
+def replace_file(path: str | Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all; see `AtomicFile`."""
+    with AtomicFile(path) as file:
+        file.write(content)
+
+
 class AtomicFile:
     """A binary file written beside its destination and renamed when the block ends without error.
 

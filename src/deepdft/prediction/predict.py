@@ -167,7 +167,7 @@ def predict_to_file(
     started = time.perf_counter()
     engine = model.engine(atoms)
     expected = model.uncertainty(atoms, engine) if uncertainty else None
-    warning = model.warning(atoms, engine) if expected is None else expected.warning()
+    warning = model.warning(engine) if expected is None else expected.warning()
     beside = uncertainty_path(path) if uncertainty else None
     total = 0.0
     comment = f"predicted by deepdft, model {model.name}"

@@ -142,22 +142,19 @@ class TrainedModel:
         )
         return self.uncertainty_of_encoded(atoms, senders)
 
-    def warning(self, atoms: Atoms, engine: ProbeEngine | None = None) -> str | None:
+    def warning(self, engine: ProbeEngine) -> str | None:
         """Return a sentence where a structure lies outside what the model knows, else None.
 
         A model that does not know its errors, or not those of an element, says nothing.
 
         Args:
-            atoms: the structure.
-            engine: of the same structure, where there is one.
+            engine: of the structure, from `engine`.
 
         Raises:
-            UnsupportedStructureError: see `check`.
             FileFormatError: if the file of the error model is damaged.
         """
-        self.check(atoms)
         try:
-            return self.uncertainty(atoms, engine).warning()
+            return self.uncertainty_of_encoded(engine.atoms, engine.senders).warning()
         except (ConfigurationError, UnsupportedStructureError):
             return None
 

@@ -31,6 +31,7 @@ from deepdft.data import (
     shuffled_with_elements_first,
 )
 from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.io.atomic import replace_file
 from deepdft.models import DensityModel, create_model, parse_options
 from deepdft.models.checkpoint import Checkpoint, transfer_weights
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
@@ -95,7 +96,7 @@ def train(
     baseline = None if baseline_name is None else AtomicDensityTables.load(baseline_name)
     network = _network(config, training_data, start_from, state if resume else None)
     directory.mkdir(parents=True, exist_ok=True)
-    _write_text(directory / "config.yaml", config.with_absolute_paths().to_yaml())
+    replace_file(directory / "config.yaml", config.with_absolute_paths().to_yaml().encode())
 
     builder, validation_builder = (
         BatchBuilder(
@@ -275,16 +276,6 @@ def _elements_of_state(state: Path, config: TrainConfig) -> list[int] | None:
         )
     elements: list[int] = stored["elements"]
     return elements
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write so that the file appears complete or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _trainer(

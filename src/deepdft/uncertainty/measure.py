@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from deepdft.density import FloatArray, Grid
-from deepdft.files import replace_file
+from deepdft.io.atomic import replace_file
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
 
