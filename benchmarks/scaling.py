@@ -155,9 +155,8 @@ def run(
 
     def open_filler() -> BlockFiller:
         filler = BlockFiller(store, model.network, model.baseline, model.threads)
-        corner = np.asarray(grid.origin)
         for _ in range(2):  # the engine lists the images of all atoms for the second block
-            filler._engine._grid_search(grid, corner, corner + 1.0)
+            filler._engine.walk.grid_search(grid, (0, 0, 0), (1, 1, 1))
         return filler
 
     def fill() -> None:

@@ -19,7 +19,7 @@ from deepdft.graph import edges_to_images
 from deepdft.kernels.block_edges import Workspace
 from deepdft.kernels.jet_edges import JetNetwork, interval_polynomials, jet_edges
 from deepdft.models.derivatives import in_double_precision
-from deepdft.prediction.blocks import Index, block_points, block_shape, grid_blocks, spatial_groups
+from deepdft.prediction.blocks import Index, block_shape
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.neighbours import NeighbourhoodSearch, moved_into_cell
 
@@ -88,34 +88,14 @@ class DerivativeEngine:
         """Return the derivatives at points (n, 3) in Å, as (n,), (n, 3) and (n, 3, 3)."""
         positions = moved_into_cell(as_points(points), self._engine.atoms)
         result = self._without_atoms((len(positions),))
-        if len(positions) == 0:
-            return result
-        search = self._engine._search(positions.min(axis=0), positions.max(axis=0))
-
-        def fill(chosen: IntegerArray) -> None:
-            result.assign(chosen, self._block(positions[chosen], search), (len(chosen),))
-
-        self._engine._run(fill, spatial_groups(positions, self.block_size))
+        self._engine.walk.points(positions, self.block_size, self._block, result.assign)
         return result
 
     def on_grid(self, grid: Grid, start: Index, stop: Index) -> DensityDerivatives:
         """Return the derivatives on the index box start:stop of a grid, as (mx, my, mz, ...)."""
         shape = [high - low for low, high in zip(start, stop, strict=True)]
         result = self._without_atoms(shape)
-        if result.density.size == 0:
-            return result
-        blocks = grid_blocks(grid, start, stop, block_shape(grid, self.block_size))
-        engine = self._engine
-        search = engine._grid_search(grid, blocks.lower.min(axis=0), blocks.upper.max(axis=0))
-        origin = np.array(start)
-
-        def fill(block: int) -> None:
-            first, last = blocks.first[block], blocks.last[block]
-            values = self._block(block_points(grid, first, last), search)
-            place = tuple(slice(a, b) for a, b in zip(first - origin, last - origin, strict=True))
-            result.assign(place, values, last - first)
-
-        engine._run(fill, np.flatnonzero(search.occupied(blocks.lower, blocks.upper)).tolist())
+        self._engine.walk.grid(grid, start, stop, self.block_size, self._block, result.assign)
         return result
 
     def slabs(

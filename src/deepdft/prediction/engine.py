@@ -24,12 +24,7 @@ from deepdft.kernels.block_edges import BlockNetwork, Workspace, block_edges
 from deepdft.kernels.triton_support import triton_serves
 from deepdft.models.base import DensityModel
 from deepdft.prediction.atom_states import encode_atoms
-from deepdft.prediction.blocks import (
-    block_points,
-    block_shape,
-    grid_blocks,
-    spatial_groups,
-)
+from deepdft.prediction.blocks import block_shape
 from deepdft.prediction.neighbours import NeighbourhoodSearch, moved_into_cell
 from deepdft.prediction.threads import (
     available_threads,
@@ -37,6 +32,7 @@ from deepdft.prediction.threads import (
     run_in_threads,
     torch_threads_that_work,
 )
+from deepdft.prediction.walk import BlockWalk, into
 
 if TYPE_CHECKING:
     from deepdft.prediction.device_engine import DeviceEngine
@@ -85,7 +81,8 @@ class ProbeEngine:
         self.nonnegative = nonnegative
         self._superposition = None if baseline is None else BlockSuperposition(baseline, atoms)
         self._workspaces: list[Workspace] = []
-        self._last_search: tuple[Grid, NeighbourhoodSearch | None] | None = None
+        reach = max(network.cutoff, 0.0 if baseline is None else baseline.cutoff)
+        self.walk = BlockWalk(atoms, reach, self._run)
         with torch.inference_mode(), torch_threads_that_work():
             if senders is None:
                 senders = encode_atoms(network, atoms, self.threads)
@@ -139,14 +136,10 @@ class ProbeEngine:
         result = self._without_atoms(len(positions))
         if len(positions) == 0:
             return result
-        search = self._search(positions.min(axis=0), positions.max(axis=0))
         if self._on_device is not None:
+            search = self.walk.search(positions)
             return self._limited(self._on_device.density_at(positions, search))
-
-        def fill(chosen: IntegerArray) -> None:
-            result[chosen] = self._block(positions[chosen], search)
-
-        self._run(fill, spatial_groups(positions, self.block_size))
+        self.walk.points(positions, self.block_size, self._block, into(result))
         return result
 
     def on_grid(
@@ -156,44 +149,11 @@ class ProbeEngine:
         result = self._without_atoms(*(high - low for low, high in zip(start, stop, strict=True)))
         if result.size == 0:
             return result
-        blocks = grid_blocks(grid, start, stop, block_shape(grid, self.block_size))
-        search = self._grid_search(grid, blocks.lower.min(axis=0), blocks.upper.max(axis=0))
         if self._on_device is not None:
+            search = self.walk.grid_search(grid, start, stop)
             return self._limited(self._on_device.on_grid(grid, start, stop, search))
-        origin = np.array(start)
-
-        def fill(block: int) -> None:
-            first, last = blocks.first[block], blocks.last[block]
-            values = self._block(block_points(grid, first, last), search)
-            (a, b, c), (d, e, f) = first - origin, last - origin
-            result[a:d, b:e, c:f] = values.reshape(last - first)
-
-        # Blocks without an atom in reach are left as they are; finding them takes no time.
-        self._run(fill, np.flatnonzero(search.occupied(blocks.lower, blocks.upper)).tolist())
+        self.walk.grid(grid, start, stop, self.block_size, self._block, into(result))
         return result
-
-    def _search(self, lower: FloatArray, upper: FloatArray) -> NeighbourhoodSearch:
-        reach = self.network.cutoff
-        if self.baseline is not None:
-            reach = max(reach, self.baseline.cutoff)
-        return NeighbourhoodSearch(self.atoms, lower, upper, reach)
-
-    def _grid_search(self, grid: Grid, lower: FloatArray, upper: FloatArray) -> NeighbourhoodSearch:
-        """Return a search for a part of a grid; from the second part on, one for all of it.
-
-        Otherwise each of the slabs of a large structure would go through all its atoms.
-        """
-        last = self._last_search
-        if last is None or last[0] is not grid:
-            self._last_search = (grid, None)
-            return self._search(lower, upper)
-        if last[1] is not None:
-            return last[1]
-        whole = grid_blocks(grid, (0, 0, 0), grid.shape, grid.shape)
-        # Wider by more than rounding, so that it holds the boxes of all blocks.
-        search = self._search(whole.lower[0] - 1e-6, whole.upper[0] + 1e-6)
-        self._last_search = (grid, search)
-        return search
 
     def _block(self, points: FloatArray, search: NeighbourhoodSearch) -> FloatArray:
         """Density of probes that lie near each other."""
