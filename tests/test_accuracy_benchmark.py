@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -133,6 +134,34 @@ def test_rates_can_be_tried_in_shorter_runs(comparison, modules, monkeypatch):
     assert tried == [("rate", 3, rate) for rate in rates]
 
 
+def test_a_run_that_took_the_time_is_not_trained_again(comparison, modules):
+    folder, arguments, _ = comparison
+    compare = modules["compare"]
+    options = compare.parse_arguments([*arguments, "--minutes", "10"])
+    options.output = folder / "long"
+    comparison = compare.Comparison(options)
+    run = sys.modules["plan"].Run("small", "steps", 3, 3e-3, 0, 40)
+    for minutes in (9.1, 10.9):
+        assert comparison._as_long(run, {"steps": 40, "seconds": 60.0 * minutes}) == run
+    longer = comparison._as_long(run, {"steps": 40, "seconds": 60.0 * 8.0})
+    assert (longer.mode, longer.steps) == ("time", 50)
+    # Once begun, a later measurement of the same speed does not change its length.
+    assert comparison._as_long(run, {"steps": 40, "seconds": 60.0 * 5.0}) == longer
+
+
+def test_a_training_by_other_code_is_shown_with_its_cost(comparison, modules, tmp_path):
+    folder, arguments, _ = comparison
+    other = tmp_path / "other"
+    shutil.copytree(RELEASED, other)
+    cost = {"steps": 123, "seconds": 90.0, "probes_per_second": 456.0, "parameters": 7}
+    (other / "training.json").write_text(json.dumps({**cost, "rate": 1e-4, "size": 3}))
+    options = modules["compare"].parse_arguments([*arguments, "--also", f"theirs={other}"])
+    text = modules["compare"].Comparison(options).run()
+    row = next(line for line in text.splitlines() if line.startswith("| theirs"))
+    assert "0.0001 | 7 | 123 | 456 | 1.5 |  |" in row
+    assert "3 training structures; convergence not known" in row
+
+
 def test_the_same_command_does_nothing_twice(comparison, modules, monkeypatch):
     _, arguments, text = comparison
 
@@ -196,7 +225,7 @@ def test_a_row_that_still_falls_is_marked(modules):
     report = modules["report"]
     training = {
         "steps": 10, "seconds": 60.0, "probes_per_second": 5.0, "best": 1.0, "parameters": 3,
-        "rate": 0.1, "converged": False, "fell_in_last_quarter": 0.3,
+        "rate": 0.1, "size": 3, "converged": False, "fell_in_last_quarter": 0.3,
     }  # fmt: skip
     tests = [{"errors": {"a": 1.0, "b": 3.0}}, {"errors": {"b": 5.0, "a": 3.0}}]
     item = report.entry("row", tests, [training, {**training, "steps": 20, "converged": True}])

@@ -20,13 +20,14 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from plan import Rows, Run, Settings
 from report import entry, table
-from runs import Record, best_rate, model_of, tested, trained, write_json
+from runs import Record, best_rate, model_of, tested, trained, trained_elsewhere, write_json
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.choice import tables_for_level
@@ -40,6 +41,9 @@ sys.path.append(str(Path(__file__).parents[1]))
 from reporting import machine
 
 SUPERPOSED = "superposed atoms"
+
+ABOUT = 0.1
+"""A run of equal steps that took the equal time within this fraction is not trained again."""
 
 
 def main() -> None:
@@ -76,7 +80,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="only the first so many test structures")
     parser.add_argument(
         "--also", nargs="+", default=[], metavar="NAME=FOLDER",
-        help="models trained elsewhere on the same data, as by the authors' own code",
+        help="models trained elsewhere on the same data, as by released_training.py",
     )  # fmt: skip
     return parser.parse_args(arguments)
 
@@ -133,10 +137,7 @@ class Comparison:
             run = Run(row, "steps", size, self.rate(row), seed, self.settings.steps)
             training = self._train(run)
             if mode == "time":
-                # As many steps as the run of equal steps did, per second of its training.
-                seconds = training["seconds"] / training["steps"]
-                steps = max(1, round(60.0 * self.options.minutes / seconds))
-                run = Run(row, "time", size, self.rate(row), seed, self._known_steps(run, steps))
+                run = self._as_long(run, training)
                 training = self._train(run)
             if training["diverged"]:
                 raise ConfigurationError(
@@ -149,12 +150,20 @@ class Comparison:
             trainings.append(training)
         return entry(row, tests, trainings)
 
-    def _known_steps(self, run: Run, steps: int) -> int:
-        """Return the steps of a run for a time; once begun, they stay what they were."""
-        path = run.folder(self.settings.output) / f"steps_for_{self.options.minutes:g}_minutes"
+    def _as_long(self, run: Run, training: Record) -> Run:
+        """Return a row's run for the time: that of equal steps, if it took about as long."""
+        minutes = self.options.minutes
+        if abs(training["seconds"] / (60.0 * minutes) - 1.0) <= ABOUT:
+            return run
+        # As many steps as the run of equal steps did, per second of its training.
+        steps = max(1, round(60.0 * minutes * training["steps"] / training["seconds"]))
+        run = replace(run, mode="time", steps=steps)
+        # Once begun, they stay what they were.
+        path = run.folder(self.settings.output) / f"steps_for_{minutes:g}_minutes"
         if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{steps}\n", encoding="utf-8")
-        return int(path.read_text(encoding="utf-8"))
+        return replace(run, steps=int(path.read_text(encoding="utf-8")))
 
     def _train(self, run: Run) -> Record:
         print(f"{run.row}: {run.mode}, {run.size} structures, rate {run.rate:g}, seed {run.seed}")
@@ -174,7 +183,7 @@ class Comparison:
                 raise ConfigurationError(f"--also must be NAME=FOLDER, not '{text}'.")
             load = partial(model_of, path, name, self.settings)
             result = tested(load, folder / f"{name}.json", self.test, self._points())
-            entries.append(entry(name, [result], []))
+            entries.append(entry(name, [result], trained_elsewhere(Path(path))))
         return entries
 
     def _points(self) -> dict[str, Any]:

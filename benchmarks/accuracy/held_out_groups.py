@@ -67,8 +67,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     dataset = open_dataset(options.data)
     split = options.output / "split.json"
     if not split.exists():
-        parts = read_split(options.split, dataset)
-        write_json(split, without_groups(dataset, parts, list(GROUPS)))
+        given = read_split(options.split, dataset)
+        write_json(split, without_groups(dataset, given, list(GROUPS)))
     model = trained(options, split)
     parts = {name: split_part(split, name, dataset)
              for name in ("train", "validation", "left_out", "test")}  # fmt: skip

@@ -73,7 +73,11 @@ def entry(row: str, tests: Sequence[Record], trainings: Sequence[Record]) -> Rec
         result |= {
             "parameters": trainings[0]["parameters"],
             "rate": trainings[0]["rate"],
-            "converged": all(training["converged"] for training in trainings),
+            "size": trainings[0]["size"],
+            # None where a training elsewhere does not tell.
+            "converged": None
+            if trainings[0]["converged"] is None
+            else all(training["converged"] for training in trainings),
             "fell_in_last_quarter": max(t["fell_in_last_quarter"] for t in trainings),
         }
     return result
@@ -104,12 +108,15 @@ def _cells(item: Record, tried: list[float]) -> list[str]:
     if "rate" not in item:
         return [*cells, "", "", "", "", "", "", ""]
     remarks = []
-    if not item["converged"]:
+    if item["converged"] is None:
+        remarks.append(f"{item['size']} training structures; convergence not known")
+    elif not item["converged"]:
         remarks.append(f"not converged (− {100 * item['fell_in_last_quarter']:.0f} %)")
     if len(tried) > 1 and item["rate"] in (min(tried), max(tried)):
         remarks.append("rate at the end of those tried")
     return [
         *cells, f"{item['rate']:g}", f"{item['parameters']:,}", f"{item['steps']:,.0f}",
-        f"{item['probes_per_second']:,.0f}", f"{item['seconds'] / 60:.1f}", f"{item['best']:.3f}",
+        f"{item['probes_per_second']:,.0f}", f"{item['seconds'] / 60:.1f}",
+        "" if item["converged"] is None else f"{item['best']:.3f}",
         "; ".join(remarks),
     ]  # fmt: skip

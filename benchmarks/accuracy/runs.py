@@ -57,6 +57,18 @@ def trained(run: Run, rows: Rows, settings: Settings) -> Record:
     return result
 
 
+def trained_elsewhere(folder: Path) -> list[Record]:
+    """Return what is known of a training by another code, in a list: `training.json`, if any.
+
+    Its validation errors are not known, so neither is whether it had converged.
+    """
+    path = folder / "training.json"
+    if not path.exists():
+        return []
+    found: Record = json.loads(path.read_text(encoding="utf-8"))
+    return [{"best": math.nan, "fell_in_last_quarter": math.nan, "converged": None, **found}]
+
+
 def _require_same(folder: Path, config: TrainConfig) -> None:
     stored = folder / "config.yaml"
     if stored.exists() and read_config(stored) != config:
