@@ -150,7 +150,7 @@ def test_a_run_that_took_the_time_is_not_trained_again(comparison, modules):
 
 
 def test_a_training_by_other_code_is_shown_with_its_cost(comparison, modules, tmp_path):
-    folder, arguments, _ = comparison
+    _, arguments, _ = comparison
     other = tmp_path / "other"
     shutil.copytree(RELEASED, other)
     cost = {"steps": 123, "seconds": 90.0, "probes_per_second": 456.0, "parameters": 7}
@@ -160,6 +160,16 @@ def test_a_training_by_other_code_is_shown_with_its_cost(comparison, modules, tm
     row = next(line for line in text.splitlines() if line.startswith("| theirs"))
     assert "0.0001 | 7 | 123 | 456 | 1.5 |  |" in row
     assert "3 training structures; convergence not known" in row
+
+
+def test_rates_can_be_taken_from_other_data(comparison, modules, tmp_path):
+    folder, arguments, _ = comparison
+    compare = modules["compare"]
+    options = compare.parse_arguments([*arguments, "--rates-of", str(folder / "out")])
+    assert compare.Comparison(options).rate("small") == 3e-3
+    options.rates_of = tmp_path
+    with pytest.raises(ConfigurationError, match="has no tables of a comparison"):
+        compare.Comparison(options)
 
 
 def test_the_same_command_does_nothing_twice(comparison, modules, monkeypatch):
@@ -240,6 +250,20 @@ def test_a_row_that_still_falls_is_marked(modules):
     assert "converged" not in report.table("Title", [converged], {"row": [0.05, 0.1, 0.3]})
 
 
+def test_errors_are_divided_by_those_of_one_row_structure_by_structure(modules):
+    report = modules["report"]
+    errors = np.random.default_rng(2).gamma(4.0, 0.2, 50)
+    entries = [
+        {"row": name, "errors": {str(i): factor * e for i, e in enumerate(errors)}}
+        for name, factor in (("a", 3.0), ("b", 1.0))
+    ]
+    ratio = report.with_ratios(entries, "b")[0]["ratio"]
+    assert ratio["value"] == pytest.approx(3.0)
+    # However much molecules differ, all say three.
+    assert ratio["standard_error"] == pytest.approx(0.0, abs=1e-12)
+    assert report.with_ratios(entries, "c") == entries
+
+
 def test_standard_errors(modules):
     errors = np.random.default_rng(1).gamma(4.0, 0.2, 400)
     found = modules["report"].statistics(errors)
@@ -259,7 +283,7 @@ def test_the_rows_that_come_with_it_are_configurations(modules):
     from deepdft.models import create_model
 
     for name in rows.chosen(None):
-        assert len(rows.rates[name]) == 3
+        assert len(rows.rates[name]) == (1 if name.endswith("-atoms") else 3)
         config = rows.config(plan.Run(name, "steps", 400, rows.rates[name][0], 1, 20_000), settings)
         assert config.trainer.validation_interval == 1000
         assert config.data.max_train == 400

@@ -17,6 +17,7 @@ Everything that is done is kept in the output folder: the same command goes on w
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from plan import Rows, Run, Settings
-from report import entry, table
+from report import entry, table, with_ratios
 from runs import Record, best_rate, model_of, tested, trained, trained_elsewhere, write_json
 
 from deepdft.atomic import AtomicDensityTables
@@ -70,6 +71,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--rate-steps", type=int, help="steps with which rates are tried; default: --steps"
     )
+    parser.add_argument(
+        "--rates-of", type=Path, metavar="FOLDER",
+        help="take the rates that a comparison on other data chose; its output folder",
+    )  # fmt: skip
+    parser.add_argument("--against", default="equivariant", help="row that errors are divided by")
     parser.add_argument("--minutes", type=float, help="time of every row; default: not compared")
     parser.add_argument("--threads", type=int, default=available_threads())
     parser.add_argument("--accelerator", default="cpu", help="cpu, gpu: of training")
@@ -99,7 +105,7 @@ class Comparison:
         )  # fmt: skip
         self.test = self._test_part()
         self.tables = self._atomic_densities()
-        self.chosen: dict[str, float] = {}
+        self.chosen = {} if options.rates_of is None else rates_of(options.rates_of)
 
     def run(self) -> str:
         """Do what is left to do, write `tables.md` and `tables.json`, and return the former."""
@@ -114,12 +120,13 @@ class Comparison:
                     else f"{self.options.minutes:g} minutes"
                 )
                 title = f"{size} training structures, {equal}"
-                titles[title] = references + [self._entry(n, mode, size) for n in self.names]
+                entries = [self._entry(name, mode, size) for name in self.names]
+                titles[title] = with_ratios(references + entries, self.options.against)
                 text = self._write(titles)
         return text
 
     def rate(self, row: str) -> float:
-        """Return the learning rate of a row, by validation at the smallest size."""
+        """Return the learning rate of a row: as given, or by validation at the smallest size."""
         if row not in self.chosen:
             size, seed = self.sizes[0], self.options.seeds[0]
             steps = self.options.rate_steps or self.settings.steps
@@ -227,6 +234,22 @@ class Comparison:
         )
         for title, entries in titles.items():
             yield "\n" + table(title, entries, self.rows.rates)
+
+
+def rates_of(folder: Path) -> dict[str, float]:
+    """Return the learning rates in the tables of a comparison, by row.
+
+    Raises:
+        ConfigurationError: if there are no tables.
+    """
+    try:
+        tables = json.loads((folder / "tables.json").read_text(encoding="utf-8"))["tables"]
+        rows = [item for entries in tables.values() for item in entries if "rate" in item]
+        return {item["row"]: float(item["rate"]) for item in rows}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{folder} has no tables of a comparison to take rates from ({error!r})."
+        ) from None
 
 
 if __name__ == "__main__":

@@ -14,9 +14,12 @@ FloatArray = NDArray[np.float64]
 
 _RESAMPLES = 2000
 
+RATIO = "ratio"
+"""The column that says how many times as large an error is as another row's."""
+
 COLUMNS = (
-    "row", "mean", "median", "95th percentile", "max", "seeds", "learning rate", "parameters",
-    "steps", "probes/s", "minutes", "validation", "",
+    "row", "mean", "median", "95th percentile", "max", RATIO, "seeds", "learning rate",
+    "parameters", "steps", "probes/s", "minutes", "validation", "",
 )  # fmt: skip
 
 STATISTICS: dict[str, Callable[..., Any]] = {
@@ -64,6 +67,7 @@ def entry(row: str, tests: Sequence[Record], trainings: Sequence[Record]) -> Rec
         "eps_mae_percent": statistics(every.mean(axis=0)),
         "seeds": len(tests),
         "spread_of_seeds": float(seeds.std(ddof=1)) if len(seeds) > 1 else None,
+        "errors": dict(zip(names, every.mean(axis=0).tolist(), strict=True)),
     }
     if trainings:
         result |= {
@@ -83,6 +87,30 @@ def entry(row: str, tests: Sequence[Record], trainings: Sequence[Record]) -> Rec
     return result
 
 
+def with_ratios(entries: Sequence[Record], row: str) -> list[Record]:
+    """Return entries with their mean error over that of one row, if that is among them.
+
+    The standard error is from resampling the structures, the same ones for both.
+    """
+    reference = next((item for item in entries if item["row"] == row), None)
+    if reference is None:
+        return list(entries)
+    names = list(reference["errors"])
+    below = np.array([reference["errors"][name] for name in names])
+    chosen = np.random.default_rng(0).integers(len(names), size=(_RESAMPLES, len(names)))
+    result = []
+    for item in entries:
+        errors = np.array([item["errors"][name] for name in names])
+        ratios = errors[chosen].mean(axis=1) / below[chosen].mean(axis=1)
+        ratio = {
+            "to": row,
+            "value": float(errors.mean() / below.mean()),
+            "standard_error": float(np.std(ratios)),
+        }
+        result.append({**item, "ratio": ratio})
+    return result
+
+
 def table(title: str, entries: Sequence[Record], rates: dict[str, list[float]]) -> str:
     """Return a Markdown table under a heading.
 
@@ -91,7 +119,9 @@ def table(title: str, entries: Sequence[Record], rates: dict[str, list[float]]) 
         entries: what `entry` returned.
         rates: learning rates that were tried, by row.
     """
-    lines = [f"## {title}", "", "| " + " | ".join(COLUMNS) + " |"]
+    to = next((f"times {item['ratio']['to']}" for item in entries if "ratio" in item), "")
+    columns = [to if column == RATIO else column for column in COLUMNS]
+    lines = [f"## {title}", "", "| " + " | ".join(columns) + " |"]
     lines.append("| --- |" + " ---: |" * (len(COLUMNS) - 2) + " --- |")
     for item in entries:
         lines.append("| " + " | ".join(_cells(item, rates.get(item["row"], []))) + " |")
@@ -103,6 +133,8 @@ def _cells(item: Record, tried: list[float]) -> list[str]:
     for name in STATISTICS:
         found = item["eps_mae_percent"][name]
         cells.append(f"{found['value']:.3f} ± {found['standard_error']:.3f}")
+    found = item.get("ratio")
+    cells.append(f"{found['value']:.2f} ± {found['standard_error']:.2f}" if found else "")
     spread = item["spread_of_seeds"]
     cells.append(str(item["seeds"]) if spread is None else f"{item['seeds']} (± {spread:.3f})")
     if "rate" not in item:
