@@ -28,7 +28,7 @@ from typing import Any
 
 from plan import Rows, Run, Settings
 from report import entry, table, with_ratios
-from runs import Record, best_rate, model_of, tested, trained, trained_elsewhere, write_json
+from runs import RECORD, Record, best_rate, model_of, tested, trained, trained_elsewhere, write_json
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.choice import tables_for_level
@@ -75,6 +75,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--rates-of", type=Path, metavar="FOLDER",
         help="take the rates that a comparison on other data chose; its output folder",
     )  # fmt: skip
+    parser.add_argument(
+        "--report", action="store_true", help="train nothing: tables of what has been trained"
+    )
     parser.add_argument("--against", default="equivariant", help="row that errors are divided by")
     parser.add_argument("--minutes", type=float, help="time of every row; default: not compared")
     parser.add_argument("--threads", type=int, default=available_threads())
@@ -89,6 +92,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="models trained elsewhere on the same data, as by released_training.py",
     )  # fmt: skip
     return parser.parse_args(arguments)
+
+
+class NotTrained(Exception):
+    """What only a training would tell, where none is wanted."""
 
 
 class Comparison:
@@ -120,13 +127,16 @@ class Comparison:
                     else f"{self.options.minutes:g} minutes"
                 )
                 title = f"{size} training structures, {equal}"
-                entries = [self._entry(name, mode, size) for name in self.names]
-                titles[title] = with_ratios(references + entries, self.options.against)
+                titles[title] = with_ratios(
+                    references + self._entries(mode, size), self.options.against
+                )
                 text = self._write(titles)
         return text
 
     def rate(self, row: str) -> float:
         """Return the learning rate of a row: as given, or by validation at the smallest size."""
+        if len(self.rows.rates[row]) == 1:
+            return self.rows.rates[row][0]
         if row not in self.chosen:
             size, seed = self.sizes[0], self.options.seeds[0]
             steps = self.options.rate_steps or self.settings.steps
@@ -137,6 +147,15 @@ class Comparison:
             ]
             self.chosen[row] = best_rate(records)
         return self.chosen[row]
+
+    def _entries(self, mode: str, size: int) -> list[Record]:
+        entries = []
+        for name in self.names:
+            try:
+                entries.append(self._entry(name, mode, size))
+            except NotTrained as missing:
+                print(f"Left out, for it has not been trained: {missing}")
+        return entries
 
     def _entry(self, row: str, mode: str, size: int) -> Record:
         trainings, tests = [], []
@@ -173,7 +192,10 @@ class Comparison:
         return replace(run, steps=int(path.read_text(encoding="utf-8")))
 
     def _train(self, run: Run) -> Record:
-        print(f"{run.row}: {run.mode}, {run.size} structures, rate {run.rate:g}, seed {run.seed}")
+        what = f"{run.row}: {run.mode}, {run.size} structures, rate {run.rate:g}, seed {run.seed}"
+        if self.options.report and not (run.folder(self.settings.output) / RECORD).exists():
+            raise NotTrained(what)
+        print(what)
         return trained(run, self.rows, self.settings)
 
     def _references(self) -> list[Record]:

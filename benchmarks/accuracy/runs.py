@@ -26,6 +26,9 @@ from deepdft.training.run import STATE
 STILL_FALLING = 0.05
 """A run is not converged if its validation error fell by more than this in the last quarter."""
 
+RECORD = "training.json"
+"""File in a run's folder that tells what its training was and cost, once it is finished."""
+
 Record = dict[str, Any]
 
 
@@ -41,7 +44,7 @@ def trained(run: Run, rows: Rows, settings: Settings) -> Record:
     """
     folder = run.folder(settings.output)
     config = rows.config(run, settings)
-    record = folder / "training.json"
+    record = folder / RECORD
     _require_same(folder, config)
     if record.exists():
         found: Record = json.loads(record.read_text(encoding="utf-8"))
@@ -59,11 +62,11 @@ def trained(run: Run, rows: Rows, settings: Settings) -> Record:
 
 
 def trained_elsewhere(folder: Path) -> list[Record]:
-    """Return what is known of a training by another code, in a list: `training.json`, if any.
+    """Return what is known of a training by another code, in a list: its `RECORD`, if any.
 
     Its validation errors are not known, so neither is whether it had converged.
     """
-    path = folder / "training.json"
+    path = folder / RECORD
     if not path.exists():
         return []
     found: Record = json.loads(path.read_text(encoding="utf-8"))
