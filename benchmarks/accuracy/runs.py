@@ -75,7 +75,11 @@ def trained_elsewhere(folder: Path) -> list[Record]:
 
 def _require_same(folder: Path, config: TrainConfig) -> None:
     stored = folder / "config.yaml"
-    if stored.exists() and read_config(stored) != config:
+    if not stored.exists():
+        return
+    # The folder may have been moved since.
+    found = read_config(stored).model_copy(update={"run_directory": config.run_directory})
+    if found != config:
         raise ConfigurationError(
             f"{folder} holds a run of another configuration; give another --output, or the "
             "settings of before."
