@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from runs import write_json
+from runs import RECORD, write_json
 
 from deepdft.data import open_dataset, read_split, shuffled_with_elements_first
 from deepdft.errors import DeepDFTError
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace, densities: Path, split: Path) -> None:
     except SystemExit as end:
         status = end.code or 0
     if status == 0:
-        write_json(options.output / "training.json", cost(options, clock.seconds, neighbours))
+        write_json(options.output / RECORD, cost(options, clock.seconds, neighbours))
     # Its loading process and thread never end by themselves.
     for child in multiprocessing.active_children():
         child.terminate()

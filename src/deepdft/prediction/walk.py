@@ -16,7 +16,6 @@ from deepdft.prediction.neighbours import NeighbourhoodSearch
 Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
 """Calls a function with each of some items, in any order or at the same time."""
 
-
 Values = TypeVar("Values")
 
 Block = Callable[[FloatArray, NeighbourhoodSearch], Values]
