@@ -32,7 +32,7 @@ def modules():
     yield {"compare": compare, "report": report, "runs": runs}
     for path in paths:
         sys.path.remove(path)
-    for name in ("compare", "plan", "report", "reporting", "runs"):
+    for name in ("charge3net", "compare", "plan", "report", "reporting", "runs"):
         sys.modules.pop(name, None)
 
 
@@ -186,6 +186,22 @@ def test_rates_can_be_taken_from_other_data(comparison, modules, tmp_path):
         compare.Comparison(options)
 
 
+def test_a_row_of_other_code_is_left_out_unless_the_code_is_given(comparison, modules, tmp_path):
+    _, arguments, _ = comparison
+    compare, rows = modules["compare"], str(FOLDER / "rows.yaml")
+    options = compare.parse_arguments([*arguments, "--file", rows])
+    assert "charge3net" in yaml.safe_load(Path(rows).read_text())["rows"]
+    names = compare.Comparison(options).names
+    assert "equivariant" in names
+    assert "charge3net" not in names
+    options.rows = ["charge3net"]
+    with pytest.raises(ConfigurationError, match="'charge3net' needs --charge3net"):
+        compare.Comparison(options)
+    options.charge3net = tmp_path
+    with pytest.raises(ConfigurationError, match="cannot be used as a clone of ChargE3Net"):
+        compare.Comparison(options)
+
+
 def test_the_same_command_does_nothing_twice(comparison, modules, monkeypatch):
     _, arguments, text = comparison
 
@@ -298,7 +314,9 @@ def test_the_rows_that_come_with_it_are_configurations(modules):
 
     for name in rows.chosen(None):
         # Those that the file explains have fewer.
-        expected = {"released-schnet": 2, "deepdft-atoms": 1, "released-painn-atoms": 1}
+        expected = {
+            "deepdft": 2, "released-schnet": 2, "deepdft-atoms": 1, "released-painn-atoms": 1
+        }  # fmt: skip
         assert len(rows.rates[name]) == expected.get(name, 3)
         config = rows.config(plan.Run(name, "steps", 400, rows.rates[name][0], 1, 20_000), settings)
         assert config.trainer.validation_interval == 1000

@@ -26,6 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from charge3net import NAME as CHARGE3NET
+from charge3net import register_charge3net
 from plan import Rows, Run, Settings
 from report import entry, table, with_ratios
 from runs import RECORD, Record, best_rate, model_of, tested, trained, trained_elsewhere, write_json
@@ -78,6 +80,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--report", action="store_true", help="train nothing: tables of what has been trained"
     )
+    parser.add_argument(
+        "--charge3net", type=Path, metavar="CLONE", help="clone of ChargE3Net, for the row of it"
+    )
     parser.add_argument("--against", default="equivariant", help="row that errors are divided by")
     parser.add_argument("--minutes", type=float, help="time of every row; default: not compared")
     parser.add_argument("--threads", type=int, default=available_threads())
@@ -94,6 +99,14 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def peers(options: argparse.Namespace) -> list[str]:
+    """Make the architectures of other groups known whose code was given; return which."""
+    if options.charge3net is None:
+        return []
+    register_charge3net(options.charge3net)
+    return [CHARGE3NET]
+
+
 class NotTrained(Exception):
     """What only a training would tell, where none is wanted."""
 
@@ -104,7 +117,7 @@ class Comparison:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.rows = Rows(options.file)
-        self.names = self.rows.chosen(options.rows)
+        self.names = self.rows.chosen(options.rows, peers(options))
         self.sizes = sorted(set(options.sizes))
         self.settings = Settings(
             tuple(options.data), options.split, options.output, options.steps, options.threads,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,9 @@ import yaml
 
 from deepdft.config import TrainConfig, parse_config
 from deepdft.errors import ConfigurationError, did_you_mean
+
+ABOUT_ROWS = {"rates", "needs"}
+"""Entries of a row that do not belong to its training configuration."""
 
 VALIDATIONS = 20
 """How often a run is validated."""
@@ -83,18 +86,31 @@ class Rows:
         if any(not rates for rates in self.rates.values()):
             raise ConfigurationError(f"{path}: every row needs learning rates.")
 
-    def chosen(self, names: list[str] | None) -> list[str]:
-        """Return the rows asked for, all by default."""
+    def chosen(self, names: list[str] | None, given: Collection[str] = ()) -> list[str]:
+        """Return the rows asked for, by default all that can be trained.
+
+        Args:
+            names: of rows, or None.
+            given: what rows may need that the command line has given.
+
+        Raises:
+            ConfigurationError: if there is no such row, or one asked for needs what is not given.
+        """
         for name in names or []:
             if name not in self.rows:
                 raise ConfigurationError(
                     f"There is no row '{name}'.{did_you_mean(name, self.rows)}"
                 )
-        return names or list(self.rows)
+            if self._needs(name) - set(given):
+                raise ConfigurationError(f"Row '{name}' needs --{self.rows[name]['needs']}.")
+        return names or [name for name in self.rows if self._needs(name) <= set(given)]
+
+    def _needs(self, name: str) -> set[str]:
+        return {self.rows[name]["needs"]} if "needs" in self.rows[name] else set()
 
     def config(self, run: Run, settings: Settings) -> TrainConfig:
         """Return the configuration of a run."""
-        row = {key: value for key, value in self.rows[run.row].items() if key != "rates"}
+        row = {key: value for key, value in self.rows[run.row].items() if key not in ABOUT_ROWS}
         # Whole multiples of the 20 steps between two entries in the logs, where there are enough.
         interval = max(1, run.steps // VALIDATIONS)
         interval -= interval % 20 if interval > 20 else 0
