@@ -51,6 +51,8 @@ def main() -> None:
     parser.add_argument("data", nargs="+", help="reference densities of molecules")
     parser.add_argument("--split", required=True, help="JSON file with train, validation and test")
     parser.add_argument("--steps", type=int, default=3000)
+    # Larger than that of the configuration, which is for many more steps.
+    parser.add_argument("--learning-rate", type=float, default=5.0e-3)
     parser.add_argument("--points", type=int, default=20_000, help="of each test molecule")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("runs/held_out_groups"))
@@ -86,7 +88,7 @@ def trained(options: argparse.Namespace, split: Path) -> TrainedModel:
         changes = {
             "run_directory": folder, "data.paths": list(map(str, options.data)),
             "data.split": split, "trainer.max_steps": options.steps,
-            "trainer.threads": options.threads,
+            "trainer.threads": options.threads, "optimizer.learning_rate": options.learning_rate,
         }  # fmt: skip
         config = read_config(CONFIGURATION, [f"{key}={value}" for key, value in changes.items()])
         train(config, resume=(folder / STATE).exists())
