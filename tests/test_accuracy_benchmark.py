@@ -314,9 +314,7 @@ def test_the_rows_that_come_with_it_are_configurations(modules):
 
     for name in rows.chosen(None):
         # Those that the file explains have fewer.
-        expected = {
-            "deepdft": 2, "released-schnet": 2, "deepdft-atoms": 1, "released-painn-atoms": 1
-        }  # fmt: skip
+        expected = {"released-schnet": 2, "deepdft-atoms": 1, "released-painn-atoms": 1}
         assert len(rows.rates[name]) == expected.get(name, 3)
         config = rows.config(plan.Run(name, "steps", 400, rows.rates[name][0], 1, 20_000), settings)
         assert config.trainer.validation_interval == 1000
