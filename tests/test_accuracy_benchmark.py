@@ -111,10 +111,10 @@ def test_the_learning_rate_is_that_of_the_best_validation(comparison):
     assert {e["rate"] for t in tables.values() for e in t if e["row"] == "small"} == {best["rate"]}
     assert best["rate"] == 3e-3
     # Those that were not chosen have not been tested.
-    tested = list((folder / "out" / "small").glob("*/test.json"))
-    assert {path.parent.name for path in tested} == {
-        f"{mode}_3_rate_0.003_seed_0" for mode in ("steps", "time")
-    }
+    tested = {path.parent.name for path in (folder / "out" / "small").glob("*/test.json")}
+    assert "steps_3_rate_0.003_seed_0" in tested
+    # That of equal time, unless the other took about as long.
+    assert tested <= {f"{mode}_3_rate_0.003_seed_0" for mode in ("steps", "time")}
 
 
 def test_rates_can_be_tried_in_shorter_runs(comparison, modules, monkeypatch):
