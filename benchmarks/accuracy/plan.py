@@ -101,12 +101,12 @@ class Rows:
                 raise ConfigurationError(
                     f"There is no row '{name}'.{did_you_mean(name, self.rows)}"
                 )
-            if self._needs(name) - set(given):
+            if not self._trainable(name, given):
                 raise ConfigurationError(f"Row '{name}' needs --{self.rows[name]['needs']}.")
-        return names or [name for name in self.rows if self._needs(name) <= set(given)]
+        return names or [name for name in self.rows if self._trainable(name, given)]
 
-    def _needs(self, name: str) -> set[str]:
-        return {self.rows[name]["needs"]} if "needs" in self.rows[name] else set()
+    def _trainable(self, name: str, given: Collection[str]) -> bool:
+        return "needs" not in self.rows[name] or self.rows[name]["needs"] in given
 
     def config(self, run: Run, settings: Settings) -> TrainConfig:
         """Return the configuration of a run."""
