@@ -41,8 +41,10 @@ def main() -> None:
     training = dict(found["training"])
     configuration = training.pop("configuration")
     # Where the data lay during training means nothing to others.
+    earlier = training.get("started_from", {}).get("training", {}).get("configuration", {})
     for key in ("run_directory", "data"):
         configuration.pop(key)
+        earlier.pop(key, None)
     checkpoint.card = {
         **given,
         "test": {

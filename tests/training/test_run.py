@@ -391,6 +391,20 @@ def test_fine_tuning_keeps_what_was_learned(finished, tmp_path):
     assert torch.equal(target.probe_W5.weight, source.probe_W5.weight)
 
 
+def test_a_fine_tuned_models_card_tells_what_it_was_before(finished, archive, tmp_path):
+    config, result = finished
+    start = directory_of(config)
+    tuned = small_config(tmp_path / "run", archive, optimizer=unchanging())
+    train(tuned, start_from=start)
+    parent = load_checkpoint(result.folder)
+    assert "started_from" not in parent.card["training"]
+    assert load_checkpoint(tmp_path / "run" / "best").card["training"]["started_from"] == {
+        "model": str(start),
+        "level": parent.level.to_dict(),
+        "training": parent.card["training"],
+    }
+
+
 def test_a_fine_tuning_run_is_resumed_without_its_parent(finished, tmp_path, kill_at):
     data = write_archive(tmp_path / "nitrogen.npz", ["NH3", "N2", "NH3"])
     config = small_config(tmp_path / "run", data)
@@ -402,6 +416,11 @@ def test_a_fine_tuning_run_is_resumed_without_its_parent(finished, tmp_path, kil
     kill_at(None)
     train(config, resume=True)
     assert_same_run(tmp_path / "run", tmp_path / "whole")
+    resumed, uninterrupted = (
+        load_checkpoint(tmp_path / name / "best").card["training"]["started_from"]
+        for name in ("run", "whole")
+    )
+    assert resumed == uninterrupted
 
 
 def test_fine_tuning_needs_the_same_options(finished, archive, tmp_path):

@@ -10,9 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytorch_lightning
 import torch
 from ase.data import chemical_symbols
@@ -33,9 +31,11 @@ from deepdft.data import (
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.io.atomic import replace_file
 from deepdft.models import DensityModel, create_model, parse_options
+from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint, transfer_weights
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import RenamedCheckpointIO, SaveBestModel, StepBookkeeping
+from deepdft.training.card import described_start, model_card
 from deepdft.training.module import DensityTraining
 
 STATE = "trainer_state.ckpt"
@@ -89,12 +89,14 @@ def train(
             f"{directory} already holds a run; pass --resume to go on with it, or give another "
             "run_directory."
         )
-    config = _with_inherited_model(config, start_from, resume)
+    # The weights of a resumed run are in its state.
+    parent = None if start_from is None or resume else open_checkpoint(start_from)
+    config = _with_inherited_model(config, parent, resume)
     training_data, validation_data = _split(config)
     _require_known_elements(training_data, validation_data)
     baseline_name = _baseline(config, training_data)
     baseline = None if baseline_name is None else AtomicDensityTables.load(baseline_name)
-    network = _network(config, training_data, start_from, state if resume else None)
+    network = _network(config, training_data, parent, state if resume else None)
     directory.mkdir(parents=True, exist_ok=True)
     replace_file(directory / "config.yaml", config.with_absolute_paths().to_yaml().encode())
 
@@ -121,7 +123,12 @@ def train(
         network,
         training_data.level,
         baseline_name,
-        _card(config, training_data, validation_data),
+        model_card(
+            config,
+            training_data,
+            validation_data,
+            described_start(start_from, parent, directory / BEST if resume else None),
+        ),
     )
     best = SaveBestModel(directory / BEST, description)
     bookkeeping = StepBookkeeping(batches)
@@ -196,7 +203,7 @@ def _split(config: TrainConfig) -> tuple[DensityDataset, DensityDataset]:
 
 
 def _with_inherited_model(
-    config: TrainConfig, start_from: str | Path | None, resume: bool
+    config: TrainConfig, parent: Checkpoint | None, resume: bool
 ) -> TrainConfig:
     """Where the configuration says nothing of the model, take that of the run or its parent."""
     if config.model != ModelConfig():
@@ -204,11 +211,8 @@ def _with_inherited_model(
     stored = Path(config.run_directory) / "config.yaml"
     if resume and stored.exists():
         return config.model_copy(update={"model": read_config(stored).model})
-    if start_from is None:
+    if parent is None:
         return config
-    from deepdft.models.bundled import open_checkpoint
-
-    parent = open_checkpoint(start_from)
     model = ModelConfig(
         architecture=parent.network.architecture_name,
         options=parent.network.options.model_dump(),
@@ -224,32 +228,31 @@ def _baseline(config: TrainConfig, data: DensityDataset) -> str | None:
 
 
 def _network(
-    config: TrainConfig, data: DensityDataset, start_from: str | Path | None, state: Path | None
+    config: TrainConfig, data: DensityDataset, parent: Checkpoint | None, state: Path | None
 ) -> DensityModel:
     pytorch_lightning.seed_everything(config.seed, verbose=False)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     elements = data.elements()
-    source = None
     if state is not None:
-        # A fine-tuning run knows more elements than its data; its weights are in the state.
+        # A fine-tuning run knows more elements than its data.
         elements = _elements_of_state(state, config) or elements
-    elif start_from is not None:
-        from deepdft.models.bundled import open_checkpoint
-
-        checkpoint = open_checkpoint(start_from)
-        if (checkpoint.baseline is None) != (config.model.baseline == "none"):
-            raise ConfigurationError(
-                f"The model {start_from} was trained with model.baseline "
-                f"'{'none' if checkpoint.baseline is None else 'atoms'}', this run has "
-                f"'{config.model.baseline}'; only with the same can it be fine-tuned."
-            )
-        source = checkpoint.network
-        elements = sorted({*elements, *source.elements})
+    elif parent is not None:
+        _require_same_baseline(config, parent)
+        elements = sorted({*elements, *parent.network.elements})
     network = create_model(config.model.architecture, config.model.options, elements)
-    if source is not None:
-        transfer_weights(source, network)
+    if parent is not None:
+        transfer_weights(parent.network, network)
     return network
+
+
+def _require_same_baseline(config: TrainConfig, parent: Checkpoint) -> None:
+    name = "none" if parent.baseline is None else "atoms"
+    if name != config.model.baseline:
+        raise ConfigurationError(
+            f"The model to start from was trained with model.baseline '{name}', this run has "
+            f"'{config.model.baseline}'; only with the same can it be fine-tuned."
+        )
 
 
 def _elements_of_state(state: Path, config: TrainConfig) -> list[int] | None:
@@ -308,41 +311,3 @@ def _trainer(
         use_distributed_sampler=False,
         enable_model_summary=False,
     )
-
-
-def _card(
-    config: TrainConfig, training: DensityDataset, validation: DensityDataset
-) -> dict[str, Any]:
-    sizes = [len(training.atoms(i)) for i in range(len(training))]
-    card: dict[str, Any] = {
-        "training": {
-            "structures": len(training),
-            "validation_structures": len(validation),
-            "median_atoms": float(np.median(sizes)),
-            "largest_atoms": max(sizes),
-            "configuration": config.model_dump(),
-        }
-    }
-    if any(training.atoms(i).get_initial_magnetic_moments().any() for i in range(len(training))):
-        card["spin"] = True
-    electrons = _electrons_per_element(training)
-    if electrons is not None:
-        card["electrons"] = electrons
-    return card
-
-
-def _electrons_per_element(training: DensityDataset) -> dict[str, int] | None:
-    """Infer how many electrons each element brings, if whole numbers explain the data."""
-    elements = training.elements()
-    every = np.array(
-        [[(training.atoms(i).numbers == z).sum() for z in elements] for i in range(len(training))]
-    )
-    # Some structures with each element: densities on grids have to be read to be counted.
-    chosen = sorted({int(i) for column in every.T for i in np.flatnonzero(column)[:40]})
-    counts = every[chosen]
-    totals = np.array([training.n_electrons(i) for i in chosen])
-    found, _, rank, _ = np.linalg.lstsq(counts.astype(float), totals, rcond=None)
-    whole = np.rint(found)
-    if rank < len(elements) or np.abs(counts @ whole - totals).max() > 0.2:
-        return None
-    return {chemical_symbols[z]: int(n) for z, n in zip(elements, whole, strict=True)}

@@ -1,0 +1,86 @@
+"""What a training writes into the card of its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from deepdft.config import TrainConfig
+from deepdft.data import DensityDataset
+from deepdft.models.checkpoint import DESCRIPTION, Checkpoint, read_description
+
+
+def model_card(
+    config: TrainConfig,
+    training: DensityDataset,
+    validation: DensityDataset,
+    started_from: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Return a model's card as it is before the first validation.
+
+    Args:
+        config: the run.
+        training, validation: its densities.
+        started_from: what `described_start` returned.
+    """
+    sizes = [len(training.atoms(i)) for i in range(len(training))]
+    card: dict[str, Any] = {
+        "training": {
+            "structures": len(training),
+            "validation_structures": len(validation),
+            "median_atoms": float(np.median(sizes)),
+            "largest_atoms": max(sizes),
+            "configuration": config.model_dump(),
+        }
+    }
+    if started_from is not None:
+        card["training"]["started_from"] = started_from
+    if any(training.atoms(i).get_initial_magnetic_moments().any() for i in range(len(training))):
+        card["spin"] = True
+    electrons = _electrons_per_element(training)
+    if electrons is not None:
+        card["electrons"] = electrons
+    return card
+
+
+def described_start(
+    start_from: str | Path | None, parent: Checkpoint | None, resumed: Path | None
+) -> dict[str, Any] | None:
+    """Return what a fine-tuned model's card says of the model that its training began with.
+
+    Args:
+        start_from: that model, as it was given.
+        parent: the same, loaded; None in a resumed run and in one that begins with nothing.
+        resumed: folder of a resumed run's best model so far, which tells where it had begun.
+    """
+    if parent is not None:
+        return {
+            "model": str(start_from),
+            "level": parent.level.to_dict(),
+            "training": parent.card.get("training", {}),
+        }
+    if resumed is None or not (resumed / DESCRIPTION).exists():
+        return None
+    card = read_description(resumed)["card"]
+    found: dict[str, Any] | None = card["training"].get("started_from")
+    return found
+
+
+def _electrons_per_element(training: DensityDataset) -> dict[str, int] | None:
+    """Infer how many electrons each element brings, if whole numbers explain the data."""
+    elements = training.elements()
+    every = np.array(
+        [[(training.atoms(i).numbers == z).sum() for z in elements] for i in range(len(training))]
+    )
+    # Some structures with each element: densities on grids have to be read to be counted.
+    chosen = sorted({int(i) for column in every.T for i in np.flatnonzero(column)[:40]})
+    counts = every[chosen]
+    totals = np.array([training.n_electrons(i) for i in chosen])
+    found, _, rank, _ = np.linalg.lstsq(counts.astype(float), totals, rcond=None)
+    whole = np.rint(found)
+    if rank < len(elements) or np.abs(counts @ whole - totals).max() > 0.2:
+        return None
+    return {chemical_symbols[z]: int(n) for z, n in zip(elements, whole, strict=True)}
