@@ -59,3 +59,24 @@ def assert_same(left: Any, right: Any, path: str = "state") -> None:
         assert torch.equal(left, right), path
     else:
         assert left == right, path
+
+
+class Killed(Exception):
+    """Stands for whatever ends a run."""
+
+
+def directory_of(config: TrainConfig) -> Path:
+    """Return where a run is kept."""
+    return Path(config.run_directory)
+
+
+def assert_same_run(directory: Path, reference: Path) -> None:
+    """Weights, averages, optimiser and best model are those of the run that was not interrupted."""
+    found, expected = read_state(directory), read_state(reference)
+    assert found["global_step"] == expected["global_step"]
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert_same(found[part], expected[part], part)
+    weights, best = (
+        (folder / "best" / "model.safetensors").read_bytes() for folder in (directory, reference)
+    )
+    assert weights == best

@@ -1,13 +1,9 @@
-"""Training runs from start to end, killed and resumed, fine-tuned and stopped early."""
+"""Training runs from start to end: what they write, validate, stop at and refuse."""
 
 from __future__ import annotations
 
 import copy
 import csv
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,68 +17,24 @@ from deepdft.config import read_config
 from deepdft.data import open_dataset, shuffled_with_elements_first
 from deepdft.data.compact import CompactEntry, write_compact
 from deepdft.density import Grid, LevelOfTheory
-from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.errors import ConfigurationError
 from deepdft.models import create_model
-from deepdft.models.checkpoint import load_checkpoint
 from deepdft.orbitals import write_orbital_archive
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import load_model
 from deepdft.training import callbacks, train
-from deepdft.training.callbacks import StepBookkeeping
 from deepdft.training.module import DensityTraining
 from deepdft.training.run import STATE
 from tests.small_data import PBE, gaussian_density, orbital_density, write_archive
 from tests.structures import points_near
-from tests.training.small_runs import assert_same, read_state, small_config
+from tests.training.small_runs import (
+    assert_same,
+    directory_of,
+    read_state,
+    small_config,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-SCRIPT = """
-import os, signal, sys
-from deepdft.config import read_config
-from deepdft.training import train
-from deepdft.training.callbacks import StepBookkeeping
-
-def on_train_batch_end(self, trainer, *rest):
-    if trainer.global_step == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-StepBookkeeping.on_train_batch_end = on_train_batch_end
-train(read_config(sys.argv[1]))
-"""
-
-
-class Killed(Exception):
-    """Stands for whatever ends a run."""
-
-
-@pytest.fixture
-def kill_at(monkeypatch):
-    """End a run in this process after the optimiser step of a given number."""
-    original = StepBookkeeping.on_train_batch_end
-
-    def kill_at(step):
-        def on_train_batch_end(self, trainer, *rest):
-            original(self, trainer, *rest)
-            if trainer.global_step == step:
-                raise Killed
-
-        monkeypatch.setattr(StepBookkeeping, "on_train_batch_end", on_train_batch_end)
-
-    yield kill_at
-    monkeypatch.undo()
-
-
-@pytest.fixture(scope="module")
-def finished(archive, tmp_path_factory):
-    """A run of nine steps without an interruption, its configuration and its result."""
-    config = small_config(tmp_path_factory.mktemp("run") / "a" / "run", archive)
-    return config, train(config)
-
-
-def directory_of(config):
-    return Path(config.run_directory)
 
 
 def logged(directory, name):
@@ -179,131 +131,6 @@ def test_training_learns(tmp_path):
     assert errors[-1] < 0.8 * errors[0]
 
 
-# Killed and resumed
-
-
-def assert_same_run(directory, reference):
-    """Weights, averages, optimiser and best model are those of the run that was not interrupted."""
-    found, expected = read_state(directory), read_state(reference)
-    assert found["global_step"] == expected["global_step"]
-    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
-        assert_same(found[part], expected[part], part)
-    weights, best = (
-        (folder / "best" / "model.safetensors").read_bytes() for folder in (directory, reference)
-    )
-    assert weights == best
-
-
-def test_n_and_n_steps_give_the_weights_of_2n(finished, archive, tmp_path, kill_at):
-    config, _ = finished
-    again = small_config(tmp_path / "run", archive)
-    # In the middle of the third stretch between validations; the state is that of step 6.
-    kill_at(8)
-    with pytest.raises(Killed):
-        train(again)
-    assert read_state(tmp_path / "run")["global_step"] == 6
-    kill_at(None)
-    result = train(again, resume=True)
-    assert result.steps == 9
-    assert result.eps_mae == finished[1].eps_mae
-    assert_same_run(tmp_path / "run", directory_of(config))
-
-
-def test_different_seeds_give_different_runs(finished, archive, tmp_path):
-    # Otherwise the comparison above could not fail.
-    config = small_config(tmp_path / "run", archive, seed=4)
-    train(config)
-    found, expected = read_state(tmp_path / "run"), read_state(directory_of(finished[0]))
-    name = "model.probe_W1.weight"
-    assert not torch.equal(found["state_dict"][name], expected["state_dict"][name])
-
-
-def test_a_run_killed_by_the_system_is_resumed(finished, archive, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    config = small_config(tmp_path / "run", archive)
-    (tmp_path / "config.yaml").write_text(config.to_yaml())
-    killed = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "config.yaml")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240, check=False, capture_output=True,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert read_state(tmp_path / "run")["global_step"] == 3
-    train(config, resume=True)
-    assert_same_run(tmp_path / "run", directory_of(finished[0]))
-
-
-def test_a_kill_while_the_state_is_written_leaves_a_valid_one(
-    finished, archive, tmp_path, monkeypatch
-):
-    config = small_config(tmp_path / "run", archive)
-    save = torch.save
-    calls = []
-
-    def fail_the_second_time(state, path):
-        calls.append(path)
-        if len(calls) == 2:
-            path.write_bytes(b"half of a state")
-            raise Killed
-        save(state, path)
-
-    monkeypatch.setattr(callbacks.torch, "save", fail_the_second_time)
-    with pytest.raises(Killed):
-        train(config)
-    monkeypatch.undo()
-    assert len(calls) == 2
-    assert read_state(tmp_path / "run")["global_step"] == 3
-    assert not list((tmp_path / "run").glob(f".{STATE}*"))
-    train(config, resume=True)
-    assert_same_run(tmp_path / "run", directory_of(finished[0]))
-
-
-def test_a_longer_run_goes_on_from_a_finished_one(archive, tmp_path):
-    # Also where the first run ended between two validations.
-    constant = {"schedule": "constant"}
-    short = small_config(tmp_path / "run", archive, optimizer=constant, trainer={"max_steps": 4})
-    assert train(short).steps == 4
-    longer = small_config(tmp_path / "run", archive, optimizer=constant)
-    assert train(longer, resume=True).steps == 9
-    whole = small_config(tmp_path / "whole", archive, optimizer=constant)
-    train(whole)
-    found, expected = read_state(tmp_path / "run"), read_state(tmp_path / "whole")
-    assert_same(found["state_dict"], expected["state_dict"])
-
-
-def test_resuming_a_finished_run_changes_nothing(archive, tmp_path):
-    config = small_config(tmp_path / "run", archive, trainer={"max_steps": 3})
-    first = train(config)
-    before = read_state(tmp_path / "run")
-    again = train(config, resume=True)
-    assert (again.steps, again.eps_mae) == (first.steps, first.eps_mae)
-    assert_same(read_state(tmp_path / "run")["state_dict"], before["state_dict"])
-
-
-def test_there_has_to_be_something_to_resume(archive, tmp_path):
-    with pytest.raises(ConfigurationError, match="nothing to resume"):
-        train(small_config(tmp_path / "run", archive), resume=True)
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_fresh_start_does_not_overwrite_a_run(finished):
-    config, _ = finished
-    before = (directory_of(config) / STATE).read_bytes()
-    with pytest.raises(ConfigurationError, match="already holds a run; pass --resume"):
-        train(config)
-    assert (directory_of(config) / STATE).read_bytes() == before
-
-
-def test_another_network_cannot_go_on_with_a_run(archive, tmp_path):
-    train(small_config(tmp_path / "run", archive, trainer={"max_steps": 3}))
-    other = {"options": {"steps": 2, "channels": 5}}
-    with pytest.raises(ConfigurationError, match="cannot go on"):
-        train(small_config(tmp_path / "run", archive, model=other), resume=True)
-    (tmp_path / "run" / STATE).write_bytes(b"damaged")
-    with pytest.raises(FileFormatError, match="damaged"):
-        train(small_config(tmp_path / "run", archive), resume=True)
-
-
 # Validation
 
 
@@ -368,71 +195,7 @@ def test_early_stopping(archive, tmp_path):
     assert card["validation"]["step"] == 3
 
 
-# Fine-tuning and the baseline
-
-
-def unchanging():
-    return {"learning_rate": 1e-30, "schedule": "constant", "warmup_steps": 0}
-
-
-def test_fine_tuning_keeps_what_was_learned(finished, tmp_path):
-    config, result = finished
-    data = write_archive(tmp_path / "nitrogen.npz", ["NH3", "N2", "NH3"])
-    tuned = small_config(tmp_path / "run", data, optimizer=unchanging(), seed=8)
-    train(tuned, start_from=directory_of(config))
-    source = load_checkpoint(result.folder).network
-    target = load_checkpoint(tmp_path / "run" / "best").network
-    assert source.elements == (1, 6, 8)
-    assert target.elements == (1, 6, 7, 8)
-    # The step size is nothing, so the weights are those that training started from.
-    rows = target.embedding.weight[[0, 1, 3]]
-    assert torch.equal(rows, source.embedding.weight)
-    assert target.embedding.weight[2].abs().sum() > 0
-    assert torch.equal(target.probe_W5.weight, source.probe_W5.weight)
-
-
-def test_a_fine_tuned_models_card_tells_what_it_was_before(finished, archive, tmp_path):
-    config, result = finished
-    start = directory_of(config)
-    tuned = small_config(tmp_path / "run", archive, optimizer=unchanging())
-    train(tuned, start_from=start)
-    parent = load_checkpoint(result.folder)
-    assert "started_from" not in parent.card["training"]
-    assert load_checkpoint(tmp_path / "run" / "best").card["training"]["started_from"] == {
-        "model": str(start),
-        "level": parent.level.to_dict(),
-        "training": parent.card["training"],
-    }
-
-
-def test_a_fine_tuning_run_is_resumed_without_its_parent(finished, tmp_path, kill_at):
-    data = write_archive(tmp_path / "nitrogen.npz", ["NH3", "N2", "NH3"])
-    config = small_config(tmp_path / "run", data)
-    whole = small_config(tmp_path / "whole", data)
-    train(whole, start_from=directory_of(finished[0]))
-    kill_at(4)
-    with pytest.raises(Killed):
-        train(config, start_from=directory_of(finished[0]))
-    kill_at(None)
-    train(config, resume=True)
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
-    resumed, uninterrupted = (
-        load_checkpoint(tmp_path / name / "best").card["training"]["started_from"]
-        for name in ("run", "whole")
-    )
-    assert resumed == uninterrupted
-
-
-def test_fine_tuning_needs_the_same_options(finished, archive, tmp_path):
-    config = small_config(tmp_path / "run", archive, model={"options": {"steps": 1, "channels": 8}})
-    with pytest.raises(FileFormatError, match="same architecture and options"):
-        train(config, start_from=directory_of(finished[0]))
-    with pytest.raises(ConfigurationError, match="There is no model"):
-        train(config, start_from=tmp_path / "nowhere")
-    # What the network learned is the whole density, not a difference.
-    config = small_config(tmp_path / "run", archive, model={"baseline": "atoms"})
-    with pytest.raises(ConfigurationError, match=r"model\.baseline 'none', this run has 'atoms'"):
-        train(config, start_from=directory_of(finished[0]))
+# The baseline
 
 
 def test_the_baseline_goes_into_the_model(archive, tmp_path):
