@@ -11,6 +11,7 @@ from deepdft.training import train
 from tests.small_data import write_archive
 from tests.training.small_runs import (
     Killed,
+    assert_same,
     assert_same_run,
     directory_of,
     small_config,
@@ -51,6 +52,22 @@ def test_a_fine_tuned_models_card_tells_what_it_was_before(finished, archive, tm
         "level": parent.level.to_dict(),
         "training": parent.card["training"],
     }
+
+
+def test_fine_tuning_that_only_does_harm_returns_the_model_of_before(finished, archive, tmp_path):
+    config, result = finished
+    harmful = {"learning_rate": 3.0, "schedule": "constant", "warmup_steps": 0}
+    tuned = train(
+        small_config(tmp_path / "run", archive, optimizer=harmful),
+        start_from=directory_of(config),
+    )
+    assert result.eps_mae_before is None
+    # The same network, data and validation points as at the end of the run before.
+    assert tuned.eps_mae == tuned.eps_mae_before == result.eps_mae
+    assert tuned.steps == 9
+    before, after = (load_checkpoint(folder) for folder in (result.folder, tuned.folder))
+    assert after.card["validation"]["step"] == 0
+    assert_same(after.network.state_dict(), before.network.state_dict())
 
 
 def test_a_fine_tuning_run_is_resumed_without_its_parent(finished, tmp_path, kill_at):

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from deepdft.prediction.trained_model import load_model
-from tests.training.small_runs import read_state, small_config
+from tests.training.small_runs import directory_of, read_state, small_config
 
 SCRIPT = """
 import json, os, sys
@@ -39,7 +39,8 @@ module.DensityTraining.__init__ = remembered
 
 if __name__ == "__main__":
     config = read_config(sys.argv[1])
-    result = train(config, resume="--resume" in sys.argv)
+    start = sys.argv[sys.argv.index("--from") + 1] if "--from" in sys.argv else None
+    result = train(config, start_from=start, resume="--resume" in sys.argv)
     training = networks[0]
     weights = [float(p.double().sum()) for p in training.model.parameters()]
     averages = [float(p.double().sum()) for p in training.averaged.parameters()]
@@ -84,3 +85,20 @@ def test_two_processes(archive, tmp_path):
     assert np.isfinite(first["eps_mae"])
     assert read_state(tmp_path / "run")["global_step"] == 4
     assert load_model(tmp_path / "run").card["validation"]["step"] in (2, 4)
+
+
+def test_two_processes_fine_tune(finished, archive, tmp_path):
+    config = small_config(
+        tmp_path / "run", archive, sampling={"structures": 1}, seed=5,
+        optimizer={"learning_rate": 1e-30, "schedule": "constant", "warmup_steps": 0},
+        trainer={"devices": 2, "max_steps": 2, "validation_interval": 2},
+    )  # fmt: skip
+    start = directory_of(finished[0])
+    first, second = run(tmp_path, config, "--from", str(start))
+    # Both begin with the same weights, which such a step leaves as they were.
+    averaged = load_model(start).network.parameters()
+    assert first["weights"] == second["weights"]
+    assert first["weights"] == [float(p.double().sum()) for p in averaged]
+    assert first["steps"] == second["steps"] == 2
+    card = load_model(tmp_path / "run").card
+    assert card["training"]["started_from"]["model"] == str(start)

@@ -29,8 +29,11 @@ def train(
 
     console = Console()
     result = run(read_config(config, overrides or ()), start_from=start_from, resume=resume)
+    before = (
+        "" if result.eps_mae_before is None else f" ({100 * result.eps_mae_before:.3f} % before)"
+    )
     console.print(
-        f"best model: {result.folder}, validation eps_mae {100 * result.eps_mae:.3f} % "
+        f"best model: {result.folder}, validation eps_mae {100 * result.eps_mae:.3f} %{before} "
         f"after {result.steps} steps; {result.structures_per_second:.3g} structures/s, "
         f"{result.probes_per_second:,.0f} probes/s",
         highlight=False,

@@ -82,6 +82,11 @@ class SaveBestModel(pytorch_lightning.Callback):
             self.folder,
         )
 
+    @property
+    def error(self) -> float:
+        """The best validation eps_mae, a fraction; not a number before the first."""
+        return math.nan if self.best is None else self.best / 100.0
+
     def state_dict(self) -> dict[str, Any]:
         """Return the best value, for a resumed run."""
         return {"best": self.best}

@@ -52,6 +52,7 @@ class TrainingResult:
         steps: optimiser steps done.
         structures_per_second: in training, without validation.
         probes_per_second: likewise.
+        eps_mae_before: in fine-tuning, validation eps_mae of the model that it began with.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class TrainingResult:
     steps: int
     structures_per_second: float
     probes_per_second: float
+    eps_mae_before: float | None = None
 
 
 def train(
@@ -67,7 +69,7 @@ def train(
     """Train a model; see `TrainConfig` for what can be chosen.
 
     The run directory receives `config.yaml` (full configuration), `best/` (the best model so far),
-    `trainer_state.ckpt` (for `resume`) and the logs.
+    `trainer_state.ckpt` (for `resume`) and the logs. A model to fine-tune counts among the best.
 
     Args:
         config: the run.
@@ -134,22 +136,28 @@ def train(
     bookkeeping = StepBookkeeping(batches)
     trainer = _trainer(config, directory, [bookkeeping, best])
     module = DensityTraining(network, config.optimizer, config.trainer.max_steps)
+    validation_loader = DataLoader(validation, batch_size=None)
+    before = None
     with _without_advice():
+        if parent is not None:
+            # A fine-tuned model must not be worse than what it was before.
+            trainer.validate(module, validation_loader, verbose=False)
+            before = best.error
         trainer.fit(
             module,
             DataLoader(batches, batch_size=None),
-            DataLoader(validation, batch_size=None),
+            validation_loader,
             ckpt_path=str(state) if resume else None,
             weights_only=True,
         )
-    eps_mae = float("nan") if best.best is None else best.best / 100.0
     seconds = bookkeeping.seconds or float("nan")
     return TrainingResult(
         directory / BEST,
-        eps_mae,
+        best.error,
         trainer.global_step,
         bookkeeping.structures / seconds,
         bookkeeping.probes / seconds,
+        before,
     )
 
 
