@@ -128,6 +128,14 @@ class TrainerConfig(_Section):
     accelerator: str = Field("auto", description="Lightning's accelerator: auto, cpu, gpu.")
     devices: int = Field(1, ge=1, description="Processes (GPUs, or CPU processes).")
     threads: int | None = Field(None, ge=1, description="CPU threads of each process.")
+    workers: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "Threads of each process that draw the probes of the next steps while the device "
+            "computes; default: none on a CPU, up to eight on a GPU."
+        ),
+    )
 
 
 class TrainConfig(_Section):

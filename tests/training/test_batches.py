@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
+from ase.build import molecule
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.config import SamplingConfig
-from deepdft.data import open_dataset
+from deepdft.data import grid_dataset, open_dataset
+from deepdft.data.grid_dataset import GridDataset
+from deepdft.density import Grid
+from deepdft.errors import FileFormatError
 from deepdft.graph import probe_edges
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from tests.models.conformance import forward, small_network
+from tests.small_data import PBE, gaussian_density
 from tests.training.small_runs import assert_same
 
 CUTOFF = 4.0
@@ -22,10 +29,12 @@ def dataset(archive):
     return open_dataset(archive)
 
 
-def batches(dataset, *, seed=1, rank=0, processes=1, structures=2, count=5, baseline=None):
+def batches(
+    dataset, *, seed=1, rank=0, processes=1, structures=2, count=5, baseline=None, workers=0
+):
     builder = BatchBuilder(dataset, CUTOFF, baseline)
     sampling = SamplingConfig(structures=structures, probes=20, importance=0.5)
-    result = TrainingBatches(builder, sampling, seed, count)
+    result = TrainingBatches(builder, sampling, seed, count, workers)
     result.rank, result.processes = rank, processes
     return result
 
@@ -71,6 +80,53 @@ def test_iteration_starts_where_the_run_stands(dataset):
     assert len(some) == 3
     for step, batch in zip((40, 41, 42), some, strict=True):
         assert_same(fields(batch), fields(batches(dataset).batch(step)))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_that_draw_ahead_draw_the_same(dataset, workers):
+    expected = [fields(batch) for batch in batches(dataset, count=20)]
+    ahead = batches(dataset, count=20, workers=workers)
+    assert_same([fields(batch) for batch in ahead], expected)
+    # Where the run stands is asked when the first batch is.
+    iterator = iter(ahead)
+    ahead.first_step = 4
+    assert_same(fields(next(iterator)), expected[4])
+    iterator.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("probes")]
+
+
+def test_an_error_while_drawing_ahead_is_raised_and_ends_the_threads(dataset, monkeypatch):
+    batch = batches(dataset, count=20, workers=3)
+    draw = batch.builder.dataset.draw
+
+    def fails(index, *arguments, **options):
+        if batch.structures(7)[0] == index:
+            raise FileFormatError("damaged")
+        return draw(index, *arguments, **options)
+
+    monkeypatch.setattr(batch.builder.dataset, "draw", fails)
+    with pytest.raises(FileFormatError, match="damaged"):
+        list(batch)
+    assert not [t for t in threading.enumerate() if t.name.startswith("probes")]
+
+
+def test_threads_share_a_cache_that_holds_too_little(monkeypatch):
+    densities = [
+        gaussian_density(atoms, Grid.around(atoms, 0.4, 2.0))
+        for atoms in (molecule(name) for name in ("H2O", "CH4", "NH3", "CO", "N2", "HF"))
+    ]
+    # Three of the six densities, so that threads push each other's out.
+    monkeypatch.setattr(
+        grid_dataset, "_CACHED_VALUES", sum(d.grid.n_points for d in densities) // 2
+    )
+
+    def dataset():
+        names = [str(i) for i in range(len(densities))]
+        return GridDataset(names, PBE, lambda name: densities[int(name)])
+
+    expected = [fields(batch) for batch in batches(dataset(), count=60)]
+    found = [fields(batch) for batch in batches(dataset(), count=60, workers=8)]
+    assert_same(found, expected)
 
 
 @pytest.mark.parametrize(("processes", "structures"), [(1, 1), (1, 2), (2, 1), (3, 2), (1, 4)])

@@ -55,6 +55,16 @@ def test_n_and_n_steps_give_the_weights_of_2n(finished, archive, tmp_path, kill_
     assert_same_run(tmp_path / "run", directory_of(config))
 
 
+def test_threads_that_draw_ahead_change_nothing(finished, archive, tmp_path, kill_at):
+    ahead = small_config(tmp_path / "run", archive, trainer={"workers": 2})
+    kill_at(8)
+    with pytest.raises(Killed):
+        train(ahead)
+    kill_at(None)
+    train(ahead, resume=True)
+    assert_same_run(tmp_path / "run", directory_of(finished[0]))
+
+
 def test_different_seeds_give_different_runs(finished, archive, tmp_path):
     # Otherwise the comparison above could not fail.
     config = small_config(tmp_path / "run", archive, seed=4)

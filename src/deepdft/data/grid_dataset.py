@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,9 @@ from deepdft.io.archive import split_member
 
 _CACHED_VALUES = 200_000_000
 """Grid values kept in memory (1.6 GB in float64)."""
+
+_RECENT = threading.Lock()
+"""Held while it is noted which densities were used last: training draws from several threads."""
 
 
 class GridDataset(DensityDataset):
@@ -65,21 +69,24 @@ class GridDataset(DensityDataset):
         return self._loaded(index)[0]
 
     def _loaded(self, index: int) -> tuple[Density, LoadedValues]:
-        if index not in self._recent:
-            return self._remember(index, self._load(index))
-        self._recent.move_to_end(index)
-        return self._recent[index]
+        with _RECENT:
+            if index in self._recent:
+                self._recent.move_to_end(index)
+                return self._recent[index]
+        return self._remember(index, self._load(index))
 
     def _remember(self, index: int, density: Density) -> tuple[Density, LoadedValues]:
         # Files with x fastest give arrays in that order; every draw would copy them.
         density = replace(density, values=np.ascontiguousarray(density.values))
-        self._structures[index] = density.atoms
-        self._recent[index] = density, LoadedValues(density.values)
-        total = sum(kept.grid.n_points for kept, _ in self._recent.values())
-        while total > _CACHED_VALUES and len(self._recent) > 2:
-            _, (oldest, _) = self._recent.popitem(last=False)
-            total -= oldest.grid.n_points
-        return self._recent[index]
+        loaded = density, LoadedValues(density.values)
+        with _RECENT:
+            self._structures[index] = density.atoms
+            self._recent[index] = loaded
+            total = sum(kept.grid.n_points for kept, _ in self._recent.values())
+            while total > _CACHED_VALUES and len(self._recent) > 2:
+                _, (oldest, _) = self._recent.popitem(last=False)
+                total -= oldest.grid.n_points
+        return loaded
 
     def _load(self, index: int) -> Density:
         density = self._read(self.paths[index])

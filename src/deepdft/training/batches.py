@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,15 +137,23 @@ class TrainingBatches(IterableDataset[ProbeBatch]):
         sampling: how many structures and probes.
         seed: seed of the run.
         count: steps in one pass (an epoch of the trainer).
+        workers: threads that draw the probes of the next steps while one is computed; without any
+            they are drawn in between. The batches are the same.
     """
 
     def __init__(
-        self, builder: BatchBuilder, sampling: SamplingConfig, seed: int, count: int
+        self,
+        builder: BatchBuilder,
+        sampling: SamplingConfig,
+        seed: int,
+        count: int,
+        workers: int = 0,
     ) -> None:
         self.builder = builder
         self.sampling = sampling
         self.seed = seed
         self.count = count
+        self.workers = workers
         self.first_step = 0
         self.rank = 0
         self.processes = 1
@@ -152,18 +162,43 @@ class TrainingBatches(IterableDataset[ProbeBatch]):
         return self.count
 
     def __iter__(self) -> Iterator[ProbeBatch]:
-        for step in range(self.first_step, self.first_step + self.count):
+        # A generator: the first step is asked for when the first batch is.
+        steps = range(self.first_step, self.first_step + self.count)
+        yield from self._drawn_ahead(steps) if self.workers else self._drawn_in_between(steps)
+
+    def _drawn_in_between(self, steps: range) -> Iterator[ProbeBatch]:
+        for step in steps:
             # The disk works while this step is computed.
-            for index in self.structures(step + 1):
-                self.builder.dataset.prefetch(index)
+            self._announce(step + 1)
             yield self.batch(step)
+
+    def _drawn_ahead(self, steps: range) -> Iterator[ProbeBatch]:
+        waiting: deque[Future[ProbeBatch]] = deque()
+        with ThreadPoolExecutor(self.workers, "probes") as pool:
+            try:
+                for step in steps:
+                    self._announce(step)
+                    waiting.append(pool.submit(self._build, step, self.structures(step)))
+                    if len(waiting) > 2 * self.workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                # A run that ends early does not wait for what nobody will use.
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _announce(self, step: int) -> None:
+        for index in self.structures(step):
+            self.builder.dataset.prefetch(index)
 
     def batch(self, step: int) -> ProbeBatch:
         """Return the batch of one step of this process."""
+        return self._build(step, self.structures(step))
+
+    def _build(self, step: int, structures: list[int]) -> ProbeBatch:
         generator = np.random.default_rng((self.seed, step, self.rank))
-        return self.builder.build(
-            self.structures(step), self.sampling.probes, self.sampling.importance, generator
-        )
+        sampling = self.sampling
+        return self.builder.build(structures, sampling.probes, sampling.importance, generator)
 
     def structures(self, step: int) -> list[int]:
         """Return the structures of one step: a new random order of all of them every epoch."""

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytorch_lightning
 import torch
 from ase.data import chemical_symbols
+from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.choice import tables_for_level
-from deepdft.config import ModelConfig, TrainConfig, read_config
+from deepdft.config import ModelConfig, TrainConfig, TrainerConfig, read_config
 from deepdft.data import (
     DensityDataset,
     open_dataset,
@@ -33,6 +34,7 @@ from deepdft.io.atomic import replace_file
 from deepdft.models import DensityModel, create_model, parse_options
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint, transfer_weights
+from deepdft.prediction.threads import available_threads
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import RenamedCheckpointIO, SaveBestModel, StepBookkeeping
 from deepdft.training.card import described_start, model_card
@@ -135,6 +137,7 @@ def train(
     best = SaveBestModel(directory / BEST, description)
     bookkeeping = StepBookkeeping(batches)
     trainer = _trainer(config, directory, [bookkeeping, best])
+    batches.workers = _workers(config.trainer, trainer)
     module = DensityTraining(network, config.optimizer, config.trainer.max_steps)
     validation_loader = DataLoader(validation, batch_size=None)
     before = None
@@ -186,6 +189,22 @@ def _require_known_elements(training: DensityDataset, validation: DensityDataset
             f"The validation structures hold {', '.join(chemical_symbols[z] for z in missing)}, "
             "which no training structure does; choose another split."
         )
+
+
+_MOST_WORKERS = 8
+"""Threads that draw probes for a GPU, where the configuration says nothing."""
+
+
+def _workers(options: TrainerConfig, trainer: pytorch_lightning.Trainer) -> int:
+    if isinstance(trainer.accelerator, CPUAccelerator):
+        # What draws here computes as well.
+        return options.workers or 0
+    if options.threads is None:
+        # The processor only draws: a thread for each worker.
+        torch.set_num_threads(1)
+    if options.workers is not None:
+        return options.workers
+    return min(_MOST_WORKERS, max(1, available_threads() // options.devices - 1))
 
 
 def _is_worker() -> bool:
