@@ -4,11 +4,13 @@
     python benchmarks/training_released.py released
 
 The released code's step is that of its `runner.py`: 2 structures with 1000 random grid points each
-(drawn, their edges found and collated by its own functions, in this process instead of four
-workers, so that both sides have the same threads), forward, mean squared error, backward, Adam.
-Its SchNet form has T = 6, its PaiNN form T = 3, F = 128 and the cutoff 4 Å, as its README says.
-Where the package asap3 is missing, its neighbour lists come from this package (compiled; the
-column "data" says what drawing, edges and collation cost).
+(drawn, their edges found and collated by its own functions), forward, mean squared error,
+backward, Adam. On a CPU its batches are made in this process instead of four workers, so that both
+sides have the same threads; with `--accelerator gpu` four workers make them, as there, which here
+never have to be started again, and `--workers` threads make ours. Its SchNet form has T = 6, its
+PaiNN form T = 3, F = 128 and the cutoff 4 Å, as its README says. Where the package asap3 is
+missing, its neighbour lists come from this package (compiled; the column "data" says what drawing,
+edges and collation cost).
 
 This package's step is the one of `deepdft train`: its batches, Lightning module and trainer with
 as many structures and probes and the same loss. Clipping of gradients is off on both sides; the
@@ -16,8 +18,9 @@ moving average of the weights, which the released code lacks, is included.
 
 Densities are in memory on both sides: reading from disk is left out. Without `--data` they are
 superposed atoms around displaced copies of a structure, for what a value is does not matter to the
-time. Validation and compilation are left out. Sides take turns; the median step counts. Where
-other programs compete for the processor, the figures in processor time are the ones to look at.
+time. Validation and compilation are left out. Sides take turns; the median step counts. On a CPU
+ratios are those of processor time, which other programs hardly change; on a GPU those of the clock,
+read after the GPU has finished a step.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ import torch
 from ase import Atoms
 from rich.console import Console
 from rich.table import Table
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.choice import tables_for_level
@@ -48,7 +51,7 @@ from deepdft.data import open_dataset
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.density import Density, Grid
 from deepdft.models import create_model
-from deepdft.training.batches import BatchBuilder, TrainingBatches
+from deepdft.training.batches import BatchBuilder, ProbeBatch, TrainingBatches
 from deepdft.training.module import DensityTraining
 from engine import LIQUID
 from released_code import load_released_code
@@ -56,6 +59,9 @@ from reporting import add_output_option, write_result
 
 CUTOFF = 4.0
 STRUCTURES, PROBES = 2, 1000
+RELEASED_WORKERS = 4
+"""Processes of the released `runner.py` that make its batches."""
+
 WARM_UP = 2
 """Steps before those that count: compilation, memory."""
 
@@ -80,14 +86,14 @@ class Times:
     processor: list[float] = field(default_factory=list)
     data: list[float] = field(default_factory=list)
 
-    def figures(self) -> dict[str, float]:
-        """Return medians and rates."""
+    def figures(self) -> dict[str, float | None]:
+        """Return medians and rates; what data took is not known where workers made them."""
         wall, processor = float(np.median(self.wall)), float(np.median(self.processor))
         return {
             "steps": len(self.wall),
             "seconds": wall,
             "processor_seconds": processor,
-            "data_processor_seconds": float(np.median(self.data)),
+            "data_processor_seconds": float(np.median(self.data)) if self.data else None,
             "structures_per_second": STRUCTURES / wall,
             "probes_per_second": STRUCTURES * PROBES / wall,
             "probes_per_processor_second": STRUCTURES * PROBES / processor,
@@ -101,11 +107,16 @@ class ReleasedTraining:
         code: modules of the released code.
         name: which network.
         densities: what to train on.
+        device: where it trains.
     """
 
-    def __init__(self, code: dict[str, Any], name: str, densities: list[Density]) -> None:
+    def __init__(
+        self, code: dict[str, Any], name: str, densities: list[Density], device: torch.device
+    ) -> None:
         torch.manual_seed(0)
+        self.device = device
         self.network = getattr(code["densitymodel"], THEIRS[name])(STEPS[name], 128, CUTOFF)
+        self.network.to(device)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=0.0001)
         self.criterion = torch.nn.MSELoss()
         self.collate = code["dataset"].CollateFuncRandomSample(CUTOFF, PROBES, pin_memory=False)
@@ -118,39 +129,54 @@ class ReleasedTraining:
             }
             for d in densities
         ]
-        self.order = np.random.default_rng(0)
-
-    def step(self) -> float:
-        """Do one step; return the processor seconds until its batch was there."""
-        begun = time.process_time()
-        chosen = self.order.choice(len(self.samples), STRUCTURES, replace=False)
-        batch = self.collate([self.samples[i] for i in chosen])
-        data = time.process_time() - begun
-        self.optimizer.zero_grad()
-        loss = self.criterion(self.network(batch), batch["probe_target"])
-        loss.backward()
-        self.optimizer.step()
-        return data
+        workers = 0 if device.type == "cpu" else RELEASED_WORKERS
+        sampler = RandomSampler(self.samples, replacement=True, num_samples=1_000_000)
+        self.batches = iter(
+            DataLoader(
+                self.samples, STRUCTURES, sampler=sampler, collate_fn=self.collate,
+                num_workers=workers, multiprocessing_context="fork" if workers else None,
+            )
+        )  # fmt: skip
 
     def run(self, steps: int, times: Times) -> None:
         """Do some steps."""
         for _ in range(steps):
             wall, processor = time.perf_counter(), time.process_time()
-            times.data.append(self.step())
+            batch = next(self.batches)
+            if self.device.type == "cpu":
+                times.data.append(time.process_time() - processor)
+            self.step({k: v.to(self.device, non_blocking=True) for k, v in batch.items()})
+            finish(self.device)
             times.wall.append(time.perf_counter() - wall)
             times.processor.append(time.process_time() - processor)
 
+    def step(self, batch: dict[str, Any]) -> None:
+        """Do one step."""
+        self.optimizer.zero_grad()
+        loss = self.criterion(self.network(batch), batch["probe_target"])
+        loss.backward()
+        self.optimizer.step()
+
+
+def finish(device: torch.device) -> None:
+    """Wait until a GPU has done what it was told to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
 
 class TimedBatches(TrainingBatches):
-    """The batches of training, with the time that making each takes."""
+    """The batches of training, with the time that making each takes where no thread does it."""
 
-    def __iter__(self) -> Iterator[Any]:
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.seconds: list[float] = []
-        for step in range(self.first_step, self.first_step + self.count):
-            begun = time.process_time()
-            batch = self.batch(step)
-            self.seconds.append(time.process_time() - begun)
-            yield batch
+
+    def batch(self, step: int) -> ProbeBatch:
+        """Return the batch of one step."""
+        begun = time.process_time()
+        batch = super().batch(step)
+        self.seconds.append(time.process_time() - begun)
+        return batch
 
 
 class Clock(pytorch_lightning.Callback):
@@ -159,8 +185,11 @@ class Clock(pytorch_lightning.Callback):
     def __init__(self) -> None:
         self.ends: list[tuple[float, float]] = []
 
-    def on_train_batch_end(self, *arguments: Any, **named: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pytorch_lightning.Trainer, *arguments: Any, **named: Any
+    ) -> None:
         """Note the time."""
+        finish(trainer.strategy.root_device)
         self.ends.append((time.perf_counter(), time.process_time()))
 
 
@@ -170,10 +199,14 @@ class OwnTraining:
     Args:
         name: the architecture.
         densities: what to train on.
+        accelerator: Lightning's.
+        workers: threads that draw the probes of the next steps.
     """
 
-    def __init__(self, name: str, densities: list[Density]) -> None:
+    def __init__(self, name: str, densities: list[Density], accelerator: str, workers: int) -> None:
         torch.manual_seed(0)
+        self.accelerator = accelerator
+        self.workers = workers
         _, options, baseline = OURS[name]
         level = densities[0].level
         dataset = GridDataset(
@@ -193,11 +226,12 @@ class OwnTraining:
 
     def run(self, steps: int, times: Times) -> None:
         """Do some steps, of which the first `WARM_UP` do not count."""
-        batches = TimedBatches(self.builder, self.sampling, 0, steps + WARM_UP)
+        batches = TimedBatches(self.builder, self.sampling, 0, steps + WARM_UP, self.workers)
         clock = Clock()
         trainer = pytorch_lightning.Trainer(
-            max_steps=steps + WARM_UP, accelerator="cpu", logger=False, callbacks=[clock],
-            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+            max_steps=steps + WARM_UP, accelerator=self.accelerator, callbacks=[clock],
+            logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            enable_model_summary=False,
         )  # fmt: skip
         trainer.fit(self.module, DataLoader(batches, batch_size=None))
         differences = np.diff(clock.ends, axis=0)[WARM_UP - 1 :]
@@ -258,11 +292,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="of this package, in each round")
     parser.add_argument("--released-steps", type=int, default=1, help="likewise")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument(
+        "--workers", type=int, help="threads that draw our probes; default: 0, for a GPU 8"
+    )
     add_output_option(parser)
     options = parser.parse_args()
 
     code, neighbours = load_released_code(options.released, ("densitymodel", "dataset"))
     torch.set_num_threads(options.threads)
+    device = torch.device("cuda" if options.accelerator == "gpu" else "cpu")
+    workers = options.workers
+    if workers is None:
+        workers = 8 if options.accelerator == "gpu" else 0
     densities = in_cells(
         given_densities(options.data, options.structures, options.spacing)
         if options.data
@@ -272,11 +314,12 @@ def main() -> None:
     )
     sides: dict[str, tuple[Callable[[int, Times], None], int]] = {}
     for name in THEIRS:
-        theirs = ReleasedTraining(code, name, densities)
-        theirs.step()
+        theirs = ReleasedTraining(code, name, densities, device)
+        theirs.run(WARM_UP, Times())
         sides[name] = (theirs.run, options.released_steps)
     for name in OURS:
-        sides[name] = (OwnTraining(name, densities).run, options.steps)
+        own = OwnTraining(name, densities, options.accelerator, workers)
+        sides[name] = (own.run, options.steps)
     times = {name: Times() for name in sides}
     with quiet():
         for _ in range(options.rounds):
@@ -292,10 +335,10 @@ def summary(
 ) -> dict[str, Any]:
     """Return all numbers."""
     figures: dict[str, dict[str, Any]] = {name: found.figures() for name, found in times.items()}
+    rate = rate_of(options.accelerator)
     for row in figures.values():
         for name in THEIRS:
-            theirs = figures[name]["probes_per_processor_second"]
-            row[f"times {name}"] = row["probes_per_processor_second"] / theirs
+            row[f"times {name}"] = row[rate] / figures[name][rate]
     counts = [len(density.atoms) for density in densities]
     formula = densities[0].atoms.get_chemical_formula()
     what = f"first {len(counts)} of the data" if options.data else f"{len(counts)} x {formula}"
@@ -303,16 +346,23 @@ def summary(
         "structures": what,
         "atoms": [min(counts), max(counts)],
         "threads": options.threads,
+        "accelerator": options.accelerator,
         "neighbour_lists_of_released_code": neighbours,
         "steps": figures,
     }
 
 
+def rate_of(accelerator: str) -> str:
+    """Return which rate ratios are of."""
+    return "probes_per_second" if accelerator == "gpu" else "probes_per_processor_second"
+
+
 def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the main figures."""
     found = []
+    unit = "GPU" if result["accelerator"] == "gpu" else "core"
     for name, row in result["steps"].items():
-        rate = f"{row['probes_per_processor_second']:,.0f} probes/s a core"
+        rate = f"{row[rate_of(result['accelerator'])]:,.0f} probes/s a {unit}"
         if name in THEIRS:
             found.append((f"released {name}, T = {STEPS[name]}", rate))
         else:
@@ -329,8 +379,8 @@ def show(result: dict[str, Any]) -> None:
     by = result["neighbour_lists_of_released_code"]
     console.print(
         f"{result['structures']} ({low} to {high} atoms); {STRUCTURES} x {PROBES} probes a step; "
-        f"{result['threads']} thread(s); densities in memory; medians of a step; neighbour lists "
-        f"of the released code by {by}",
+        f"{result['accelerator']}, {result['threads']} thread(s); densities in memory; medians of "
+        f"a step; neighbour lists of the released code by {by}",
         highlight=False,
     )
     table = Table()
@@ -338,10 +388,11 @@ def show(result: dict[str, Any]) -> None:
     for column in (*titles, *(f"x {name.removesuffix(' code')}" for name in THEIRS)):
         table.add_column(column, justify="right" if column else "left")
     for name, row in result["steps"].items():
+        data = row["data_processor_seconds"]
         table.add_row(
             f"released {name}" if name in THEIRS else name,
             f"{row['seconds']:.3f}", f"{row['processor_seconds']:.3f}",
-            f"{row['data_processor_seconds']:.3f}", f"{row['structures_per_second']:.2f}",
+            "-" if data is None else f"{data:.3f}", f"{row['structures_per_second']:.2f}",
             f"{row['probes_per_second']:,.0f}", f"{row['probes_per_processor_second']:,.0f}",
             *(f"{row[f'times {other}']:.1f}" for other in THEIRS),
         )  # fmt: skip
