@@ -203,6 +203,28 @@ def test_a_row_of_other_code_is_left_out_unless_the_code_is_given(comparison, mo
         compare.Comparison(options)
 
 
+def test_a_row_that_fine_tunes_begins_with_the_model_given(comparison, modules, tmp_path):
+    folder, arguments, _ = comparison
+    compare = modules["compare"]
+    small = ROWS["rows"]["small"]
+    rows = {"common": ROWS["common"], "rows": {"tuned": {**small, "needs": "start"}}}
+    rows["rows"]["tuned"]["rates"] = [1e-9]
+    (tmp_path / "rows.yaml").write_text(yaml.safe_dump(rows))
+    given = [*arguments, "--file", str(tmp_path / "rows.yaml"), "--output", str(tmp_path / "out")]
+    assert compare.Comparison(compare.parse_arguments(given)).names == []
+    start = folder / "out" / "small" / "steps_3_rate_0.003_seed_0"
+    compare.Comparison(compare.parse_arguments([*given, "--start", str(start)])).run()
+    before, after = (
+        json.loads((path / "training.json").read_text())
+        for path in (start, tmp_path / "out" / "tuned" / "steps_3_rate_1e-09_seed_0")
+    )
+    # The rate moves nothing, and validation is on the same points.
+    assert after["best"] == before["best"]
+    other = compare.parse_arguments([*given, "--start", str(start / "best")])
+    with pytest.raises(ConfigurationError, match="give another --output, or the --start of"):
+        compare.Comparison(other).run()
+
+
 def test_the_same_command_does_nothing_twice(comparison, modules, monkeypatch):
     _, arguments, text = comparison
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from charge3net import NAME as CHARGE3NET
 from charge3net import register_charge3net
-from plan import Rows, Run, Settings
+from plan import START, Rows, Run, Settings
 from report import entry, table, with_ratios
 from runs import RECORD, Record, best_rate, model_of, tested, trained, trained_elsewhere, write_json
 
@@ -83,6 +83,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--charge3net", type=Path, metavar="CLONE", help="clone of ChargE3Net, for the row of it"
     )
+    parser.add_argument(
+        "--start", metavar="MODEL", help="model that rows which fine-tune begin with"
+    )
     parser.add_argument("--against", default="equivariant", help="row that errors are divided by")
     parser.add_argument("--minutes", type=float, help="time of every row; default: not compared")
     parser.add_argument("--threads", type=int, default=available_threads())
@@ -99,12 +102,13 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def peers(options: argparse.Namespace) -> list[str]:
-    """Make the architectures of other groups known whose code was given; return which."""
-    if options.charge3net is None:
-        return []
-    register_charge3net(options.charge3net)
-    return [CHARGE3NET]
+def given_needs(options: argparse.Namespace) -> list[str]:
+    """Return what rows may need that was given; make the architectures of other groups known."""
+    given = [] if options.start is None else [START]
+    if options.charge3net is not None:
+        register_charge3net(options.charge3net)
+        given.append(CHARGE3NET)
+    return given
 
 
 class NotTrained(Exception):
@@ -117,11 +121,11 @@ class Comparison:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.rows = Rows(options.file)
-        self.names = self.rows.chosen(options.rows, peers(options))
+        self.names = self.rows.chosen(options.rows, given_needs(options))
         self.sizes = sorted(set(options.sizes))
         self.settings = Settings(
             tuple(options.data), options.split, options.output, options.steps, options.threads,
-            options.accelerator, options.validation_probes,
+            options.accelerator, options.validation_probes, options.start,
         )  # fmt: skip
         self.test = self._test_part()
         self.tables = self._atomic_densities()

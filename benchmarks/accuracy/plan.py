@@ -15,6 +15,9 @@ from deepdft.errors import ConfigurationError, did_you_mean
 ABOUT_ROWS = {"rates", "needs"}
 """Entries of a row that do not belong to its training configuration."""
 
+START = "start"
+"""What a row needs that begins with a trained model."""
+
 VALIDATIONS = 20
 """How often a run is validated."""
 
@@ -31,6 +34,7 @@ class Settings:
         threads: CPU threads.
         accelerator: Lightning's accelerator.
         validation_probes: probes in each validation structure.
+        start: name or folder of the model that rows which need one begin with.
     """
 
     data: tuple[str, ...]
@@ -40,6 +44,7 @@ class Settings:
     threads: int
     accelerator: str = "cpu"
     validation_probes: int = 1000
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,10 @@ class Rows:
 
     def _trainable(self, name: str, given: Collection[str]) -> bool:
         return "needs" not in self.rows[name] or self.rows[name]["needs"] in given
+
+    def start(self, run: Run, settings: Settings) -> str | None:
+        """Return the model that a run begins with, if any."""
+        return settings.start if self.rows[run.row].get("needs") == START else None
 
     def config(self, run: Run, settings: Settings) -> TrainConfig:
         """Return the configuration of a run."""

@@ -44,19 +44,25 @@ def trained(run: Run, rows: Rows, settings: Settings) -> Record:
     """
     folder = run.folder(settings.output)
     config = rows.config(run, settings)
+    start = rows.start(run, settings)
     record = folder / RECORD
     _require_same(folder, config)
     if record.exists():
         found: Record = json.loads(record.read_text(encoding="utf-8"))
+        if found.get("start") != start:
+            raise ConfigurationError(
+                f"{folder} began with {found.get('start')}, not with {start}; give another "
+                "--output, or the --start of before."
+            )
         return found
     try:
-        train(config, resume=(folder / STATE).exists())
+        train(config, start_from=start, resume=(folder / STATE).exists())
     except ConfigurationError as error:
         if "diverged" not in str(error):
             raise
-        result: Record = {**asdict(run), "diverged": True, "best": math.inf}
+        result: Record = {**asdict(run), "start": start, "diverged": True, "best": math.inf}
     else:
-        result = {**asdict(run), "diverged": False, **measured(folder, config)}
+        result = {**asdict(run), "start": start, "diverged": False, **measured(folder, config)}
     write_json(record, result)
     return result
 

@@ -194,7 +194,14 @@ def shipped_model(name: str = "default") -> Shipped:
     training, test = card["training"], card["test"]
     return Shipped(
         training["structures"],
-        training["configuration"]["trainer"]["max_steps"],
+        _steps(training),
         test["eps_mae_percent"],
         test["standard_error_percent"],
     )
+
+
+def _steps(training: dict[str, Any]) -> int:
+    """Return a training's steps with those of the trainings that it went on from."""
+    steps: int = training["configuration"]["trainer"]["max_steps"]
+    earlier = training.get("started_from")
+    return steps if earlier is None else steps + _steps(earlier["training"])
