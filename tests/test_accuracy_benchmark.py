@@ -187,6 +187,36 @@ def test_rates_can_be_taken_from_other_data(comparison, modules, tmp_path):
         compare.Comparison(options)
 
 
+def test_rows_of_tables_made_before_are_added(comparison, modules, tmp_path):
+    folder, arguments, _ = comparison
+    compare = modules["compare"]
+    without = [word for word in arguments if not word.startswith("released=") and word != "--also"]
+    given = [*without, "--output", str(tmp_path / "out"), "--rows", "small", "--against", "small"]
+    shutil.copytree(folder / "out" / "small", tmp_path / "out" / "small")
+    options = compare.parse_arguments([*given, "--report", "--tables", str(folder / "out")])
+    compare.Comparison(options).run()
+    before, after = (
+        list(json.loads((path / "tables.json").read_text())["tables"].values())
+        for path in (folder / "out", tmp_path / "out")
+    )
+    for old, new in zip(before, after, strict=True):
+        own = ["superposed atoms", "small"]
+        added = [item["row"] for item in old if item["row"] not in own]
+        assert "painn" in added
+        assert [item["row"] for item in new] == own + added
+        assert {item["row"]: item["errors"] for item in new} == {
+            item["row"]: item["errors"] for item in old
+        }
+        # Compared with this comparison's row.
+        assert next(item for item in new if item["row"] == "painn")["ratio"]["to"] == "small"
+    options = compare.parse_arguments(
+        [*given, "--report", "--tables", str(folder / "out"), "--limit", "1"]
+    )
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(ConfigurationError, match="another test part; leave out --tables"):
+        compare.Comparison(options).run()
+
+
 def test_a_row_of_other_code_is_left_out_unless_the_code_is_given(comparison, modules, tmp_path):
     _, arguments, _ = comparison
     compare, rows = modules["compare"], str(FOLDER / "rows.yaml")

@@ -81,6 +81,10 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--report", action="store_true", help="train nothing: tables of what has been trained"
     )
     parser.add_argument(
+        "--tables", type=Path, metavar="FOLDER",
+        help="add the rows of tables made before, on the same data; their folder",
+    )  # fmt: skip
+    parser.add_argument(
         "--charge3net", type=Path, metavar="CLONE", help="clone of ChargE3Net, for the row of it"
     )
     parser.add_argument(
@@ -144,11 +148,24 @@ class Comparison:
                     else f"{self.options.minutes:g} minutes"
                 )
                 title = f"{size} training structures, {equal}"
-                titles[title] = with_ratios(
-                    references + self._entries(mode, size), self.options.against
-                )
+                entries = references + self._entries(mode, size)
+                entries += self._made_before(title, entries)
+                titles[title] = with_ratios(entries, self.options.against)
                 text = self._write(titles)
         return text
+
+    def _made_before(self, title: str, entries: list[Record]) -> list[Record]:
+        """Return what other tables have under a title and these have not."""
+        if self.options.tables is None:
+            return []
+        rows = {item["row"] for item in entries}
+        found = read_tables(self.options.tables).get(title, [])
+        added = [item for item in found if item["row"] not in rows]
+        if any(list(item["errors"]) != list(self.test.names) for item in added):
+            raise ConfigurationError(
+                f"The tables in {self.options.tables} are of another test part; leave out --tables."
+            )
+        return added
 
     def rate(self, row: str) -> float:
         """Return the learning rate of a row: as given, or by validation at the smallest size."""
@@ -275,20 +292,24 @@ class Comparison:
             yield "\n" + table(title, entries, self.rows.rates)
 
 
-def rates_of(folder: Path) -> dict[str, float]:
-    """Return the learning rates in the tables of a comparison, by row.
+def read_tables(folder: Path) -> dict[str, list[Record]]:
+    """Return the tables of a comparison, by title.
 
     Raises:
-        ConfigurationError: if there are no tables.
+        ConfigurationError: if there are none.
     """
     try:
-        tables = json.loads((folder / "tables.json").read_text(encoding="utf-8"))["tables"]
-        rows = [item for entries in tables.values() for item in entries if "rate" in item]
-        return {item["row"]: float(item["rate"]) for item in rows}
+        content = json.loads((folder / "tables.json").read_text(encoding="utf-8"))
+        tables: dict[str, list[Record]] = content["tables"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(
-            f"{folder} has no tables of a comparison to take rates from ({error!r})."
-        ) from None
+        raise ConfigurationError(f"{folder} has no tables of a comparison ({error!r}).") from None
+    return tables
+
+
+def rates_of(folder: Path) -> dict[str, float]:
+    """Return the learning rates in the tables of a comparison, by row."""
+    rows = [item for entries in read_tables(folder).values() for item in entries if "rate" in item]
+    return {item["row"]: float(item["rate"]) for item in rows}
 
 
 if __name__ == "__main__":
