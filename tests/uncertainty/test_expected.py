@@ -66,14 +66,17 @@ def test_the_integral_of_the_volume_is_the_expected_eps_mae(model, make):
     assert 0 < found.eps_mae_range[0] < found.eps_mae_range[1]
 
 
-def test_molecules_far_apart_do_not_change_each_other(model):
+def test_molecules_far_apart_do_not_change_each_other():
+    # Whitened features magnify the rounding of single precision.
+    model = load_model("default")
+    model.network.double()
     one, other = ethanol(), Atoms(molecule("H2CO").numbers, molecule("H2CO").positions)
     other.translate([60.0, 0.0, 0.0])
     both = model.uncertainty(one + other)
     parts = [model.uncertainty(one), model.uncertainty(other)]
-    np.testing.assert_allclose(both.shares, np.concatenate([p.shares for p in parts]), rtol=1e-5)
+    np.testing.assert_allclose(both.shares, np.concatenate([p.shares for p in parts]), rtol=1e-9)
     distances = np.concatenate([p.distances for p in parts])
-    np.testing.assert_allclose(both.distances, distances, rtol=1e-5)
+    np.testing.assert_allclose(both.distances, distances, rtol=1e-9)
 
 
 def test_parts_of_a_grid_and_single_points_give_the_same_values(model):
