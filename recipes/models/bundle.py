@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from deepdft.models.checkpoint import load_checkpoint, save_checkpoint
 
@@ -38,13 +39,8 @@ def main() -> None:
     given = json.loads(arguments.card.read_text())
     summary = json.loads(arguments.test.read_text())
     errors = summary["eps_mae"]
-    training = dict(found["training"])
+    training = without_places(found["training"])
     configuration = training.pop("configuration")
-    # Where the data lay during training means nothing to others.
-    earlier = training.get("started_from", {}).get("training", {}).get("configuration", {})
-    for key in ("run_directory", "data"):
-        configuration.pop(key)
-        earlier.pop(key, None)
     checkpoint.card = {
         **given,
         "test": {
@@ -67,6 +63,20 @@ def main() -> None:
     }
     save_checkpoint(checkpoint, BUNDLED / arguments.name)
     print(f"written {BUNDLED / arguments.name}")
+
+
+def without_places(training: dict[str, Any]) -> dict[str, Any]:
+    """Return what a card says of a training, and of those before it, without where data lay."""
+    result = dict(training)
+    if "configuration" in training:
+        places = ("run_directory", "data")
+        result["configuration"] = {
+            key: value for key, value in training["configuration"].items() if key not in places
+        }
+    if "started_from" in training:
+        start = training["started_from"]
+        result["started_from"] = {**start, "training": without_places(start["training"])}
+    return result
 
 
 if __name__ == "__main__":
