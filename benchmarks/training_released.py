@@ -46,13 +46,14 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from deepdft.atomic import AtomicDensityTables
 from deepdft.atomic.choice import tables_for_level
-from deepdft.config import OptimizerConfig, SamplingConfig
+from deepdft.config import OptimizerConfig, SamplingConfig, TrainerConfig
 from deepdft.data import open_dataset
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.density import Density, Grid
 from deepdft.models import create_model
 from deepdft.training.batches import BatchBuilder, ProbeBatch, TrainingBatches
 from deepdft.training.module import DensityTraining
+from deepdft.training.run import drawing_threads
 from engine import LIQUID
 from released_code import load_released_code
 from reporting import add_output_option, write_result
@@ -199,14 +200,12 @@ class OwnTraining:
     Args:
         name: the architecture.
         densities: what to train on.
-        accelerator: Lightning's.
-        workers: threads that draw the probes of the next steps.
+        options: Lightning's accelerator, and threads that draw the probes of the next steps.
     """
 
-    def __init__(self, name: str, densities: list[Density], accelerator: str, workers: int) -> None:
+    def __init__(self, name: str, densities: list[Density], options: TrainerConfig) -> None:
         torch.manual_seed(0)
-        self.accelerator = accelerator
-        self.workers = workers
+        self.options = options
         _, options, baseline = OURS[name]
         level = densities[0].level
         dataset = GridDataset(
@@ -226,13 +225,14 @@ class OwnTraining:
 
     def run(self, steps: int, times: Times) -> None:
         """Do some steps, of which the first `WARM_UP` do not count."""
-        batches = TimedBatches(self.builder, self.sampling, 0, steps + WARM_UP, self.workers)
+        batches = TimedBatches(self.builder, self.sampling, 0, steps + WARM_UP)
         clock = Clock()
         trainer = pytorch_lightning.Trainer(
-            max_steps=steps + WARM_UP, accelerator=self.accelerator, callbacks=[clock],
+            max_steps=steps + WARM_UP, accelerator=self.options.accelerator, callbacks=[clock],
             logger=False, enable_checkpointing=False, enable_progress_bar=False,
             enable_model_summary=False,
         )  # fmt: skip
+        batches.workers = drawing_threads(self.options, trainer)
         trainer.fit(self.module, DataLoader(batches, batch_size=None))
         differences = np.diff(clock.ends, axis=0)[WARM_UP - 1 :]
         times.wall += differences[:, 0].tolist()
@@ -294,7 +294,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument(
-        "--workers", type=int, help="threads that draw our probes; default: 0, for a GPU 8"
+        "--workers", type=int, help="threads that draw our probes; default: as in training"
     )
     add_output_option(parser)
     options = parser.parse_args()
@@ -302,9 +302,7 @@ def main() -> None:
     code, neighbours = load_released_code(options.released, ("densitymodel", "dataset"))
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if options.accelerator == "gpu" else "cpu")
-    workers = options.workers
-    if workers is None:
-        workers = 8 if options.accelerator == "gpu" else 0
+    training = TrainerConfig(accelerator=options.accelerator, workers=options.workers)
     densities = in_cells(
         given_densities(options.data, options.structures, options.spacing)
         if options.data
@@ -318,7 +316,7 @@ def main() -> None:
         theirs.run(WARM_UP, Times())
         sides[name] = (theirs.run, options.released_steps)
     for name in OURS:
-        own = OwnTraining(name, densities, options.accelerator, workers)
+        own = OwnTraining(name, densities, training)
         sides[name] = (own.run, options.steps)
     times = {name: Times() for name in sides}
     with quiet():

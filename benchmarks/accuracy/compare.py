@@ -133,6 +133,7 @@ class Comparison:
         )  # fmt: skip
         self.test = self._test_part()
         self.tables = self._atomic_densities()
+        self.before = {} if options.tables is None else read_tables(options.tables)
         self.chosen = {} if options.rates_of is None else rates_of(options.rates_of)
 
     def run(self) -> str:
@@ -156,11 +157,8 @@ class Comparison:
 
     def _made_before(self, title: str, entries: list[Record]) -> list[Record]:
         """Return what other tables have under a title and these have not."""
-        if self.options.tables is None:
-            return []
         rows = {item["row"] for item in entries}
-        found = read_tables(self.options.tables).get(title, [])
-        added = [item for item in found if item["row"] not in rows]
+        added = [item for item in self.before.get(title, []) if item["row"] not in rows]
         if any(list(item["errors"]) != list(self.test.names) for item in added):
             raise ConfigurationError(
                 f"The tables in {self.options.tables} are of another test part; leave out --tables."

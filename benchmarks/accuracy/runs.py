@@ -21,7 +21,8 @@ from deepdft.io.atomic import replace_file
 from deepdft.models.bundled import open_checkpoint
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.training import train
-from deepdft.training.run import STATE
+from deepdft.training.card import recorded_start
+from deepdft.training.run import BEST, STATE
 
 STILL_FALLING = 0.05
 """A run is not converged if its validation error fell by more than this in the last quarter."""
@@ -46,23 +47,18 @@ def trained(run: Run, rows: Rows, settings: Settings) -> Record:
     config = rows.config(run, settings)
     start = rows.start(run, settings)
     record = folder / RECORD
-    _require_same(folder, config)
+    _require_same(folder, config, start)
     if record.exists():
         found: Record = json.loads(record.read_text(encoding="utf-8"))
-        if found.get("start") != start:
-            raise ConfigurationError(
-                f"{folder} began with {found.get('start')}, not with {start}; give another "
-                "--output, or the --start of before."
-            )
         return found
     try:
         train(config, start_from=start, resume=(folder / STATE).exists())
     except ConfigurationError as error:
         if "diverged" not in str(error):
             raise
-        result: Record = {**asdict(run), "start": start, "diverged": True, "best": math.inf}
+        result: Record = {**asdict(run), "diverged": True, "best": math.inf}
     else:
-        result = {**asdict(run), "start": start, "diverged": False, **measured(folder, config)}
+        result = {**asdict(run), "diverged": False, **measured(folder, config)}
     write_json(record, result)
     return result
 
@@ -79,7 +75,7 @@ def trained_elsewhere(folder: Path) -> list[Record]:
     return [{"best": math.nan, "fell_in_last_quarter": math.nan, "converged": None, **found}]
 
 
-def _require_same(folder: Path, config: TrainConfig) -> None:
+def _require_same(folder: Path, config: TrainConfig, start: str | None) -> None:
     stored = folder / "config.yaml"
     if not stored.exists():
         return
@@ -89,6 +85,12 @@ def _require_same(folder: Path, config: TrainConfig) -> None:
         raise ConfigurationError(
             f"{folder} holds a run of another configuration; give another --output, or the "
             "settings of before."
+        )
+    began = (recorded_start(folder / BEST) or {}).get("model")
+    if began != start:
+        raise ConfigurationError(
+            f"{folder} began with {began}, not with {start}; give another --output, or the "
+            "--start of before."
         )
 
 

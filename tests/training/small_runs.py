@@ -12,6 +12,9 @@ from deepdft.training.run import STATE
 
 MODEL = {"architecture": "deepdft", "options": {"steps": 2, "channels": 8}}
 
+UNCHANGING = {"learning_rate": 1e-30, "schedule": "constant", "warmup_steps": 0}
+"""Options of an optimiser whose steps leave the weights as they were."""
+
 
 def small_config(directory: Path, archive: Path, **sections: Any) -> TrainConfig:
     """Return a run of nine steps with a validation every three; sections are merged in."""

@@ -10,6 +10,7 @@ from deepdft.models.checkpoint import load_checkpoint
 from deepdft.training import train
 from tests.small_data import write_archive
 from tests.training.small_runs import (
+    UNCHANGING,
     Killed,
     assert_same,
     assert_same_run,
@@ -20,14 +21,10 @@ from tests.training.small_runs import (
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
-def unchanging():
-    return {"learning_rate": 1e-30, "schedule": "constant", "warmup_steps": 0}
-
-
 def test_fine_tuning_keeps_what_was_learned(finished, tmp_path):
     config, result = finished
     data = write_archive(tmp_path / "nitrogen.npz", ["NH3", "N2", "NH3"])
-    tuned = small_config(tmp_path / "run", data, optimizer=unchanging(), seed=8)
+    tuned = small_config(tmp_path / "run", data, optimizer=UNCHANGING, seed=8)
     train(tuned, start_from=directory_of(config))
     source = load_checkpoint(result.folder).network
     target = load_checkpoint(tmp_path / "run" / "best").network
@@ -43,7 +40,7 @@ def test_fine_tuning_keeps_what_was_learned(finished, tmp_path):
 def test_a_fine_tuned_models_card_tells_what_it_was_before(finished, archive, tmp_path):
     config, result = finished
     start = directory_of(config)
-    tuned = small_config(tmp_path / "run", archive, optimizer=unchanging())
+    tuned = small_config(tmp_path / "run", archive, optimizer=UNCHANGING)
     train(tuned, start_from=start)
     parent = load_checkpoint(result.folder)
     assert "started_from" not in parent.card["training"]

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from deepdft.prediction.trained_model import load_model
-from tests.training.small_runs import directory_of, read_state, small_config
+from tests.training.small_runs import UNCHANGING, directory_of, read_state, small_config
 
 SCRIPT = """
 import json, os, sys
@@ -90,7 +90,7 @@ def test_two_processes(archive, tmp_path):
 def test_two_processes_fine_tune(finished, archive, tmp_path):
     config = small_config(
         tmp_path / "run", archive, sampling={"structures": 1}, seed=5,
-        optimizer={"learning_rate": 1e-30, "schedule": "constant", "warmup_steps": 0},
+        optimizer=UNCHANGING,
         trainer={"devices": 2, "max_steps": 2, "validation_interval": 2},
     )  # fmt: skip
     start = directory_of(finished[0])

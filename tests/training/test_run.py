@@ -28,6 +28,7 @@ from deepdft.training.run import STATE
 from tests.small_data import PBE, gaussian_density, orbital_density, write_archive
 from tests.structures import points_near
 from tests.training.small_runs import (
+    UNCHANGING,
     assert_same,
     directory_of,
     read_state,
@@ -182,13 +183,12 @@ def test_a_run_that_diverges_is_ended(archive, tmp_path):
 
 
 def test_early_stopping(archive, tmp_path):
-    options = {"learning_rate": 1e-30, "schedule": "constant", "warmup_steps": 0}
     config = small_config(
-        tmp_path / "run", archive, optimizer=options, trainer={"max_steps": 30, "patience": 2}
+        tmp_path / "run", archive, optimizer=UNCHANGING, trainer={"max_steps": 30, "patience": 2}
     )
     # Nothing changes, so the first validation stays the best and two more are waited for.
     assert train(config).steps == 9
-    patient = small_config(tmp_path / "patient", archive, optimizer=options)
+    patient = small_config(tmp_path / "patient", archive, optimizer=UNCHANGING)
     assert patient.trainer.patience is None
     assert train(patient).steps == 9
     card = load_model(tmp_path / "run").card

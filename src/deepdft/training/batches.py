@@ -169,7 +169,7 @@ class TrainingBatches(IterableDataset[ProbeBatch]):
     def _drawn_in_between(self, steps: range) -> Iterator[ProbeBatch]:
         for step in steps:
             # The disk works while this step is computed.
-            self._announce(step + 1)
+            self._announce(self.structures(step + 1))
             yield self.batch(step)
 
     def _drawn_ahead(self, steps: range) -> Iterator[ProbeBatch]:
@@ -177,8 +177,9 @@ class TrainingBatches(IterableDataset[ProbeBatch]):
         with ThreadPoolExecutor(self.workers, "probes") as pool:
             try:
                 for step in steps:
-                    self._announce(step)
-                    waiting.append(pool.submit(self._build, step, self.structures(step)))
+                    structures = self.structures(step)
+                    self._announce(structures)
+                    waiting.append(pool.submit(self._build, step, structures))
                     if len(waiting) > 2 * self.workers:
                         yield waiting.popleft().result()
                 while waiting:
@@ -187,8 +188,8 @@ class TrainingBatches(IterableDataset[ProbeBatch]):
                 # A run that ends early does not wait for what nobody will use.
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _announce(self, step: int) -> None:
-        for index in self.structures(step):
+    def _announce(self, structures: list[int]) -> None:
+        for index in structures:
             self.builder.dataset.prefetch(index)
 
     def batch(self, step: int) -> ProbeBatch:

@@ -24,7 +24,7 @@ def model_card(
     Args:
         config: the run.
         training, validation: its densities.
-        started_from: what `described_start` returned.
+        started_from: what `described_start` or `recorded_start` returned.
     """
     sizes = [len(training.atoms(i)) for i in range(len(training))]
     card: dict[str, Any] = {
@@ -47,24 +47,28 @@ def model_card(
 
 
 def described_start(
-    start_from: str | Path | None, parent: Checkpoint | None, resumed: Path | None
+    start_from: str | Path | None, parent: Checkpoint | None
 ) -> dict[str, Any] | None:
-    """Return what a fine-tuned model's card says of the model that its training began with.
+    """Return what a fine-tuned model's card says of the model that its training begins with.
 
     Args:
-        start_from: that model, as it was given.
-        parent: the same, loaded; None in a resumed run and in one that begins with nothing.
-        resumed: folder of a resumed run's best model so far, which tells where it had begun.
+        start_from: that model, as it was given; None if training begins with nothing.
+        parent: the same, loaded.
     """
-    if parent is not None:
-        return {
-            "model": str(start_from),
-            "level": parent.level.to_dict(),
-            "training": parent.card.get("training", {}),
-        }
-    if resumed is None or not (resumed / DESCRIPTION).exists():
+    if parent is None:
         return None
-    card = read_description(resumed)["card"]
+    return {
+        "model": str(start_from),
+        "level": parent.level.to_dict(),
+        "training": parent.card.get("training", {}),
+    }
+
+
+def recorded_start(best: Path) -> dict[str, Any] | None:
+    """Return the same of a run that has begun, from the folder of its best model so far."""
+    if not (best / DESCRIPTION).exists():
+        return None
+    card = read_description(best)["card"]
     found: dict[str, Any] | None = card["training"].get("started_from")
     return found
 

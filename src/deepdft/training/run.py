@@ -37,7 +37,7 @@ from deepdft.models.checkpoint import Checkpoint, transfer_weights
 from deepdft.prediction.threads import available_threads
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import RenamedCheckpointIO, SaveBestModel, StepBookkeeping
-from deepdft.training.card import described_start, model_card
+from deepdft.training.card import described_start, model_card, recorded_start
 from deepdft.training.module import DensityTraining
 
 STATE = "trainer_state.ckpt"
@@ -96,6 +96,8 @@ def train(
     # The weights of a resumed run are in its state.
     parent = None if start_from is None or resume else open_checkpoint(start_from)
     config = _with_inherited_model(config, parent, resume)
+    if parent is not None:
+        _require_same_baseline(config, parent, start_from)
     training_data, validation_data = _split(config)
     _require_known_elements(training_data, validation_data)
     baseline_name = _baseline(config, training_data)
@@ -131,13 +133,16 @@ def train(
             config,
             training_data,
             validation_data,
-            described_start(start_from, parent, directory / BEST if resume else None),
+            recorded_start(directory / BEST) if resume else described_start(start_from, parent),
         ),
     )
     best = SaveBestModel(directory / BEST, description)
     bookkeeping = StepBookkeeping(batches)
     trainer = _trainer(config, directory, [bookkeeping, best])
-    batches.workers = _workers(config.trainer, trainer)
+    batches.workers = drawing_threads(config.trainer, trainer)
+    if config.trainer.threads is None and not isinstance(trainer.accelerator, CPUAccelerator):
+        # The processor only draws: a thread for each worker.
+        torch.set_num_threads(1)
     module = DensityTraining(network, config.optimizer, config.trainer.max_steps)
     validation_loader = DataLoader(validation, batch_size=None)
     before = None
@@ -195,15 +200,13 @@ _MOST_WORKERS = 8
 """Threads that draw probes for a GPU, where the configuration says nothing."""
 
 
-def _workers(options: TrainerConfig, trainer: pytorch_lightning.Trainer) -> int:
-    if isinstance(trainer.accelerator, CPUAccelerator):
-        # What draws here computes as well.
-        return options.workers or 0
-    if options.threads is None:
-        # The processor only draws: a thread for each worker.
-        torch.set_num_threads(1)
+def drawing_threads(options: TrainerConfig, trainer: pytorch_lightning.Trainer) -> int:
+    """Return how many threads draw the probes of the next steps (`TrainerConfig.workers`)."""
     if options.workers is not None:
         return options.workers
+    if isinstance(trainer.accelerator, CPUAccelerator):
+        # What draws here computes as well.
+        return 0
     return min(_MOST_WORKERS, max(1, available_threads() // options.devices - 1))
 
 
@@ -265,7 +268,6 @@ def _network(
         # A fine-tuning run knows more elements than its data.
         elements = _elements_of_state(state, config) or elements
     elif parent is not None:
-        _require_same_baseline(config, parent)
         elements = sorted({*elements, *parent.network.elements})
     network = create_model(config.model.architecture, config.model.options, elements)
     if parent is not None:
@@ -273,11 +275,13 @@ def _network(
     return network
 
 
-def _require_same_baseline(config: TrainConfig, parent: Checkpoint) -> None:
+def _require_same_baseline(
+    config: TrainConfig, parent: Checkpoint, start_from: str | Path | None
+) -> None:
     name = "none" if parent.baseline is None else "atoms"
     if name != config.model.baseline:
         raise ConfigurationError(
-            f"The model to start from was trained with model.baseline '{name}', this run has "
+            f"The model {start_from} was trained with model.baseline '{name}', this run has "
             f"'{config.model.baseline}'; only with the same can it be fine-tuned."
         )
 
