@@ -1,8 +1,12 @@
 """Tabulate spherical atomic densities at PBE/GTH-PBE with PySCF.
 
 Each atom is neutral, spin-restricted and spherically averaged: the electrons of the open shell are
-spread evenly over its orbitals. The density is then ``rho(r) = sum_l n_l R_l(r)^2 / 4 pi`` with
-R_l a finite sum of Gaussians, so that values, slopes and curvatures at the knots are analytic.
+spread evenly over its orbitals. The density is then ``rho(r) = sum_nl n_nl R_nl(r)^2 / 4 pi``
+with R_nl a finite sum of Gaussians, so that values, slopes and curvatures at the knots are analytic.
+
+The outermost s electrons of a free metal atom reach far beyond anything they do in a compound.
+Those of Li, Na, Mg, Al, K, Ca and Zn are therefore confined: faded out between 1.5 and 3 Å, and
+scaled to their number again.
 
     python recipes/atomic/make_tables.py src/deepdft/atomic/pbe-gth-dzvp.npz
     python recipes/atomic/make_tables.py src/deepdft/atomic/pbe-dzvp-molopt-sr-gth.npz \\
@@ -12,6 +16,7 @@ R_l a finite sum of Gaussians, so that values, slopes and curvatures at the knot
 from __future__ import annotations
 
 import argparse
+from functools import cache
 
 import numpy as np
 import pyscf
@@ -26,8 +31,38 @@ from deepdft.orbitals import Shell, load_basis
 PYSCF_NAMES = {"gth-dzvp": "gth-dzvp", "dzvp-molopt-sr-gth": "gth-dzvp-molopt-sr"}
 """What PySCF calls the basis sets that ship with the package."""
 
-VALENCE = {"H": (1,), "C": (2, 2), "N": (2, 3), "O": (2, 4), "F": (2, 5)}
-"""Electrons in the valence s and p shells."""
+MOLECULAR = ("K", "Ca", "Zn", "Br", "I")
+"""Elements for which the shipped gth-dzvp, too, holds functions of dzvp-molopt-sr-gth."""
+
+VALENCE: dict[str, tuple[tuple[int, ...], ...]] = {
+    "H": ((1,),),
+    "Li": ((2, 1),),
+    "B": ((2,), (1,)),
+    "C": ((2,), (2,)),
+    "N": ((2,), (3,)),
+    "O": ((2,), (4,)),
+    "F": ((2,), (5,)),
+    "Na": ((2, 1), (6,)),
+    "Mg": ((2, 2), (6,)),
+    "Al": ((2,), (1,)),
+    "Si": ((2,), (2,)),
+    "P": ((2,), (3,)),
+    "S": ((2,), (4,)),
+    "Cl": ((2,), (5,)),
+    "K": ((2, 1), (6,)),
+    "Ca": ((2, 2), (6,)),
+    "Zn": ((2,), (), (10,)),
+    "Br": ((2,), (5,)),
+    "I": ((2,), (5,)),
+}
+"""Electrons in the s, p and d shells outside the pseudopotential's core, lowest shell first."""
+
+CONFINED = ("Li", "Na", "Mg", "Al", "K", "Ca", "Zn")
+CONFINEMENT = (1.5, 3.0)
+"""Distances between which the outermost s electrons of `CONFINED` fade out, Å."""
+
+ELEMENTS = {"gth-dzvp": tuple(VALENCE), "dzvp-molopt-sr-gth": ("H", "C", "N", "O", "F")}
+"""Elements that each table covers."""
 
 CUTOFF = 5.0
 SWITCH_WIDTH = 1.0
@@ -39,20 +74,22 @@ class SphericalAtom(dft.rks.RKS):
 
     def __init__(self, symbol: str, basis: str) -> None:
         electrons = VALENCE[symbol]
-        super().__init__(
-            gto.M(
-                atom=symbol,
-                basis=PYSCF_NAMES[basis],
-                pseudo="gth-pbe",
-                spin=sum(electrons) % 2,
-                verbose=0,
-            )
+        total = sum(sum(shells) for shells in electrons)
+        molecule = gto.M(
+            atom=symbol,
+            basis=_functions_of(symbol, basis),
+            pseudo="gth-pbe",
+            spin=total % 2,
+            verbose=0,
         )
+        if molecule.nelectron != total:
+            raise ValueError(f"{symbol} has {molecule.nelectron} electrons, not {total}.")
+        super().__init__(molecule)
         self.electrons = electrons
         # Basis functions by angular momentum and component: rows of one component are alike.
         self.functions: dict[int, np.ndarray] = {}
         first = self.mol.ao_loc_nr()
-        for momentum in range(3):
+        for momentum in range(4):
             starts = [
                 first[shell] + n * (2 * momentum + 1)
                 for shell in range(self.mol.nbas)
@@ -85,59 +122,102 @@ class SphericalAtom(dft.rks.RKS):
     def get_occ(self, mo_energy=None, mo_coeff=None) -> np.ndarray:
         energies = self.mo_energy if mo_energy is None else mo_energy
         occupations = np.zeros(len(energies))
-        for momentum, electrons in enumerate(self.electrons):
+        for momentum, shells in enumerate(self.electrons):
             for rows in self.functions[momentum]:
-                occupations[rows[np.argmin(energies[rows])]] = electrons / (2 * momentum + 1)
+                lowest = rows[np.argsort(energies[rows])]
+                for orbital, electrons in zip(lowest, shells, strict=False):
+                    occupations[orbital] = electrons / (2 * momentum + 1)
         return occupations
+
+
+def _functions_of(symbol: str, basis: str) -> str:
+    """Return what PySCF calls the functions that a shipped basis set has for an element."""
+    return PYSCF_NAMES["dzvp-molopt-sr-gth"] if symbol in MOLECULAR else PYSCF_NAMES[basis]
 
 
 def radial_function(
     shells: list[Shell], coefficients: np.ndarray, radii: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return value, slope and curvature of ``r^l sum_k c_k exp(-a_k r^2)`` for l = 0 or 1."""
+    """Return value, slope and curvature of ``r^l sum_k c_k exp(-a_k r^2)``."""
     parts = np.zeros((3, len(radii)))
     contractions = [(shell, row) for shell in shells for row in shell.coefficients]
     for weight, (shell, row) in zip(coefficients, contractions, strict=True):
+        n = shell.angular_momentum
+        # r^l and its first two derivatives.
+        power = (
+            radii**n,
+            n * radii ** max(n - 1, 0),
+            n * (n - 1) * radii ** max(n - 2, 0),
+        )
         for a, c in zip(shell.exponents, row, strict=True):
             gaussian = weight * c * np.exp(-a * radii**2)
-            square = a * radii**2
-            if shell.angular_momentum == 0:
-                factors = (np.ones_like(radii), -2 * a * radii, 2 * a * (2 * square - 1))
-            else:
-                factors = (radii, 1 - 2 * square, 2 * a * radii * (2 * square - 3))
-            parts += gaussian * np.array(factors)
+            slope, curvature = -2 * a * radii, 2 * a * (2 * a * radii**2 - 1)
+            parts += gaussian * np.array(
+                (
+                    power[0],
+                    power[1] + power[0] * slope,
+                    power[2] + 2 * power[1] * slope + power[0] * curvature,
+                )
+            )
     return parts[0], parts[1], parts[2]
 
 
-def atomic_density(symbol: str, basis: str, radii: np.ndarray) -> np.ndarray:
-    """Return value, slope and curvature of an atom's density at distances (n,) Å, (n, 3)."""
+@cache
+def converged(symbol: str, basis: str) -> SphericalAtom:
+    """Return the calculation of an atom."""
     atom = SphericalAtom(symbol, basis)
     atom.kernel()
     if not atom.converged:
         raise RuntimeError(f"The calculation of {symbol} did not converge.")
-    occupations = atom.get_occ()
+    return atom
+
+
+def atomic_density(symbol: str, basis: str, radii: np.ndarray) -> np.ndarray:
+    """Return value, slope and curvature of an atom's density at distances (n,) Å, (n, 3)."""
+    atom = converged(symbol, basis)
     density = np.zeros((len(radii), 3))
-    for momentum, electrons in enumerate(atom.electrons):
+    for momentum, shells_of in enumerate(atom.electrons):
+        if not shells_of:
+            continue
         rows = atom.functions[momentum][0]
-        orbital = rows[np.argmax(occupations[rows])]
+        lowest = rows[np.argsort(atom.mo_energy[rows])]
         shells = [s for s in load_basis(basis).elements[symbol] if s.angular_momentum == momentum]
-        value, slope, curvature = radial_function(shells, atom.mo_coeff[rows, orbital], radii)
-        square = np.stack([value**2, 2 * value * slope, 2 * (slope**2 + value * curvature)], axis=1)
-        density += electrons * square / (4 * np.pi)
+        for level, electrons in enumerate(shells_of):
+            coefficients = atom.mo_coeff[rows, lowest[level]]
+            confined = symbol in CONFINED and momentum == 0 and level == len(shells_of) - 1
+            density += electrons * _shell_density(shells, coefficients, radii, confined)
+    return density
+
+
+def _shell_density(
+    shells: list[Shell], coefficients: np.ndarray, radii: np.ndarray, confined: bool
+) -> np.ndarray:
+    """Return value, slope and curvature of one electron's density, (n, 3)."""
+    value, slope, curvature = radial_function(shells, coefficients, radii)
+    square = np.stack([value**2, 2 * value * slope, 2 * (slope**2 + value * curvature)], axis=1)
+    density = square / (4 * np.pi)
+    if confined:
+        start, end = CONFINEMENT
+        fine = np.arange(0, end, 1e-3)
+        whole = _shell_density(shells, coefficients, fine, False)
+        kept = switch_off(fine, whole, end, end - start)[:, 0]
+        density = switch_off(radii, density, end, end - start)
+        density = density / trapezoid(4 * np.pi * fine**2 * kept, fine)
     return density
 
 
 def main(path: str, basis: str) -> None:
     """Write the tables and print what was cut off and how well they interpolate."""
+    symbols = [symbol for symbol in VALENCE if symbol in ELEMENTS[basis]]
     radii = np.arange(round(CUTOFF / SPACING) + 1) * SPACING
     fine = (np.arange(round(CUTOFF / SPACING)) + 0.5) * SPACING
     whole = np.arange(0, 12, 1e-3)
     tables = AtomicDensityTables(
-        elements=tuple(VALENCE),
+        elements=tuple(symbols),
         knots=np.stack(
             [
                 switch_off(radii, atomic_density(s, basis, radii), CUTOFF, SWITCH_WIDTH)
-                for s in VALENCE
+                for s in symbols
             ]
         ),
         spacing=SPACING,
@@ -145,16 +225,18 @@ def main(path: str, basis: str) -> None:
         source=(
             "Neutral atoms, spin-restricted, spherically averaged (electrons of the open shell "
             f"spread evenly), made with recipes/atomic/make_tables.py; switched off from "
-            f"{CUTOFF - SWITCH_WIDTH} to {CUTOFF} Å."
+            f"{CUTOFF - SWITCH_WIDTH} to {CUTOFF} Å. Outermost s electrons of metals confined to "
+            f"{CONFINEMENT[1]} Å."
         ),
     )
-    for symbol, electrons in VALENCE.items():
+    for symbol in symbols:
+        electrons = sum(sum(shells) for shells in VALENCE[symbol])
         exact = switch_off(fine, atomic_density(symbol, basis, fine), CUTOFF, SWITCH_WIDTH)[:, 0]
         uncut = trapezoid(4 * np.pi * whole**2 * atomic_density(symbol, basis, whole)[:, 0], whole)
         cut = uncut - tables.electrons(symbol)
         error = np.abs(tables.radial(symbol, fine) - exact).max()
         print(
-            f"{symbol}: {uncut:.8f} of {sum(electrons)} electrons, {cut:.2e} cut off, "
+            f"{symbol}: {uncut:.8f} of {electrons} electrons, {cut:.2e} cut off, "
             f"interpolation error {error:.1e} e/Å^3, at the nucleus {exact[0]:.4f} e/Å^3"
         )
     tables.save(path)

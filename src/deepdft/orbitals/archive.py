@@ -1,17 +1,17 @@
 """Archives of occupied orbitals: many structures in one compact npz file.
 
-For n structures a file holds `index`, `energy` (Ha), `dipole` (n, 3) (Debye), `natoms`, `nao`,
-`nocc`, all of length n; `numbers` and `positions` (Å) of all atoms one after the other; and
-`coeff`, each structure's (nao, nocc) coefficients in C order, one after the other, float32, or
-int16 in units of `coeff_unit` (n,). Where there are periodic structures (orbitals of the Gamma
-point) the file has `cell` (n, 3, 3) (Å, rows) and `pbc` (n, 3). `name` (n,) and `info` (n,), JSON
-objects of what else is known of a structure, are there where they say something. `level`, a JSON
-text, names the level of theory; files without it are RKS/PBE/GTH-PBE/gth-dzvp.
+For n structures a file holds `index` or `name` or both, `energy` (Ha), `dipole` (n, 3) (Debye),
+`natoms`, `nao`, `nocc`, all of length n; `numbers` and `positions` (Å) of all atoms one after the
+other; and `coeff`, each structure's (nao, nocc) coefficients in C order, one after the other,
+float32, or int16 in units of `coeff_unit` (n,). Where there are periodic structures (orbitals of
+the Gamma point) the file has `cell` (n, 3, 3) (Å, rows) and `pbc` (n, 3). `charge` (n,), `group`
+(n,) and `key` (n,), a canonical SMILES, are there where there are ions or several kinds of
+structures, `info` (n,), JSON objects of what else is known, where it says something. `level`, a
+JSON text, names the level of theory; files without it are RKS/PBE/GTH-PBE/gth-dzvp.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import zipfile
@@ -33,17 +33,24 @@ from deepdft.units import HARTREE
 DEFAULT_LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 
 _COUNTS = ("natoms", "nao", "nocc")
-_REQUIRED = ("index", *_COUNTS, "numbers", "positions", "coeff")
-_OPTIONAL = ("energy", "dipole", "level", "cell", "pbc", "name", "info", "coeff_unit")
+_REQUIRED = (*_COUNTS, "numbers", "positions", "coeff")
+_DESCRIBING = ("charge", "group", "key")
+_OPTIONAL = (
+    "index", "name", "energy", "dipole", "level", "cell", "pbc", "info", "coeff_unit", *_DESCRIBING,
+)  # fmt: skip
+_FIRST_UNNUMBERED = 1_000_000
+"""Index of the first structure that has a name alone; beyond those of every numbered collection."""
 _LARGEST_INTEGER = 32767
 
 
 class OrbitalArchive:
     """Structures of one or several archive files, sorted by index, each index once.
 
-    Opening reads indices and names; the rest of a file is read when its first structure is asked
-    for, and kept. Every structure's `atoms.info` has "index", and "energy" (eV), "dipole" (3,)
-    (e Å) and whatever else was stored where the file has them.
+    Structures that have a name and no index come last, in the order of the files, each name once,
+    numbered from 1,000,000 on. Opening reads indices and names; the rest of a file is read when
+    its first structure is asked for, and kept. Every structure's `atoms.info` has "index", and
+    "energy" (eV), "dipole" (3,) (e Å), "charge" (e) and whatever else was stored where the file
+    has them.
 
     Attributes:
         indices: (n,) index of each structure (for QM9 its dsgdb9nsd number), ascending.
@@ -59,12 +66,13 @@ class OrbitalArchive:
         self._loaded: dict[int, dict[str, Any]] = {}
         where: dict[int, tuple[int, int]] = {}
         named: dict[int, str] = {}
+        numbered: dict[str, int] = {}
         for number, path in enumerate(self._paths):
-            found = _read(path, ("index",), ("name",))
-            names = found["name"].tolist() if "name" in found else itertools.repeat("")
-            for row, (index, name) in enumerate(zip(found["index"].tolist(), names, strict=False)):
-                if where.setdefault(int(index), (number, row)) == (number, row) and name:
-                    named[int(index)] = name
+            for row, (index, name) in enumerate(_labels(path)):
+                if index is None:
+                    index = numbered.setdefault(name, _FIRST_UNNUMBERED + len(numbered))
+                if where.setdefault(index, (number, row)) == (number, row) and name:
+                    named[index] = name
         self.indices: NDArray[np.int64] = np.array(sorted(where), dtype=np.int64)
         self._where = [where[int(index)] for index in self.indices]
         self._named = named
@@ -104,7 +112,7 @@ class OrbitalArchive:
         atom, after = data["atom_offsets"][row : row + 2]
         first, last = data["coeff_offsets"][row : row + 2]
         atoms = Atoms(data["numbers"][atom:after], data["positions"][atom:after])
-        atoms.info = _info(data, row)
+        atoms.info = {**_info(data, row), "index": int(self.indices[position])}
         if "cell" in data:
             atoms.set_cell(data["cell"][row])
             atoms.pbc = data["pbc"][row]
@@ -119,7 +127,7 @@ class OrbitalArchive:
 
 def _info(data: dict[str, Any], row: int) -> dict[str, Any]:
     info: dict[str, Any] = json.loads(str(data["info"][row])) if "info" in data else {}
-    info["index"] = int(data["index"][row])
+    info |= {key: data[key][row].item() for key in _DESCRIBING if key in data}
     if "name" in data and data["name"][row]:
         info["name"] = str(data["name"][row])
     if "energy" in data:
@@ -127,6 +135,24 @@ def _info(data: dict[str, Any], row: int) -> dict[str, Any]:
     if "dipole" in data and not np.isnan(data["dipole"][row]).all():
         info["dipole"] = data["dipole"][row] * Debye
     return info
+
+
+def _labels(path: Path) -> Iterator[tuple[int | None, str]]:
+    """Yield index and name of each structure of a file: None or "" for what it has not.
+
+    Raises:
+        FileFormatError: if the file is no archive, or a structure has neither.
+    """
+    found = _read(path, ("natoms",), ("index", "name"))
+    count = len(found["natoms"])
+    indices = found["index"].tolist() if "index" in found else [None] * count
+    names = found["name"].tolist() if "name" in found else [""] * count
+    for index, name in zip(indices, names, strict=False):
+        if index is None and not name:
+            raise FileFormatError(
+                f"{path} is not an orbital archive: a structure has neither index nor name."
+            )
+        yield index, name
 
 
 def _archive_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -175,7 +201,7 @@ def _load(path: Path) -> dict[str, Any]:
         len(data["coeff"]) == data["coeff_offsets"][-1]
         and len(data["numbers"]) == len(data["positions"]) == data["atom_offsets"][-1]
         and all(
-            len(data[name]) == len(data["index"])
+            len(data[name]) == len(data["natoms"])
             for name in (*_COUNTS, *_OPTIONAL)
             if name in data and name != "level"
         )
