@@ -32,11 +32,11 @@ from rich.console import Console
 from rich.table import Table
 from typing_extensions import override
 
+from deepdft.architectures import create_model
+from deepdft.architectures.base import DensityModel
+from deepdft.architectures.layers import GaussianBasis, StackedLinear
 from deepdft.density import FloatArray, Grid
-from deepdft.graph import Edges, edges_to_images, probe_edges
-from deepdft.models import create_model
-from deepdft.models.base import DensityModel
-from deepdft.models.layers import GaussianBasis, StackedLinear
+from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
 from deepdft.prediction.engine import ProbeEngine, available_threads
 from reporting import add_output_option, write_result
 

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from torch.autograd import DeviceType
 
+from deepdft.architectures.base import DensityModel
 from deepdft.density import FloatArray, Grid
-from deepdft.graph import Edges
-from deepdft.kernels import piecewise
-from deepdft.models.base import DensityModel
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.radial import piecewise
 from deepdft.prediction.engine import ProbeEngine
 from engine import edges_per_probe, operations, random_network
 

@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from deepdft.density import Density, Grid, LevelOfTheory
-from deepdft.io import write
+from deepdft.formats import write
 
 ARRAY = ("f.npy", "f.info.json")
 """Two files that are read together."""

@@ -28,9 +28,10 @@ import numpy as np
 
 from deepdft.density import Density
 from deepdft.errors import DeepDFTError
-from deepdft.io import archive, read
-from deepdft.io.formats import FORMATS
-from deepdft.io.points import PointDensity, read_points
+from deepdft.formats import read
+from deepdft.formats.points import PointDensity, read_points
+from deepdft.formats.registry import FORMATS
+from deepdft.storage import tar_members as archive
 from fuzz_inputs import ARRAY, seeds
 
 SLOWEST = 5.0

@@ -28,11 +28,14 @@ from rich.table import Table
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from deepdft.atomic import triton_superposition
+from deepdft.architectures.deepdft import gpu as triton_gated
 from deepdft.density import Grid
-from deepdft.images import images_in_reach
-from deepdft.kernels import triton_gated, triton_messages, triton_pairs, triton_sums
-from deepdft.prediction.neighbours import NeighbourhoodSearch
+from deepdft.fields.atoms import gpu as triton_superposition
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
+from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.kernels.triton import messages as triton_messages
+from deepdft.kernels.triton import pairs as triton_pairs
+from deepdft.kernels.triton import sums as triton_sums
 
 LIQUID = Path(__file__).with_name("ethylene_carbonate.xyz")
 

@@ -36,17 +36,17 @@ from ase.build import molecule
 from rich.console import Console
 from rich.table import Table
 
-from deepdft.config import OptimizerConfig
+from deepdft.architectures import create_model
 from deepdft.data import DensityDataset, open_dataset
 from deepdft.data.conversion import fill_store
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.grid_probes import LoadedValues, draw_from_grid
 from deepdft.data.store import DensityStore, StoreDataset
 from deepdft.density import Density, FloatArray, Grid, LevelOfTheory
-from deepdft.io import write
-from deepdft.io.source import find_source
-from deepdft.models import create_model
+from deepdft.formats import write
+from deepdft.storage.source import find_source
 from deepdft.training.batches import BatchBuilder
+from deepdft.training.config import OptimizerConfig
 from deepdft.training.module import DensityTraining
 from reporting import add_output_option, write_result
 

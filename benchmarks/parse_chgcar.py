@@ -27,7 +27,7 @@ import numpy as np
 from ase import Atoms
 
 from deepdft.density import Grid
-from deepdft.io import open_writer
+from deepdft.formats import open_writer
 from reporting import add_output_option, write_result
 
 MEASURE = """
@@ -63,7 +63,7 @@ _OURS = "result.values.mean() * result.grid.volume"
 _ASE = "result.chg[0].mean() * result.atoms[0].get_volume()"
 _PYMATGEN = "result.data['total'].mean()"
 _IMPORTS = {
-    "deepdft": "from deepdft.io import read, write",
+    "deepdft": "from deepdft.formats import read, write",
     "ASE": "from ase.calculators.vasp import VaspChargeDensity",
     "pymatgen": "from pymatgen.io.vasp import Chgcar",
 }

@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from deepdft.atomic import AtomicDensityTables
+from deepdft.architectures import create_model
+from deepdft.architectures.deepdft.model import DeepDFT
+from deepdft.architectures.layers import softplus
 from deepdft.density import FloatArray
-from deepdft.graph import atom_graph, probe_edges
-from deepdft.models import create_model
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.models.bundled import open_checkpoint
-from deepdft.models.deepdft import DeepDFT
-from deepdft.models.layers import softplus
 from deepdft.prediction import choose_grid
 from deepdft.prediction.engine import ProbeEngine
 
@@ -57,7 +57,7 @@ def in_half(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def in_three(x: Tensor, weight: Tensor) -> Tensor:
-    """Return products of operands split into two halves, as `deepdft.kernels.triton_gated`."""
+    """Return products of operands split into two halves, as `deepdft.architectures.deepdft.gpu`."""
     (a, b), (c, d) = split(x), split(weight)
     return torch.matmul(a, c) + (torch.matmul(b, c) + torch.matmul(a, d)) / 2048.0
 

@@ -19,10 +19,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.choice import tables_for_level
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, open_dataset, split_part
-from deepdft.evaluation import AtomicSuperposition, Predictor, evaluate
+from deepdft.evaluation.evaluate import AtomicSuperposition, Predictor, evaluate
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.prediction import load_model
 
 QUADRATURES = {

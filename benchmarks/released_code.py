@@ -33,8 +33,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deepdft.density import FloatArray, Grid
-from deepdft.graph import edges_to_images, probe_edges
-from deepdft.images import images_in_reach
+from deepdft.geometry.graphs import edges_to_images, probe_edges
+from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.prediction.engine import ProbeEngine, block_shape
 from engine import LIQUID, Timing, random_network
 from reporting import add_output_option, write_result

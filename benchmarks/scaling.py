@@ -37,8 +37,8 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
+from deepdft.architectures import create_model
 from deepdft.density import Grid, LevelOfTheory
-from deepdft.models import create_model
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.store import BlockFiller, encode_for, open_store
 from deepdft.prediction.threads import available_threads

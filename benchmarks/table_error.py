@@ -20,9 +20,9 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
+from deepdft.architectures.base import DensityModel
 from deepdft.density import FloatArray
-from deepdft.kernels.tables import DEFAULT_SPACING
-from deepdft.models.base import DensityModel
+from deepdft.kernels.radial.tables import DEFAULT_SPACING
 from deepdft.models.bundled import bundled_models
 from deepdft.prediction import load_model
 from deepdft.prediction.engine import ProbeEngine

@@ -44,14 +44,14 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, RandomSampler
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.choice import tables_for_level
-from deepdft.config import OptimizerConfig, SamplingConfig, TrainerConfig
+from deepdft.architectures import create_model
 from deepdft.data import open_dataset
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.density import Density, Grid
-from deepdft.models import create_model
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.training.batches import BatchBuilder, ProbeBatch, TrainingBatches
+from deepdft.training.config import OptimizerConfig, SamplingConfig, TrainerConfig
 from deepdft.training.module import DensityTraining
 from deepdft.training.run import drawing_threads
 from engine import LIQUID

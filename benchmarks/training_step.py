@@ -20,8 +20,10 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
+from deepdft.architectures import create_model
+from deepdft.architectures.base import DensityModel
 from deepdft.density import Grid
-from deepdft.graph import (
+from deepdft.geometry.graphs import (
     AtomGraph,
     Edges,
     atom_graph,
@@ -29,8 +31,6 @@ from deepdft.graph import (
     concatenate_graphs,
     probe_edges,
 )
-from deepdft.models import create_model
-from deepdft.models.base import DensityModel
 from deepdft.prediction.threads import available_threads
 from reporting import add_output_option, write_result
 

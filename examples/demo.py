@@ -13,7 +13,7 @@ import ase.io
 
 import deepdft
 from deepdft.data.orbital_dataset import OrbitalDataset
-from deepdft.plotting import density_picture
+from deepdft.plotting.pictures import density_picture
 
 folder = Path("demo")
 folder.mkdir(exist_ok=True)

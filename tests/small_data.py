@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import molecule
 
 from deepdft.density import Density, Grid, LevelOfTheory
-from deepdft.orbitals import OrbitalDensity, load_basis, write_orbital_archive
+from deepdft.fields.orbitals import OrbitalDensity, load_basis, write_orbital_archive
 
 PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 VALENCE = {"H": 1, "C": 4, "N": 5, "O": 6, "F": 7}

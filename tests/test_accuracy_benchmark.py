@@ -15,7 +15,7 @@ from deepdft.errors import ConfigurationError
 from tests.small_data import write_archive
 
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "accuracy"
-RELEASED = Path(__file__).parent / "models" / "released" / "painn"
+RELEASED = Path(__file__).parent / "architectures" / "released" / "painn"
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -363,7 +363,7 @@ def test_the_rows_that_come_with_it_are_configurations(modules):
     plan = sys.modules["plan"]
     settings = plan.Settings(("data",), "split.json", Path("out"), 20_000, 1)
     assert {"deepdft", "released-schnet", "released-painn", "equivariant"} <= set(rows.rows)
-    from deepdft.models import create_model
+    from deepdft.architectures import create_model
 
     for name in rows.chosen(None):
         # Those that the file explains have fewer.

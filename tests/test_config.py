@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from deepdft.config import TrainConfig, parse_config, read_config
 from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.training.config import TrainConfig, parse_config, read_config
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_scientific_notation_without_a_point(write):
     assert read_config(path).optimizer.learning_rate == 1e-4
     assert read_config(path, ["optimizer.learning_rate=3e-5"]).optimizer.learning_rate == 3e-5
     assert read_config(path, ["optimizer.gradient_clip=1E2"]).optimizer.gradient_clip == 100.0
-    from deepdft.models import parse_options
+    from deepdft.architectures import parse_options
 
     assert parse_options("deepdft", read_config(path).model.options).cutoff == 5.0
     options = read_config(path, ["model.options.cutoff=6e0"]).model.options

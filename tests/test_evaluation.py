@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdft.atomic import AtomicDensityTables
 from deepdft.data import DensityDataset, Probes
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import LevelOfTheoryError
-from deepdft.evaluation import AtomicSuperposition, evaluate
+from deepdft.evaluation.evaluate import AtomicSuperposition, evaluate
+from deepdft.fields.atoms import AtomicDensityTables
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp")
 
@@ -76,7 +76,7 @@ def test_a_quick_estimate_is_unbiased_within_its_own_error(tables):
 
 
 def test_the_grid_integral_does_not_depend_on_how_the_grid_is_cut(tables, monkeypatch):
-    from deepdft import evaluation
+    from deepdft.evaluation import evaluate as evaluation
 
     data = Scaled([1.1], tables)
     (whole,) = evaluate([AtomicSuperposition(tables)], data, spacing=0.3)

@@ -22,11 +22,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.registry import register
 from deepdft.errors import ConfigurationError
-from deepdft.graph import AtomGraph, Edges
-from deepdft.kernels.tables import RadialTable
-from deepdft.models.base import ArchitectureOptions, DensityModel
-from deepdft.models.registry import register
+from deepdft.geometry.graphs import AtomGraph, Edges
+from deepdft.kernels.radial.tables import RadialTable
 
 NAME = "charge3net"
 

@@ -32,13 +32,13 @@ from plan import START, Rows, Run, Settings
 from report import entry, table, with_ratios
 from runs import RECORD, Record, best_rate, model_of, tested, trained, trained_elsewhere, write_json
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.choice import tables_for_level
 from deepdft.data import DensityDataset, open_dataset, split_part
 from deepdft.errors import ConfigurationError, DeepDFTError
-from deepdft.evaluation import AtomicSuperposition
-from deepdft.io.atomic import replace_file
+from deepdft.evaluation.evaluate import AtomicSuperposition
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.prediction.threads import available_threads
+from deepdft.storage.whole_files import replace_file
 
 sys.path.append(str(Path(__file__).parents[1]))
 from reporting import machine

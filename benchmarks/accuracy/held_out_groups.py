@@ -26,12 +26,12 @@ import numpy as np
 from groups import GROUPS, groups_of, without_groups
 from runs import write_json
 
-from deepdft.config import read_config
 from deepdft.data import DensityDataset, open_dataset, read_split, split_part
 from deepdft.errors import DeepDFTError
-from deepdft.evaluation import evaluate
+from deepdft.evaluation.evaluate import evaluate
 from deepdft.prediction import TrainedModel, load_model
 from deepdft.training import train
+from deepdft.training.config import read_config
 from deepdft.training.run import STATE
 from deepdft.uncertainty.error_model import FILE, save_error_model
 from deepdft.uncertainty.fit import fit_error_model

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from deepdft.config import TrainConfig, parse_config
 from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.training.config import TrainConfig, parse_config
 
 ABOUT_ROWS = {"rates", "needs"}
 """Entries of a row that do not belong to its training configuration."""

@@ -32,7 +32,7 @@ from runs import RECORD, write_json
 
 from deepdft.data import open_dataset, read_split, shuffled_with_elements_first
 from deepdft.errors import DeepDFTError
-from deepdft.io.atomic import replace_file
+from deepdft.storage.whole_files import replace_file
 
 sys.path.append(str(Path(__file__).parents[1]))
 from released_code import load_released_code

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from plan import Rows, Run, Settings
 
-from deepdft.config import TrainConfig, read_config
 from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
-from deepdft.evaluation import Evaluation, Predictor, evaluate
-from deepdft.io.atomic import replace_file
+from deepdft.evaluation.evaluate import Evaluation, Predictor, evaluate
 from deepdft.models.bundled import open_checkpoint
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.storage.whole_files import replace_file
 from deepdft.training import train
 from deepdft.training.card import recorded_start
+from deepdft.training.config import TrainConfig, read_config
 from deepdft.training.run import BEST, STATE
 
 STILL_FALLING = 0.05
@@ -154,7 +154,7 @@ def tested(
         predictor: loads what is evaluated.
         path: JSON file that keeps the result.
         dataset: the test part.
-        options: of `deepdft.evaluation.evaluate`.
+        options: of `deepdft.evaluation.evaluate.evaluate`.
 
     Raises:
         ConfigurationError: if what is known was evaluated on other points.

@@ -25,11 +25,11 @@ from properties import PROPERTIES, Molecules, read_molecules
 from report import write_report
 from torch import Tensor
 
+from deepdft.architectures import create_model
+from deepdft.architectures.equivariant.model import Equivariant
 from deepdft.errors import ConfigurationError, DeepDFTError
-from deepdft.io.atomic import replace_file
-from deepdft.models import create_model
 from deepdft.models.bundled import open_checkpoint
-from deepdft.models.equivariant import Equivariant
+from deepdft.storage.whole_files import replace_file
 from kernels import best_fits, kernels_of_bonds, kernels_of_states
 
 Record = dict[str, Any]
@@ -283,7 +283,7 @@ class Experiment:
         return self._of_the_same_molecules(folder.parent, size, seed)
 
     def _of_the_same_molecules(self, folder: Path, size: int, seed: int) -> Path:
-        from deepdft.config import read_config
+        from deepdft.training.config import read_config
 
         data = read_config(folder / "config.yaml").data
         if (data.max_train, data.train_seed) != (size, seed):

@@ -12,9 +12,9 @@ import torch
 from properties import PROPERTIES, FloatArray
 from torch import Tensor, nn
 
-from deepdft.graph import AtomGraph, concatenate_graphs
-from deepdft.models.equivariant import Equivariant, EquivariantOptions
-from deepdft.models.spherical_layers import Invariants
+from deepdft.architectures.equivariant.layers import Invariants
+from deepdft.architectures.equivariant.model import Equivariant, EquivariantOptions
+from deepdft.geometry.graphs import AtomGraph, concatenate_graphs
 
 BATCH = 8
 """Molecules a step, and molecules encoded at once."""

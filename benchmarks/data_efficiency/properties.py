@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepdft.data import DensityDataset, open_dataset, read_split, shuffled_with_elements_first
 from deepdft.errors import ConfigurationError, MissingDependencyError
-from deepdft.graph import AtomGraph, atom_graph
+from deepdft.geometry.graphs import AtomGraph, atom_graph
 
 ATOM_CUTOFF = 4.0
 """Reach of an edge between atoms, Å: the default of the architecture `equivariant`."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from properties import PROPERTIES, Molecules
 
-from deepdft.io.atomic import replace_file
+from deepdft.storage.whole_files import replace_file
 
 sys.path.append(str(Path(__file__).parents[1]))
 from reporting import machine

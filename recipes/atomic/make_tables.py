@@ -2,14 +2,15 @@
 
 Each atom is neutral, spin-restricted and spherically averaged: the electrons of the open shell are
 spread evenly over its orbitals. The density is then ``rho(r) = sum_nl n_nl R_nl(r)^2 / 4 pi``
-with R_nl a finite sum of Gaussians, so that values, slopes and curvatures at the knots are analytic.
+with R_nl a finite sum of Gaussians, so that values, slopes and curvatures at the knots are
+analytic.
 
 The outermost s electrons of a free metal atom reach far beyond anything they do in a compound.
 Those of Li, Na, Mg, Al, K, Ca and Zn are therefore confined: faded out between 1.5 and 3 Å, and
 scaled to their number again.
 
-    python recipes/atomic/make_tables.py src/deepdft/atomic/pbe-gth-dzvp.npz
-    python recipes/atomic/make_tables.py src/deepdft/atomic/pbe-dzvp-molopt-sr-gth.npz \\
+    python recipes/atomic/make_tables.py src/deepdft/fields/atoms/pbe-gth-dzvp.npz
+    python recipes/atomic/make_tables.py src/deepdft/fields/atoms/pbe-dzvp-molopt-sr-gth.npz \\
         --basis dzvp-molopt-sr-gth
 """
 
@@ -23,10 +24,10 @@ import pyscf
 from pyscf import dft, gto
 from scipy.integrate import trapezoid
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.tabulation import switch_off
 from deepdft.density import LevelOfTheory
-from deepdft.orbitals import Shell, load_basis
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.tabulation import switch_off
+from deepdft.fields.orbitals import Shell, load_basis
 
 PYSCF_NAMES = {"gth-dzvp": "gth-dzvp", "dzvp-molopt-sr-gth": "gth-dzvp-molopt-sr"}
 """What PySCF calls the basis sets that ship with the package."""

@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[2] / "src" / "deepdft" / "orbitals"
+FOLDER = Path(__file__).resolve().parents[2] / "src" / "deepdft" / "fields" / "orbitals"
 
 
 def read_block(lines: list[str], element: str, name: str) -> list[dict]:

@@ -14,9 +14,16 @@ from pathlib import Path
 import pyscf
 from pyscf.gto import basis
 
-PATH = Path(__file__).resolve().parents[2] / "src" / "deepdft" / "orbitals" / "gth-dzvp.json"
-PLAIN = "H Li B C N O F Na Mg Al Si P S Cl".split()
-MOLECULAR = "K Ca Zn Br I".split()
+PATH = (
+    Path(__file__).resolve().parents[2]
+    / "src"
+    / "deepdft"
+    / "fields"
+    / "orbitals"
+    / "gth-dzvp.json"
+)
+PLAIN = ["H", "Li", "B", "C", "N", "O", "F", "Na", "Mg", "Al", "Si", "P", "S", "Cl"]
+MOLECULAR = ["K", "Ca", "Zn", "Br", "I"]
 SOURCE = (
     "CP2K basis set file GTH_BASIS_SETS, entry DZVP-GTH (VandeVondele et al., Comput. Phys. "
     "Commun. 167, 103-128, 2005), values as distributed with PySCF {version} under the name "

@@ -23,8 +23,6 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.fit import fit_tables, symbols_of
 from deepdft.data.compact import CompactEntry, CompactFile, rounding_error, write_compact
 from deepdft.density import Density
 from deepdft.dft.campaign import run_campaign
@@ -32,9 +30,11 @@ from deepdft.dft.inputs import read_inputs
 from deepdft.dft.manifest import DONE, FILE, StructureRecord, read_manifest, record_from
 from deepdft.dft.programs import create_calculation
 from deepdft.dft.states import States, lowest_states, without_moments
-from deepdft.io import read
-from deepdft.io.atomic import replace_file
-from deepdft.structures import Structure
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.fit import fit_tables, symbols_of
+from deepdft.formats import read
+from deepdft.storage.whole_files import replace_file
+from deepdft.structures.files import Structure
 
 HERE = Path(__file__).resolve().parent
 STRUCTURES = HERE / "cathode.extxyz"

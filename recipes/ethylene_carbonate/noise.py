@@ -14,7 +14,7 @@ import numpy as np
 from collect import TARGET
 
 from deepdft.dft.programs import create_calculation
-from deepdft.orbitals import OrbitalArchive
+from deepdft.fields.orbitals import OrbitalArchive
 
 POINTS = 20_000
 

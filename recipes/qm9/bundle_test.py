@@ -21,7 +21,7 @@ import numpy as np
 from deepdft.data import DensityDataset, open_dataset, split_part
 from deepdft.data.orbital_dataset import OrbitalDataset
 from deepdft.dft.manifest import write_json
-from deepdft.orbitals import OrbitalArchive, write_orbital_archive
+from deepdft.fields.orbitals import OrbitalArchive, write_orbital_archive
 from deepdft.reproduce.environments import count_environments
 
 TARGET = Path(__file__).parents[2] / "src" / "deepdft" / "bundled" / "densities" / "qm9_test"

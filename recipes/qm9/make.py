@@ -35,8 +35,8 @@ from deepdft.cli.dft import progress_bar
 from deepdft.dft import create_calculation, read_manifest, run_campaign
 from deepdft.dft.manifest import DONE, write_json
 from deepdft.errors import ConfigurationError, MissingDependencyError
-from deepdft.orbitals import OrbitalArchive, write_orbital_archive
-from deepdft.structures import Structure
+from deepdft.fields.orbitals import OrbitalArchive, write_orbital_archive
+from deepdft.structures.files import Structure
 
 PARTS = ("test", "validation", "train")
 PER_FILE = 50

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from deepdft.data import open_dataset
     from deepdft.density import Density, Grid, LevelOfTheory
     from deepdft.errors import DeepDFTError
-    from deepdft.evaluation import evaluate
-    from deepdft.io import read, write
+    from deepdft.evaluation.evaluate import evaluate
+    from deepdft.formats import read, write
     from deepdft.prediction import load_model, predict
     from deepdft.training import train
 
@@ -31,13 +31,13 @@ _HOME = {
     "Density": "deepdft.density",
     "Grid": "deepdft.density",
     "LevelOfTheory": "deepdft.density",
-    "evaluate": "deepdft.evaluation",
+    "evaluate": "deepdft.evaluation.evaluate",
     "load_model": "deepdft.prediction",
     "open_dataset": "deepdft.data",
     "predict": "deepdft.prediction",
-    "read": "deepdft.io",
+    "read": "deepdft.formats",
     "train": "deepdft.training",
-    "write": "deepdft.io",
+    "write": "deepdft.formats",
 }
 
 __all__ = [

@@ -11,7 +11,7 @@ from ase.geometry import get_distances
 
 from deepdft.density import Comparison, Density, FloatArray
 from deepdft.errors import ConfigurationError
-from deepdft.resampling import Resampled, resample
+from deepdft.fields.resampled import Resampled, resample
 
 _SAME_PLACE = 0.02
 """Distance up to which two atoms are at the same place, Å."""
@@ -47,7 +47,7 @@ class DensityComparison:
 def compare_densities(a: Density, b: Density, *, mix_levels: bool = False) -> DensityComparison:
     """Compare b with the reference a on the grid of a.
 
-    Where the grids differ, b is resampled (see `deepdft.resampling`).
+    Where the grids differ, b is resampled (see `deepdft.fields.resampled`).
 
     Args:
         a: the reference of eq. (7).

@@ -337,7 +337,7 @@ class Density:
 
     def write(self, path: str | Path, **options: Any) -> None:
         """Write to a file; the format follows from the suffix (see `deepdft.write`)."""
-        from deepdft.io import write
+        from deepdft.formats import write
 
         write(path, self, **options)
 

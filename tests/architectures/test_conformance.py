@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.models.conformance import PACKAGED, Conformance
+from tests.architectures.conformance import PACKAGED, Conformance
 
 
 @pytest.mark.parametrize("architecture", PACKAGED)

@@ -7,12 +7,11 @@ import pytest
 import torch
 from ase import Atoms
 
-from deepdft.graph import probe_edges
-from deepdft.models import create_model
-from deepdft.models.layers import polynomial_cutoff, published_cutoff
+from deepdft.architectures import create_model
+from deepdft.architectures.layers import polynomial_cutoff, published_cutoff
+from deepdft.geometry.graphs import probe_edges
 from deepdft.prediction.engine import ProbeEngine
-from tests.brute_force import points_off_cutoff
-from tests.models.conformance import (
+from tests.architectures.conformance import (
     EXACT,
     density_at,
     forward,
@@ -20,7 +19,8 @@ from tests.models.conformance import (
     random_rotation,
     small_network,
 )
-from tests.models.equations import Oracle
+from tests.architectures.equations import Oracle
+from tests.brute_force import points_off_cutoff
 from tests.structures import ELEMENTS, ethanol, points_near, slab, triclinic
 
 CUTOFF = 4.0

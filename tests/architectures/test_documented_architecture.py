@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deepdft.models import architectures
-from tests.models.conformance import Conformance
+from deepdft.architectures import architectures
+from tests.architectures.conformance import Conformance
 
 _PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
 

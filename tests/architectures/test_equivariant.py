@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import torch
 
+from deepdft.architectures import create_model
+from deepdft.architectures.equivariant.layers import GauntProduct
+from deepdft.architectures.registry import parse_options
 from deepdft.errors import ConfigurationError
-from deepdft.kernels.harmonics import harmonic_count
-from deepdft.kernels.vectors import PANEL
-from deepdft.models import create_model
-from deepdft.models.registry import parse_options
-from deepdft.models.spherical_layers import GauntProduct
+from deepdft.kernels.angular.harmonics import harmonic_count
+from deepdft.kernels.simd.vectors import PANEL
 from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.engine import ProbeEngine
-from tests.models.conformance import density_at, random_rotation, small_network
+from tests.architectures.conformance import density_at, random_rotation, small_network
 from tests.structures import ELEMENTS, points_near, triclinic
 
 
 def rotation_of_components(largest: int, rotation: np.ndarray) -> torch.Tensor:
     """Matrices that turn the components of spherical tensors, by fitting many directions."""
-    from deepdft.kernels.harmonics import soft_harmonics
+    from deepdft.kernels.angular.harmonics import soft_harmonics
 
     directions = np.random.default_rng(0).normal(size=(200, 3))
     directions /= np.linalg.norm(directions, axis=1)[:, None]

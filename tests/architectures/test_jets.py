@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deepdft.kernels.tables import WithDerivatives, tabulate
-from deepdft.models import create_model
-from deepdft.models.sinc_basis import SincBasis, cosine_cutoff
+from deepdft.architectures import create_model
+from deepdft.architectures.released_painn.sinc_basis import SincBasis, cosine_cutoff
+from deepdft.kernels.radial.tables import WithDerivatives, tabulate
 
 
 @pytest.mark.parametrize("envelope", ["published", "smooth"])
@@ -56,7 +56,7 @@ def test_prediction_does_not_import_a_compiler():
     import sys
 
     script = (
-        "import sys; from ase import Atoms; from deepdft.models import create_model;"
+        "import sys; from ase import Atoms; from deepdft.architectures import create_model;"
         "from deepdft.prediction.engine import ProbeEngine;"
         "network = create_model('deepdft', {'steps': 1, 'channels': 4}, [1]).eval();"
         "ProbeEngine(network, None, Atoms('H'), 1).density_at([[0.0, 0.0, 0.5]]);"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.models import (
+from deepdft.architectures import (
     DensityModel,
     architectures,
     bundled,
@@ -14,10 +13,11 @@ from deepdft.models import (
     parse_options,
     registry,
 )
-from deepdft.models.base import ArchitectureOptions
+from deepdft.architectures.base import ArchitectureOptions
+from deepdft.architectures.registry import register
+from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.models.bundled import bundled_models, find_model
-from deepdft.models.registry import register
-from tests.models.conformance import PACKAGED
+from tests.architectures.conformance import PACKAGED
 
 
 def test_unknown_architectures_are_answered():

@@ -14,14 +14,14 @@ from ase import Atoms
 
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
-from deepdft.graph import atom_graph, probe_edges
+from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import load_checkpoint
 from deepdft.models.importing import import_model
 from deepdft.models.released_checkpoint import load_released_checkpoint
 from deepdft.prediction import load_model
 from deepdft.prediction.engine import ProbeEngine
-from tests.models.conformance import forward
+from tests.architectures.conformance import forward
 
 FOLDER = Path(__file__).parent / "released"
 KINDS = ["schnet", "painn"]

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from deepdft.architectures import create_model
 from deepdft.cli import main
 from deepdft.density import LevelOfTheory
-from deepdft.models import create_model
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")

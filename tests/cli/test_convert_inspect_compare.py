@@ -20,10 +20,10 @@ from deepdft.data.store import DensityStore
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.units import PER_CUBIC_BOHR
-from tests.io.test_points import write_points
+from tests.formats.test_points import write_points
 from tests.small_data import gaussian_density, write_archive
 
-FILES = Path(__file__).parents[1] / "io" / "files"
+FILES = Path(__file__).parents[1] / "formats" / "files"
 CELL = np.array([[4.0, 0.3, 0.0], [-0.5, 3.6, 0.2], [0.1, 0.4, 4.4]])
 PBE = LevelOfTheory("PBE", "PAW")
 
@@ -91,7 +91,7 @@ def test_zarr_groups_are_streamed(run, chgcar, monkeypatch):
     for name in ("CHGCAR", "spin.CHGCAR"):
         assert run("convert", name, f"{name}.zarr").code == 0
     with monkeypatch.context() as patch:
-        patch.setattr("deepdft.io.zarr_store._whole", None)  # whole arrays are not read
+        patch.setattr("deepdft.formats.zarr_density._whole", None)  # whole arrays are not read
         assert run("convert", "CHGCAR.zarr", "a.cube").code == 0
     np.testing.assert_allclose(deepdft.read("a.cube").values, crystal().values, rtol=1e-5)
     assert run("convert", "spin.CHGCAR.zarr", "b.npz").code == 0

@@ -15,7 +15,7 @@ from ase.build import molecule
 import deepdft
 from deepdft.models.checkpoint import read_description
 
-RELEASED = Path(__file__).parents[1] / "models" / "released"
+RELEASED = Path(__file__).parents[1] / "architectures" / "released"
 SAMPLE = Path(__file__).parents[1] / "data" / "qm9_sample.npz"
 
 

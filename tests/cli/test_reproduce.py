@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deepdft.data import open_dataset
-from deepdft.evaluation import AtomicSuperposition, evaluate
+from deepdft.evaluation.evaluate import AtomicSuperposition, evaluate
 from deepdft.prediction import load_model
 from deepdft.reproduce import measure, systems, table1
 from tests.small_data import MOLECULES, write_archive

@@ -12,7 +12,7 @@ from ase.neighborlist import natural_cutoffs, neighbor_list
 from deepdft import open_dataset
 from deepdft.data import read_split
 from deepdft.density import LevelOfTheory
-from deepdft.orbitals.overlap import overlap_matrix
+from deepdft.fields.orbitals.overlap import overlap_matrix
 from deepdft.units import BOHR
 
 MIDDLE = 0.04684701

@@ -10,7 +10,6 @@ import pytest
 from ase import Atoms
 
 import deepdft
-from deepdft.atomic import AtomicDensityTables
 from deepdft.data.compact import (
     CompactEntry,
     CompactFile,
@@ -21,6 +20,7 @@ from deepdft.data.compact import (
 from deepdft.data.open import open_dataset
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, LevelOfTheoryError
+from deepdft.fields.atoms import AtomicDensityTables
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF")
 

@@ -10,7 +10,6 @@ import pytest
 from deepdft.data import open_dataset
 from deepdft.data.conversion import fill_store
 from deepdft.data.grid_dataset import GridDataset
-from deepdft.data.levels import common_level, completed_level, parse_level
 from deepdft.data.orbital_dataset import OrbitalDataset
 from deepdft.data.store import DensityStore, StoreDataset
 from deepdft.data.store_writer import StoreWriter
@@ -20,6 +19,7 @@ from deepdft.errors import (
     FileFormatError,
     LevelOfTheoryError,
 )
+from deepdft.levels import common_level, completed_level, parse_level
 from tests.data.small_stores import assert_same, some_densities
 from tests.small_data import PBE, write_archive
 

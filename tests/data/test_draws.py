@@ -11,8 +11,8 @@ from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.orbital_dataset import OrbitalDataset
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import UnsupportedStructureError
-from deepdft.orbitals import OrbitalDensity, write_orbital_archive
-from deepdft.orbitals.overlap import overlap_matrix
+from deepdft.fields.orbitals import OrbitalDensity, write_orbital_archive
+from deepdft.fields.orbitals.overlap import overlap_matrix
 from tests.small_data import gaussian_density, orbital_density, write_archive
 
 CUTOFF = 3.0

@@ -21,7 +21,7 @@ from deepdft.data.sources import find_sources
 from deepdft.data.store import StoreDataset
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, LevelOfTheoryError
-from deepdft.io import write
+from deepdft.formats import write
 from tests.small_data import PBE, gaussian_density, write_archive
 
 PUBLISHED = ("000003.CHGCAR.zz", "000001.CHGCAR.lz4", "000010.cube", "000002.cube.zz")

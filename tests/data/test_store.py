@@ -11,7 +11,6 @@ import pytest
 from ase import Atoms
 
 from deepdft.data.grid_probes import sums_of_blocks
-from deepdft.data.growing_array import GrowingArray, StoredArray
 from deepdft.data.store import DensityStore, StoreDataset
 from deepdft.data.store_layout import is_store
 from deepdft.data.store_writer import StoreWriter
@@ -21,6 +20,7 @@ from deepdft.errors import (
     FileFormatError,
     LevelOfTheoryError,
 )
+from deepdft.storage.growing_array import GrowingArray, StoredArray
 from tests.data.small_stores import assert_same, some_densities
 from tests.small_data import PBE
 

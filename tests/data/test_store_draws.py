@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdft.config import SamplingConfig
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.grid_probes import BLOCK, LoadedValues
-from deepdft.data.growing_array import StoredArray
 from deepdft.data.store import StoreDataset
 from deepdft.data.store_writer import StoreWriter
 from deepdft.density import Density, Grid
 from deepdft.errors import (
     UnsupportedStructureError,
 )
+from deepdft.storage.growing_array import StoredArray
 from deepdft.training.batches import BatchBuilder, TrainingBatches
+from deepdft.training.config import SamplingConfig
 from tests.data.small_stores import some_densities
 
 CUTOFF = 3.0

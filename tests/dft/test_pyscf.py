@@ -18,7 +18,7 @@ from deepdft.errors import (
     MissingDependencyError,
     UnsupportedStructureError,
 )
-from deepdft.orbitals import OrbitalArchive
+from deepdft.fields.orbitals import OrbitalArchive
 from deepdft.units import BOHR, HARTREE, PER_CUBIC_BOHR
 
 pytest.importorskip("pyscf")

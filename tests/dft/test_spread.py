@@ -19,8 +19,8 @@ from deepdft.dft.pyscf import PySCFSettings
 from deepdft.dft.spread import functional_spread, prediction_error
 from deepdft.dft.spread_table import SpreadTable
 from deepdft.errors import ConfigurationError
-from deepdft.orbitals import OrbitalDensity
-from deepdft.structures import Structure
+from deepdft.fields.orbitals import OrbitalDensity
+from deepdft.structures.files import Structure
 from tests.small_data import orbital_density
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.resampling import Spline, fourier_resample, periodic_axes, resample
+from deepdft.fields.resampled import Spline, fourier_resample, periodic_axes, resample
 
 CELL = np.array([[3.1, 0.2, -0.4], [1.3, 2.7, 0.1], [-0.8, 0.9, 4.2]])
 WAVES = ((0, 0, 0), (1, 0, 0), (0, -2, 1), (2, 1, -3), (-1, 2, 3))

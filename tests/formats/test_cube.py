@@ -11,9 +11,9 @@ from ase.io.cube import read_cube, write_cube
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io import read, read_with_notes, write
+from deepdft.formats import read, read_with_notes, write
 from deepdft.units import BOHR, PER_CUBIC_BOHR
-from tests.io.samples import LEVEL, boxed_molecule, shared_file, skewed_density
+from tests.formats.samples import LEVEL, boxed_molecule, shared_file, skewed_density
 
 VALUES = np.linspace(0.001, 0.03, 24)
 

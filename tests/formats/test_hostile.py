@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from deepdft.errors import DeepDFTError
-from deepdft.io import read
+from deepdft.formats import read
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz_readers.py"
 

@@ -8,11 +8,11 @@ from ase import Atoms
 
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io.electrons import ElectronCounts, holds_cores, valence_range
-from deepdft.io.interpretation import Interpretation, periodic_axes
-from deepdft.io.provenance import describe, parse_description, strip_description
-from deepdft.io.quantities import QUANTITIES, recognise
-from deepdft.io.summary import Summary
+from deepdft.formats.electrons import ElectronCounts, holds_cores, valence_range
+from deepdft.formats.interpretation import Interpretation, periodic_axes
+from deepdft.formats.provenance import describe, parse_description, strip_description
+from deepdft.formats.quantities import QUANTITIES, recognise
+from deepdft.formats.summary import Summary
 from deepdft.units import BOHR, PER_CUBIC_BOHR
 
 # Valence electrons in VASP's and CP2K's (GTH) usual potentials.
@@ -128,7 +128,7 @@ def test_periodicity_from_the_faces() -> None:
 
 
 def test_units_are_named_by_word() -> None:
-    from deepdft.io.interpretation import check_unit
+    from deepdft.formats.interpretation import check_unit
 
     assert check_unit(None) is None
     assert check_unit("e/bohr^3") == "e/bohr^3"

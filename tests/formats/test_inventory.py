@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from deepdft.errors import FileFormatError
-from deepdft.io import read_with_notes
-from deepdft.io.points import read_points
-from tests.io.samples import SHARED
+from deepdft.formats import read_with_notes
+from deepdft.formats.points import read_points
+from tests.formats.samples import SHARED
 
 DENSITIES = {
     "AlN_openmx.cube.gz": (16.000, "16 to 36"),

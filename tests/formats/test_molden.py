@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io.molden import read_molden, sniff
+from deepdft.formats.molden import read_molden, sniff
 from deepdft.units import BOHR
-from tests.io.samples import FILES
+from tests.formats.samples import FILES
 
 gto = pytest.importorskip("pyscf.gto")
 tools = pytest.importorskip("pyscf.tools.molden")
@@ -282,7 +282,7 @@ def test_periodic_orbitals(tmp_path, unit):
 
 
 def test_read_on_a_grid(tmp_path):
-    from deepdft.io import read
+    from deepdft.formats import read
 
     mol = molecule(highest=2, atom="H 0 0 0; H 0 0 1.4; ghost-H 0 1.5 0")
     coefficients = orthonormal_orbitals(mol, 3)

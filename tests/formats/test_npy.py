@@ -13,9 +13,9 @@ import pytest
 
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.io import read, read_with_notes
+from deepdft.formats import read, read_with_notes
 from deepdft.units import PER_CUBIC_BOHR
-from tests.io.samples import skewed_density
+from tests.formats.samples import skewed_density
 
 
 def write_array(path: Path, values: np.ndarray, density: Density, **others: Any) -> Path:

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepdft.errors import ConfigurationError
-from deepdft.io import number_parsing
-from deepdft.io.decimal_batch import BATCH
-from deepdft.io.decimal_parser import PADDING, count_tokens
-from deepdft.io.decimal_writer import NumberLayout, NumberWriter, print_number
-from deepdft.io.fortran_float import parse_float
-from deepdft.io.number_parsing import NotANumberError, parse_file, parse_range
-from deepdft.io.range_file import RangeFile
+from deepdft.formats.text import number_parsing
+from deepdft.formats.text.decimal_batch import BATCH
+from deepdft.formats.text.decimal_parser import PADDING, count_tokens
+from deepdft.formats.text.decimal_writer import NumberLayout, NumberWriter, print_number
+from deepdft.formats.text.fortran_float import parse_float
+from deepdft.formats.text.number_parsing import NotANumberError, parse_file, parse_range
+from deepdft.storage.range_file import RangeFile
 
 LAYOUTS = [
     NumberLayout(11, 18, 5, fortran=True),

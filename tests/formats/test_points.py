@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from deepdft.errors import FileFormatError
-from deepdft.io import read
-from deepdft.io.points import read_points
+from deepdft.formats import read
+from deepdft.formats.points import read_points
 
 
 def write_points(path: Path, *, values: int = 50, spin: bool = True) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deepdft.errors import FileFormatError
-from deepdft.io.pyscf_checkpoint import read_pyscf_checkpoint
+from deepdft.formats.pyscf_checkpoint import read_pyscf_checkpoint
 from deepdft.units import BOHR
 
 gto = pytest.importorskip("pyscf.gto")
@@ -86,7 +86,7 @@ def test_crystal_at_gamma(tmp_path, as_text):
 
 
 def test_read_on_a_grid(tmp_path):
-    from deepdft.io import read
+    from deepdft.formats import read
 
     path = tmp_path / "a.chk"
     mol = gto.M(atom="H 0 0 0; GHOST-H 0 0 1.0; H 0 0 0.74", basis="gth-dzvp", pseudo="gth-pbe")

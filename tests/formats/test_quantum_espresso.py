@@ -9,10 +9,10 @@ import pytest
 from ase.geometry import cell_to_cellpar
 
 from deepdft.errors import FileFormatError
-from deepdft.io import read, read_with_notes
-from deepdft.io.bravais import lattice_vectors
+from deepdft.formats import read, read_with_notes
+from deepdft.formats.bravais import lattice_vectors
 from deepdft.units import BOHR, HARTREE, PER_CUBIC_BOHR
-from tests.io.samples import FILES
+from tests.formats.samples import FILES
 
 SHAPE = (3, 4, 5)
 A = 10.2

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepdft.io import number_parsing, regular_lines
-from deepdft.io.number_parsing import NotANumberError
-from deepdft.io.range_file import RangeFile
-from deepdft.io.regular_lines import Run, parse_regular_lines, parse_run
+from deepdft.formats.text import number_parsing, regular_lines
+from deepdft.formats.text.number_parsing import NotANumberError
+from deepdft.formats.text.regular_lines import Run, parse_regular_lines, parse_run
+from deepdft.storage.range_file import RangeFile
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as arrays
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import FileFormatError
-from deepdft.io import read, write
-from tests.io.samples import skewed_density
+from deepdft.formats import read, write
+from tests.formats.samples import skewed_density
 
 LENGTHS = {"x.cube": 3e-8, "x.CHGCAR": 1e-10, "x.CHG": 1e-10, "x.xsf": 1e-9, "x.npz": 0.0}
 DIGITS = {"x.cube": 6, "x.CHGCAR": 11, "x.CHG": 5, "x.xsf": 9, "x.npz": 17}

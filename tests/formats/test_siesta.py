@@ -10,9 +10,9 @@ from ase import Atoms
 from scipy.io import FortranFile
 
 from deepdft.errors import FileFormatError
-from deepdft.io import read, read_with_notes
+from deepdft.formats import read, read_with_notes
 from deepdft.units import BOHR, PER_CUBIC_BOHR
-from tests.io.samples import shared_file
+from tests.formats.samples import shared_file
 
 CELL = np.array([[7.0, 0.5, 0.0], [0.0, 8.0, 0.3], [0.2, 0.0, 9.0]])
 SHAPE = (3, 4, 5)

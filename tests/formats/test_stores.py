@@ -13,9 +13,9 @@ import zarr
 
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io import open_writer, read, write
-from deepdft.io.slab_writer import SlabWriter
-from tests.io.samples import LEVEL, boxed_molecule, skewed_density
+from deepdft.formats import open_writer, read, write
+from deepdft.formats.slab_writer import SlabWriter
+from tests.formats.samples import LEVEL, boxed_molecule, skewed_density
 
 
 @pytest.mark.parametrize("name", ["x.npz", "x.npz.gz", "x.zarr"])

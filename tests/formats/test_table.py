@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from deepdft.errors import ConfigurationError
-from deepdft.io.formats import FORMATS, format_to_read
-from deepdft.io.table import BEGIN, END, options, table, update
+from deepdft.formats.registry import FORMATS, format_to_read
+from deepdft.formats.table import BEGIN, END, options, table, update
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 
 
 def test_the_document_is_up_to_date() -> None:
-    """If this fails, run `python -m deepdft.io.table docs/formats.md`."""
+    """If this fails, run `python -m deepdft.formats.table docs/formats.md`."""
     if not DOCUMENT.exists():
         pytest.skip("docs/formats.md is not here")
     text = DOCUMENT.read_text(encoding="utf-8")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from deepdft.errors import FileFormatError
-from deepdft.io import number_parsing, regular_lines, text
-from deepdft.io.range_file import RangeFile
-from deepdft.io.text import TextStream
+from deepdft.formats.text import number_parsing, regular_lines
+from deepdft.formats.text import reading as text
+from deepdft.formats.text.reading import TextStream
+from deepdft.storage.range_file import RangeFile
 
 
 class Trickle(io.BytesIO):

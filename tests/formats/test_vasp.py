@@ -13,8 +13,8 @@ from pymatgen.io.vasp import Chgcar
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io import open_writer, read, read_with_notes, write
-from tests.io.samples import LEVEL, boxed_molecule, shared_file, skewed_density
+from deepdft.formats import open_writer, read, read_with_notes, write
+from tests.formats.samples import LEVEL, boxed_molecule, shared_file, skewed_density
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 

@@ -10,8 +10,8 @@ import pytest
 
 from deepdft.density import Density
 from deepdft.errors import FileFormatError
-from deepdft.io import read, read_with_notes, write
-from tests.io.samples import skewed_density
+from deepdft.formats import read, read_with_notes, write
+from tests.formats.samples import skewed_density
 
 
 def write_structure(file: h5py.File, density: Density, scale: float = 1.0) -> None:

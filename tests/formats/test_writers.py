@@ -12,9 +12,9 @@ from ase import Atoms
 
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
-from deepdft.io import open_writer, read, write
-from deepdft.io.slab_writer import SlabWriter
-from tests.io.samples import LEVEL, skewed_density
+from deepdft.formats import open_writer, read, write
+from deepdft.formats.slab_writer import SlabWriter
+from tests.formats.samples import LEVEL, skewed_density
 
 NAMES = ["x.cube", "x.CHGCAR", "x.CHG", "x.xsf", "x.npz", "x.zarr", "x.cube.gz", "x.CHGCAR.zz"]
 

@@ -11,9 +11,9 @@ from ase.io.xsf import read_xsf, write_xsf
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io import read, read_with_notes, write
+from deepdft.formats import read, read_with_notes, write
 from deepdft.units import PER_CUBIC_BOHR
-from tests.io.samples import LEVEL, boxed_molecule, shared_file, skewed_density
+from tests.formats.samples import LEVEL, boxed_molecule, shared_file, skewed_density
 
 STRUCTURE = """CRYSTAL
 PRIMVEC

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from deepdft.density import Grid
-from deepdft.prediction.blocks import block_points, block_shape, grid_blocks, spatial_groups
+from deepdft.geometry.blocks import block_points, block_shape, grid_blocks, spatial_groups
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.prediction.engine import ProbeEngine
-from deepdft.prediction.neighbours import NeighbourhoodSearch, moved_into_cell
 from deepdft.prediction.threads import run_in_threads
-from tests.models.conformance import small_network
+from tests.architectures.conformance import small_network
 from tests.structures import STRUCTURES, ethanol, points_near, triclinic
 
 SKEWED = Grid([[7.0, 0.3, -0.2], [-1.1, 6.5, 0.4], [0.6, -0.9, 8.2]], (11, 9, 14), [0.1, -3.0, 2.0])

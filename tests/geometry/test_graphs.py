@@ -8,7 +8,7 @@ import torch
 from ase import Atoms
 
 from deepdft.errors import UnsupportedStructureError
-from deepdft.graph import (
+from deepdft.geometry.graphs import (
     atom_graph,
     concatenate_edges,
     concatenate_graphs,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdft.prediction.neighbours import NeighbourhoodSearch
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
 from tests.structures import points_near, sodium_chloride
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.images import images_in_reach
+from deepdft.geometry.periodic_images import images_in_reach
 
 TRICLINIC = np.array([[3.1, 0.2, -0.4], [1.3, 2.7, 0.1], [-0.8, 0.9, 4.2]])
 

@@ -7,21 +7,21 @@ import pytest
 import torch
 from scipy.special import sph_harm_y
 
-from deepdft.graph import Edges, atom_graph, probe_edges
-from deepdft.kernels.angular_messages import (
+from deepdft.geometry.graphs import Edges, atom_graph, probe_edges
+from deepdft.kernels.angular.angular_messages import (
     AngularLayout,
     angular_messages,
     plain_angular_messages,
     suits_compiled_form,
 )
-from deepdft.kernels.harmonics import soft_harmonics
-from deepdft.kernels.tables import RadialTable, interpolate
-from deepdft.kernels.tensor_messages import (
+from deepdft.kernels.angular.harmonics import soft_harmonics
+from deepdft.kernels.angular.tensor_messages import (
     MessageLayout,
     plain_tensor_messages,
     tensor_messages,
 )
-from deepdft.kernels.vectors import PANEL
+from deepdft.kernels.radial.tables import RadialTable, interpolate
+from deepdft.kernels.simd.vectors import PANEL
 from tests.structures import ethanol, points_near, triclinic
 
 CUTOFF = 4.0

@@ -13,22 +13,22 @@ import numpy as np
 import pytest
 import torch
 
-from deepdft.graph import atom_graph, edges_to_images, probe_edges
-from deepdft.images import images_in_reach
-from deepdft.kernels import sorted_messages
-from deepdft.kernels.block_edges import Workspace, block_edges
-from deepdft.kernels.block_messages import (
+from deepdft.architectures import create_model
+from deepdft.architectures.deepdft.block_network import packed_matrix, padded_vector
+from deepdft.geometry.graphs import atom_graph, edges_to_images, probe_edges
+from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.kernels.edges import sorted_messages
+from deepdft.kernels.edges.block_edges import Workspace, block_edges
+from deepdft.kernels.edges.block_messages import (
     padded_channels,
     padded_senders,
     padded_table,
     sum_messages,
 )
-from deepdft.kernels.gated_network import packed_matrix, padded_vector
-from deepdft.kernels.messages import filtered_messages, interpolated_messages
-from deepdft.kernels.tables import RadialTable, interpolation_weights
-from deepdft.kernels.tiles import multiply_tile, multiply_tile_sigmoid, multiply_tile_softplus
-from deepdft.kernels.vectors import PANEL, TILE_ROWS, address, aligned_zeros
-from deepdft.models import create_model
+from deepdft.kernels.edges.messages import filtered_messages, interpolated_messages
+from deepdft.kernels.radial.tables import RadialTable, interpolation_weights
+from deepdft.kernels.simd.tiles import multiply_tile, multiply_tile_sigmoid, multiply_tile_softplus
+from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, address, aligned_zeros
 from deepdft.prediction.engine import ProbeEngine
 from tests.structures import ELEMENTS, STRUCTURES, ethanol, points_near, triclinic
 
@@ -236,8 +236,8 @@ def test_double_precision_and_direct_filters_are_not_compiled():
 def test_a_processor_with_shorter_and_fewer_registers(tmp_path):
     script = """
 import numpy as np, torch
-from deepdft.kernels.vectors import LANES
-from deepdft.models import create_model
+from deepdft.kernels.simd.vectors import LANES
+from deepdft.architectures import create_model
 from deepdft.prediction.engine import ProbeEngine
 from tests.structures import ELEMENTS, points_near, triclinic
 

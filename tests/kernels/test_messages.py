@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from deepdft.graph import Edges
-from deepdft.kernels import cpu
-from deepdft.kernels.messages import (
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.edges import cpu
+from deepdft.kernels.edges.messages import (
     direct_messages,
     filtered_messages,
     interpolated_messages,
 )
-from deepdft.kernels.tables import RadialTable, interpolate
+from deepdft.kernels.radial.tables import RadialTable, interpolate
 
 SPACING = 0.25
 KNOTS = 17

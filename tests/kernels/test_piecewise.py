@@ -7,10 +7,10 @@ import pytest
 import torch
 from ase.build import molecule
 
-from deepdft.graph import atom_graph, probe_edges
-from deepdft.kernels.messages import direct_messages
-from deepdft.kernels.piecewise import COUNTS, TOLERANCE, piecewise_table
-from deepdft.models import create_model
+from deepdft.architectures import create_model
+from deepdft.geometry.graphs import atom_graph, probe_edges
+from deepdft.kernels.edges.messages import direct_messages
+from deepdft.kernels.radial.piecewise import COUNTS, TOLERANCE, piecewise_table
 from tests.structures import points_near
 
 

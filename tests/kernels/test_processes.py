@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import deepdft
-from deepdft.models import create_model
+from deepdft.architectures import create_model
 from deepdft.prediction.engine import ProbeEngine
 from tests.structures import ethanol, points_near, triclinic
 
@@ -69,7 +69,7 @@ def test_forked_workers(tmp_path):
         import numpy as np
         import torch
         from ase import Atoms
-        from deepdft.models import create_model
+        from deepdft.architectures import create_model
         from deepdft.prediction.engine import ProbeEngine
 
         torch.manual_seed(0)
@@ -112,7 +112,7 @@ def test_a_package_that_cannot_be_written(tmp_path):
         import torch
         from ase import Atoms
         import deepdft
-        from deepdft.models import create_model
+        from deepdft.architectures import create_model
         from deepdft.prediction.engine import ProbeEngine
 
         network = create_model("deepdft", {"steps": 1, "channels": 2}, [1]).eval()

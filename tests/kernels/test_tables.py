@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from deepdft.kernels.tables import (
+from deepdft.architectures import create_model
+from deepdft.kernels.radial.tables import (
     DEFAULT_SPACING,
     HERMITE,
     RadialTable,
@@ -15,7 +16,6 @@ from deepdft.kernels.tables import (
     knot_count,
     tabulate,
 )
-from deepdft.models import create_model
 from deepdft.models.bundled import bundled_models
 from deepdft.prediction import load_model
 from deepdft.prediction.engine import ProbeEngine

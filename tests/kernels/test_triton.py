@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deepdft.kernels import triton_support
+from deepdft.kernels.triton import support as triton_support
 from tests.kernels.triton_cases import CASES
 
 ROOT = Path(__file__).parents[2]
@@ -66,8 +66,8 @@ import numpy as np
 import torch
 torch.cuda.get_device_capability = lambda device: (9, 0)
 from ase import Atoms
-from deepdft.kernels.triton_support import triton_installed, triton_serves
-from deepdft.models import create_model
+from deepdft.kernels.triton.support import triton_installed, triton_serves
+from deepdft.architectures import create_model
 from deepdft.prediction.engine import ProbeEngine
 import deepdft.cli, deepdft.training
 
@@ -85,7 +85,7 @@ import sys
 import torch
 before = "triton" in sys.modules
 from ase import Atoms
-from deepdft.models import create_model
+from deepdft.architectures import create_model
 from deepdft.prediction.engine import ProbeEngine
 
 network = create_model("deepdft", {"steps": 1, "channels": 4}, [1])

@@ -12,12 +12,12 @@ import pytest
 import torch
 from ase import Atoms
 
-from deepdft.atomic import AtomicDensityTables
+from deepdft.architectures import create_model
 from deepdft.density import Grid
-from deepdft.graph import atom_graph, probe_edges
-from deepdft.kernels import messages as message_kernels
-from deepdft.kernels.triton_support import triton_serves
-from deepdft.models import create_model
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.geometry.graphs import atom_graph, probe_edges
+from deepdft.kernels.edges import messages as message_kernels
+from deepdft.kernels.triton.support import triton_serves
 from deepdft.models.bundled import open_checkpoint
 from deepdft.prediction.engine import ProbeEngine
 from tests.kernels.triton_cases import CASES

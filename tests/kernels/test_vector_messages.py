@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from deepdft.graph import Edges
-from deepdft.kernels.sorted_messages import suits
-from deepdft.kernels.tables import RadialTable, interpolate
-from deepdft.kernels.vector_messages import (
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.edges.sorted_messages import suits
+from deepdft.kernels.edges.vector_messages import (
     direct_vector_messages,
     edge_directions,
     vector_messages,
 )
-from deepdft.kernels.vectors import PANEL
+from deepdft.kernels.radial.tables import RadialTable, interpolate
+from deepdft.kernels.simd.vectors import PANEL
 
 SPACING = 0.25
 KNOTS = 17

@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from ase import Atoms
 
-import deepdft.kernels.messages
+import deepdft.kernels.edges.messages
 import deepdft.prediction.engine
-from deepdft.atomic import AtomicDensityTables
+from deepdft.architectures import create_model
 from deepdft.density import Grid
-from deepdft.graph import Edges, edges_to_images, probe_edges
-from deepdft.kernels.messages import filtered_messages, interpolated_messages
-from deepdft.kernels.piecewise import piecewise_table
-from deepdft.kernels.tables import RadialTable
-from deepdft.models import create_model
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
+from deepdft.kernels.edges.messages import filtered_messages, interpolated_messages
+from deepdft.kernels.radial.piecewise import piecewise_table
+from deepdft.kernels.radial.tables import RadialTable
 from deepdft.prediction.engine import ProbeEngine
 
 ELEMENTS = (1, 6, 7, 8)
@@ -62,7 +62,7 @@ def use_triton(device):
     def serves(found):
         return found.type == torch.device(device).type
 
-    stack = mock.patch.multiple(deepdft.kernels.messages, triton_serves=serves)
+    stack = mock.patch.multiple(deepdft.kernels.edges.messages, triton_serves=serves)
     return stack, mock.patch.multiple(deepdft.prediction.engine, triton_serves=serves)
 
 
@@ -149,9 +149,9 @@ def messages_of_nothing(device):
 
 
 def pairs_are_the_edges_of_the_cpu(device):
-    from deepdft.kernels.triton_pairs import Candidates, CountedPairs, grid_groups
-    from deepdft.prediction.blocks import block_points
-    from deepdft.prediction.neighbours import NeighbourhoodSearch
+    from deepdft.geometry.blocks import block_points
+    from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
+    from deepdft.kernels.triton.pairs import Candidates, CountedPairs, grid_groups
 
     # Distances of exactly the cutoff, 2 Å: an atom on a grid whose points are 0.5 Å apart.
     atoms = Atoms("O2", [[0.0, 0.0, 0.0], [1.0, 0.5, 3.0]])
@@ -293,7 +293,7 @@ def listed_points(device):
 
 def readout_in_torch(device):
     # As for layers too wide for the fused kernel.
-    from deepdft.models.deepdft import DeepDFT
+    from deepdft.architectures.deepdft.model import DeepDFT
 
     grid = Grid(np.diag([0.3, 0.3, 0.3]), (3, 2, 2), np.array([0.3, 0.1, 0.2]))
     with mock.patch.object(DeepDFT, "device_readout", return_value=None):

@@ -8,10 +8,10 @@ import pickle
 import pytest
 import torch
 
+from deepdft.architectures import create_model
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.models import checkpoint as module
-from deepdft.models import create_model
 from deepdft.models.checkpoint import (
     Checkpoint,
     load_checkpoint,

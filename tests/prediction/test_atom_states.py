@@ -7,12 +7,12 @@ import pytest
 import torch
 from ase import Atoms
 
+from deepdft.architectures.base import DensityModel
 from deepdft.errors import UnsupportedStructureError
-from deepdft.graph import atom_graph
-from deepdft.models.base import DensityModel
+from deepdft.geometry.graphs import atom_graph
 from deepdft.prediction.atom_states import encode_atoms, map_atom_states, write_atom_states
 from deepdft.prediction.engine import ProbeEngine
-from tests.models.conformance import small_network
+from tests.architectures.conformance import small_network
 from tests.structures import points_near, slab, sodium_chloride
 
 

@@ -12,18 +12,18 @@ import pytest
 import torch
 from ase import Atoms
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.block_superposition import BlockSuperposition
-from deepdft.atomic.tabulation import switch_off
+from deepdft.architectures import create_model
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.models import create_model
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.block_superposition import BlockSuperposition
+from deepdft.fields.atoms.tabulation import switch_off
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.derivatives import DensityDerivatives, DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel, load_model
+from tests.architectures.conformance import finite_differences, small_network
 from tests.brute_force import points_off_cutoff
-from tests.models.conformance import finite_differences, small_network
 from tests.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
 
 SKEWED = np.array([[7.0, 0.3, -0.2], [-1.1, 6.5, 0.4], [0.6, -0.9, 8.2]])

@@ -19,12 +19,12 @@ import torch
 
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.io import read
+from deepdft.formats import read
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 from deepdft.prediction.distributed import Cluster, compute_block
 from deepdft.prediction.store import encode_for, open_store, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel, load_model
-from tests.models.conformance import small_network
+from tests.architectures.conformance import small_network
 from tests.prediction.test_store import chunk_files
 from tests.structures import sodium_chloride
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from ase import Atoms
 
-from deepdft.atomic import AtomicDensityTables
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
+from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.prediction.engine import ProbeEngine, available_threads, block_shape
-from tests.models.conformance import forward, small_network
+from tests.architectures.conformance import forward, small_network
 from tests.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
 
 SKEWED = np.array([[7.0, 0.3, -0.2], [-1.1, 6.5, 0.4], [0.6, -0.9, 8.2]])

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from deepdft.atomic import AtomicDensityTables
 from deepdft.density import Grid, LevelOfTheory
+from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction import predict_to_store
 from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
-from tests.models.conformance import PACKAGED, small_network
+from tests.architectures.conformance import PACKAGED, small_network
 from tests.structures import ethanol, points_near
 
 ORBITALS = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
@@ -78,6 +78,6 @@ def test_the_level_of_the_model_decides(level, tmp_path):
     found = model.engine(atoms).on_grid(grid, (0, 0, 0), grid.shape)
     np.testing.assert_array_equal(found, expected)
     predict_to_store(atoms, tmp_path / "rho.zarr", model, grid)
-    from deepdft.io import read
+    from deepdft.formats import read
 
     np.testing.assert_allclose(read(tmp_path / "rho.zarr").values, expected, rtol=1e-6, atol=1e-6)

@@ -18,18 +18,18 @@ import xarray
 import zarr
 from ase import Atoms
 
-from deepdft.atomic import AtomicDensityTables
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io import read, write
-from deepdft.io.zarr_chunks import ChunkedDensity
-from deepdft.io.zarr_streaming import stream_to_file
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.formats import read, write
+from deepdft.formats.zarr_streaming import stream_to_file
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.store import BlockFiller, encode_for, open_store, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel
-from tests.models.conformance import small_network
+from deepdft.storage.zarr_chunks import ChunkedDensity
+from tests.architectures.conformance import small_network
 from tests.structures import sodium_chloride, triclinic
 
 BLOCK_POINTS = 400

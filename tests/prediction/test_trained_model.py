@@ -8,10 +8,10 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from deepdft.atomic import AtomicDensityTables
+from deepdft.architectures import create_model
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.models import create_model
+from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel, choose_device, load_model

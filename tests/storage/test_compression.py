@@ -20,10 +20,11 @@ import zstandard
 
 import deepdft
 from deepdft.errors import FileFormatError, MissingDependencyError
-from deepdft.io import compression, read, write
-from deepdft.io.compression import CODECS, codec_of_content
-from deepdft.io.source import find_source
-from tests.io.samples import boxed_molecule, skewed_density
+from deepdft.formats import read, write
+from deepdft.storage import compression
+from deepdft.storage.compression import CODECS, codec_of_content
+from deepdft.storage.source import find_source
+from tests.formats.samples import boxed_molecule, skewed_density
 
 THEIRS = {
     ".gz": gzip.compress,
@@ -167,8 +168,8 @@ def test_positions_in_a_plain_file(plain: bytes, tmp_path: Path) -> None:
 
 
 SCRIPT = """
-import deepdft.io.decimal_parser
-print(deepdft.io.decimal_parser.parse_numbers._cache.cache_path)
+import deepdft.formats.text.decimal_parser
+print(deepdft.formats.text.decimal_parser.parse_numbers._cache.cache_path)
 """
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from deepdft.errors import FileFormatError
-from deepdft.io import archive, read, write
-from deepdft.io.archive import index_of, members
-from tests.io.samples import skewed_density
+from deepdft.formats import read, write
+from deepdft.storage import tar_members as archive
+from deepdft.storage.tar_members import index_of, members
+from tests.formats.samples import skewed_density
 
 NAMES = ["000001.CHGCAR.zz", "sub/000002.cube.lz4", "000003.xsf", "000004.npz", "x" * 150 + ".CHG"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from deepdft.config import TrainConfig, parse_config
+from deepdft.training.config import TrainConfig, parse_config
 from deepdft.training.run import STATE
 
 MODEL = {"architecture": "deepdft", "options": {"steps": 2, "channels": 8}}

@@ -9,15 +9,15 @@ import pytest
 import torch
 from ase.build import molecule
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.config import SamplingConfig
 from deepdft.data import grid_dataset, open_dataset
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.density import Grid
 from deepdft.errors import FileFormatError
-from deepdft.graph import probe_edges
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.geometry.graphs import probe_edges
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
-from tests.models.conformance import forward, small_network
+from deepdft.training.config import SamplingConfig
+from tests.architectures.conformance import forward, small_network
 from tests.small_data import PBE, gaussian_density
 from tests.training.small_runs import assert_same
 

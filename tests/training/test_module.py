@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from deepdft.config import OptimizerConfig
 from deepdft.data import open_dataset
 from deepdft.training.batches import BatchBuilder
+from deepdft.training.config import OptimizerConfig
 from deepdft.training.module import DensityTraining
-from tests.models.conformance import small_network
+from tests.architectures.conformance import small_network
 
 
 @pytest.fixture(scope="module")

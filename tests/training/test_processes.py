@@ -15,7 +15,7 @@ from tests.training.small_runs import UNCHANGING, directory_of, read_state, smal
 SCRIPT = """
 import json, os, sys
 import torch
-from deepdft.config import read_config
+from deepdft.training.config import read_config
 from deepdft.training import module, train
 from deepdft.training.batches import TrainingBatches
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 SCRIPT = """
 import os, signal, sys
-from deepdft.config import read_config
+from deepdft.training.config import read_config
 from deepdft.training import train
 from deepdft.training.callbacks import StepBookkeeping
 

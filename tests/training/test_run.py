@@ -12,17 +12,17 @@ import pytorch_lightning
 import torch
 from ase import Atoms
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.config import read_config
+from deepdft.architectures import create_model
 from deepdft.data import open_dataset, shuffled_with_elements_first
 from deepdft.data.compact import CompactEntry, write_compact
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.models import create_model
-from deepdft.orbitals import write_orbital_archive
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.orbitals import write_orbital_archive
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import load_model
 from deepdft.training import callbacks, train
+from deepdft.training.config import read_config
 from deepdft.training.module import DensityTraining
 from deepdft.training.run import STATE
 from tests.small_data import PBE, gaussian_density, orbital_density, write_archive

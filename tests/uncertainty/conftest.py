@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from deepdft.models import create_model
+from deepdft.architectures import create_model
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.uncertainty.error_model import save_error_model

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from deepdft.data import DensityDataset, Probes
 from deepdft.density import FloatArray, Grid, LevelOfTheory
-from deepdft.images import images_in_reach
+from deepdft.geometry.periodic_images import images_in_reach
 
 PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 ELECTRONS = {1: 1, 6: 4, 7: 5, 8: 6, 9: 7, 11: 9, 13: 3, 17: 7}

@@ -11,10 +11,10 @@ from ase.build import molecule
 import deepdft
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
-from deepdft.evaluation import evaluate
-from deepdft.io.zarr_chunks import ChunkedDensity
+from deepdft.evaluation.evaluate import evaluate
 from deepdft.prediction import predict_to_store
 from deepdft.prediction.predict import uncertainty_path
+from deepdft.storage.zarr_chunks import ChunkedDensity
 from deepdft.uncertainty.error_model import FILE
 from deepdft.uncertainty.measure import UncertaintyMeasurement, write_measurement
 from tests.cli.conftest import run

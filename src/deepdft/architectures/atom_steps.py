@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from deepdft.graph import Edges
+from deepdft.geometry.graphs import Edges
 
 
 class AtomSteps(Protocol):

@@ -22,18 +22,18 @@ from ase.data import chemical_symbols
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from deepdft.errors import UnsupportedStructureError
-from deepdft.graph import AtomGraph, Edges
-from deepdft.kernels.block_edges import BlockNetwork
-from deepdft.kernels.device_readout import DeviceReadout
-from deepdft.kernels.messages import direct_messages, filtered_messages
-from deepdft.kernels.tables import DEFAULT_SPACING, RadialTable, tabulate
-from deepdft.models.atom_steps import AtomSteps
-from deepdft.models.derivatives import (
+from deepdft.architectures.atom_steps import AtomSteps
+from deepdft.architectures.derivatives import (
     ProbeDerivatives,
     differentiate_messages,
     differentiate_positions,
 )
+from deepdft.architectures.device_readout import DeviceReadout
+from deepdft.errors import UnsupportedStructureError
+from deepdft.geometry.graphs import AtomGraph, Edges
+from deepdft.kernels.edges.block_edges import BlockNetwork
+from deepdft.kernels.edges.messages import direct_messages, filtered_messages
+from deepdft.kernels.radial.tables import DEFAULT_SPACING, RadialTable, tabulate
 
 TRAINING_SPACING = 0.04
 """Distance between knots while training, Å: a table a step, at 1e-6 of the filters' amplitude."""

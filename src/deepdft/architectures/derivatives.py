@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from deepdft.graph import ON_NUCLEUS, Edges
-from deepdft.kernels.derivative_messages import contracted, slope_messages
-from deepdft.kernels.messages import filtered_messages, interpolated_messages
-from deepdft.kernels.tables import RadialTable
+from deepdft.geometry.graphs import ON_NUCLEUS, Edges
+from deepdft.kernels.edges.derivative_messages import contracted, slope_messages
+from deepdft.kernels.edges.messages import filtered_messages, interpolated_messages
+from deepdft.kernels.radial.tables import RadialTable
 
 if TYPE_CHECKING:
-    from deepdft.models.base import DensityModel
+    from deepdft.architectures.base import DensityModel
 
 
 class ProbeDerivatives(NamedTuple):

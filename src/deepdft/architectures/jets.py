@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepdft.models.layers import GaussianBasis, StackedLinear, published_cutoff, softplus
+from deepdft.architectures.layers import GaussianBasis, StackedLinear, published_cutoff, softplus
 
 
 class Jet(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from deepdft.architectures.base import ArchitectureOptions, DensityModel
 from deepdft.errors import ConfigurationError, did_you_mean
-from deepdft.models.base import ArchitectureOptions, DensityModel
 
 _ARCHITECTURES: dict[str, tuple[type[DensityModel], type[ArchitectureOptions]]] = {}
 

@@ -58,7 +58,7 @@ def compare(
             console.print(f"   note: {as_options(note)}")
     _print_result(console, result, densities[0])
     if output is not None:
-        from deepdft.io import write
+        from deepdft.formats import write
 
         words = f"difference density, {Path(b).name} - {Path(a).name}"
         write(output, replace(result.difference, spin=None), comment=words)
@@ -66,7 +66,7 @@ def compare(
 
 
 def _print_result(console: Console, result: DensityComparison, reference: Density) -> None:
-    from deepdft.inspection import unit_of
+    from deepdft.formats.inspection import unit_of
 
     statistics = result.statistics
     unit = unit_of(reference)

@@ -79,7 +79,7 @@ def convert(
     """
     if len(paths) < 2:
         raise ConfigurationError("Give at least one input and, as the last argument, the output.")
-    from deepdft.data.levels import parse_level
+    from deepdft.levels import parse_level
 
     *inputs, output = paths
     options: dict[str, Any] = reader_options(quantity, unit, format, read)
@@ -114,11 +114,11 @@ def _to_file(
     options: dict[str, Any],
     without_spin: bool,
 ) -> None:
-    from deepdft.data.levels import completed_level
     from deepdft.data.sources import is_zarr_group
-    from deepdft.io import write
-    from deepdft.io.formats import format_to_write
-    from deepdft.io.quantities import QUANTITIES
+    from deepdft.formats import write
+    from deepdft.formats.quantities import QUANTITIES
+    from deepdft.formats.registry import format_to_write
+    from deepdft.levels import completed_level
 
     found = [source for path in inputs for source in sources_of(path)]
     if len(found) != 1 or found[0].kind != "density":
@@ -147,8 +147,8 @@ def _to_file(
 def _stream(console: Console, path: str, output: str) -> None:
     """Convert a zarr group, which may be larger than memory, slab by slab."""
     from deepdft.data.reading import read_density as read
-    from deepdft.io import write
-    from deepdft.io.zarr_streaming import stream_to_file
+    from deepdft.formats import write
+    from deepdft.formats.zarr_streaming import stream_to_file
 
     density = read(path, lazy=True)
     with Progress(

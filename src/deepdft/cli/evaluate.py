@@ -16,7 +16,7 @@ from deepdft.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from deepdft.data import DensityDataset
-    from deepdft.evaluation import Predictor
+    from deepdft.evaluation.evaluate import Predictor
     from deepdft.uncertainty.measure import UncertaintyMeasurement
 
 
@@ -60,8 +60,8 @@ def evaluate(
 ) -> None:
     """Measure eps_mae (eq. 7) against reference densities."""
     from deepdft.data import open_dataset
-    from deepdft.evaluation import evaluate as run
-    from deepdft.evaluation import write_evaluation
+    from deepdft.evaluation.evaluate import evaluate as run
+    from deepdft.evaluation.evaluate import write_evaluation
     from deepdft.prediction import load_model
 
     dataset = open_dataset(data, mix_levels=mix_levels)
@@ -135,7 +135,7 @@ def _measurement(predictor: Predictor) -> UncertaintyMeasurement:
 
 
 def _baseline(name: str, dataset: DensityDataset) -> Predictor:
-    from deepdft.evaluation import AtomicSuperposition
+    from deepdft.evaluation.evaluate import AtomicSuperposition
 
     if name != "atoms":
         raise ConfigurationError(f"The only baseline is 'atoms', not '{name}'.")

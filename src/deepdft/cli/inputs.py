@@ -92,7 +92,7 @@ def sources_of(path: str) -> list[DataSource]:
     import glob
 
     from deepdft.data.sources import find_sources
-    from deepdft.io.archive import split_member
+    from deepdft.storage.tar_members import split_member
 
     if not (os.path.exists(split_member(path)[0]) or glob.has_magic(path)):
         raise FileFormatError(f"There is no file {path}.")

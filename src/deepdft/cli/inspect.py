@@ -33,7 +33,7 @@ def inspect(
     read: ReaderOptions = None,
 ) -> None:
     """Say what a density file holds, and what it does not say."""
-    from deepdft.inspection import describe_density
+    from deepdft.formats.inspection import describe_density
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
     found = sources_of(file)
@@ -60,9 +60,9 @@ def inspect(
 
 def _format_of(path: str, name: str | None) -> str:
     from deepdft.data.store_layout import is_store
-    from deepdft.io.archive import split_member
-    from deepdft.io.formats import find_format, format_to_read
-    from deepdft.io.source import find_source
+    from deepdft.formats.registry import find_format, format_to_read
+    from deepdft.storage.source import find_source
+    from deepdft.storage.tar_members import split_member
 
     archive, member = split_member(path)
     if member is not None and is_store(archive):
@@ -77,9 +77,9 @@ def _format_of(path: str, name: str | None) -> str:
 
 def _is_point_file(path: str) -> bool:
     from deepdft.data.store_layout import is_store
-    from deepdft.io import points
-    from deepdft.io.archive import split_member
-    from deepdft.io.source import find_source
+    from deepdft.formats import points
+    from deepdft.storage.source import find_source
+    from deepdft.storage.tar_members import split_member
 
     archive, member = split_member(path)
     in_store = member is not None and is_store(archive)
@@ -87,7 +87,7 @@ def _is_point_file(path: str) -> bool:
 
 
 def _print_points(console: Console, path: str) -> None:
-    from deepdft.io.points import read_points
+    from deepdft.formats.points import read_points
 
     known = read_points(path)
     electrons, error = known.n_electrons
@@ -131,7 +131,7 @@ def _print_store(console: Console, path: str) -> None:
 
 
 def _print_orbitals(console: Console, path: str) -> None:
-    from deepdft.orbitals import OrbitalArchive
+    from deepdft.fields.orbitals import OrbitalArchive
 
     archive = OrbitalArchive(path)
     console.print(f"{path}: archive of occupied orbitals of {len(archive)} structures")

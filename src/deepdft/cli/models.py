@@ -85,7 +85,7 @@ def import_model(
 
     A folder holds safetensors and JSON, and what the checkpoint does not say: the level of theory.
     """
-    from deepdft.data.levels import parse_level
+    from deepdft.levels import parse_level
     from deepdft.models.importing import import_model as run
 
     symbols = None if elements is None else elements.replace(",", " ").split()

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from deepdft.errors import ConfigurationError
-from deepdft.structures import Structure, read_structures
+from deepdft.structures.files import Structure, read_structures
 
 if TYPE_CHECKING:
     from deepdft.prediction import PredictionSummary
@@ -104,7 +104,7 @@ def predict(
     console.print(f"model [bold]{chosen.name}[/bold] ({chosen.level}) on {chosen.network_device}")
     like_grid = None
     if like is not None:
-        from deepdft.io import read
+        from deepdft.formats import read
 
         like_grid = read(like).grid
     for item, path in zip(found, targets, strict=True):

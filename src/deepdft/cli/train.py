@@ -24,8 +24,8 @@ def train(
     ] = False,
 ) -> None:
     """Train a model on DFT densities."""
-    from deepdft.config import read_config
     from deepdft.training import train as run
+    from deepdft.training.config import read_config
 
     console = Console()
     result = run(read_config(config, overrides or ()), start_from=start_from, resume=resume)

@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
-from deepdft.io.atomic import AtomicFile
-from deepdft.io.damage import reason_of
+from deepdft.storage.damage import reason_of
+from deepdft.storage.whole_files import AtomicFile
 
 if TYPE_CHECKING:
-    from deepdft.atomic import AtomicDensityTables
+    from deepdft.fields.atoms import AtomicDensityTables
 
 FORMAT = "deepdft compact densities"
 VERSION = 1
@@ -185,7 +185,7 @@ class CompactFile:
         with zipfile.ZipFile(self.path) as archive:
             if "tables.npz" not in archive.namelist():
                 return None
-        from deepdft.atomic import AtomicDensityTables
+        from deepdft.fields.atoms import AtomicDensityTables
 
         arrays = self._arrays("tables.npz")
         description = json.loads(str(arrays["description"]))

@@ -24,7 +24,7 @@ from deepdft.data.grid_probes import LoadedValues, draw_from_grid
 from deepdft.data.reading import read_density
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.io.archive import split_member
+from deepdft.storage.tar_members import split_member
 
 _CACHED_VALUES = 200_000_000
 """Grid values kept in memory (1.6 GB in float64)."""

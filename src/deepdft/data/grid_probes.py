@@ -20,7 +20,7 @@ from deepdft.data.dataset import FloatArray, Probes
 from deepdft.data.store_layout import BLOCK
 from deepdft.density import Grid
 from deepdft.errors import UnsupportedStructureError
-from deepdft.graph import probe_edges
+from deepdft.geometry.graphs import probe_edges
 
 Places = NDArray[np.int64]
 

@@ -18,9 +18,9 @@ from deepdft.data.dataset import (
     DensityDataset,
     Probes,
 )
-from deepdft.data.levels import common_level
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
+from deepdft.levels import common_level
 
 
 class JoinedDataset(DensityDataset):

@@ -19,9 +19,9 @@ from deepdft.data.dataset import (
     Probes,
 )
 from deepdft.density import Grid
-from deepdft.graph import probe_edges
-from deepdft.images import images_in_reach
-from deepdft.orbitals import OrbitalArchive, OrbitalDensity
+from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity
+from deepdft.geometry.graphs import probe_edges
+from deepdft.geometry.periodic_images import images_in_reach
 
 _NEAR_WIDTHS = (0.35, 0.9)
 """Standard deviations (Å) of the Gaussians around nuclei that importance sampling draws from: one

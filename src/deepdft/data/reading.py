@@ -11,7 +11,7 @@ from deepdft.data.compact import CompactFile, is_compact
 from deepdft.data.store_layout import is_store
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError, did_you_mean
-from deepdft.io.archive import split_member
+from deepdft.storage.tar_members import split_member
 
 
 def read_density(path: str | Path, **options: Any) -> Density:
@@ -31,7 +31,7 @@ def read_density(path: str | Path, **options: Any) -> Density:
         return _read_stored(archive, name)
     if name is not None and is_compact(archive):
         return _opened(os.path.realpath(archive), os.stat(archive).st_mtime_ns).density(name)
-    from deepdft.io import read
+    from deepdft.formats import read
 
     return read(path, **options)
 

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 from deepdft.data.compact import CompactFile, is_compact
 from deepdft.data.store_layout import is_store
 from deepdft.errors import ConfigurationError
-from deepdft.io.archive import SEPARATOR, members, split_member
+from deepdft.storage.tar_members import SEPARATOR, members, split_member
 
 _IGNORED = {".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".list", ".log", ".py", ".sh"}
 """Suffixes of what lies beside data: splits, descriptions, lists."""

@@ -23,11 +23,11 @@ from deepdft.data.dataset import (
     Probes,
 )
 from deepdft.data.grid_probes import GridValues, Places, draw_from_grid
-from deepdft.data.growing_array import StoredArray
-from deepdft.data.levels import common_level
 from deepdft.data.store_layout import ARRAYS, BLOCK, FORMAT, VERSION, Entry, read_attributes
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.levels import common_level
+from deepdft.storage.growing_array import StoredArray
 
 _PREFETCHED_POINTS = 1 << 23
 """Larger densities (32 MiB) are not read whole for the sake of some probes."""

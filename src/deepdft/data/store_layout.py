@@ -1,8 +1,8 @@
 """How a training store lies on the disk.
 
 A store is a group of the zarr format, version 3, of arrays that lie on the disk as they are (see
-`deepdft.data.growing_array`). For n densities with P points (each density padded to a multiple of
-`BLOCK`), A atoms, S spin values and T bytes of text:
+`deepdft.storage.growing_array`). For n densities with P points (each density padded to a multiple
+of `BLOCK`), A atoms, S spin values and T bytes of text:
 
 - `density` (P,) float32: the values in e/Å^3, one density after the other, z fastest;
 - `block_sums` (P / BLOCK,) float64: sum of |rho| in every run of `BLOCK` points;
@@ -24,8 +24,8 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deepdft.data.growing_array import METADATA
 from deepdft.errors import FileFormatError
+from deepdft.storage.growing_array import METADATA
 
 BLOCK = 1024
 """Points in a block: one page of memory in single precision."""

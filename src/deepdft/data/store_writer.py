@@ -17,8 +17,6 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.data.grid_probes import sums_of_blocks
-from deepdft.data.growing_array import METADATA, GrowingArray
-from deepdft.data.levels import common_level
 from deepdft.data.store import DensityStore
 from deepdft.data.store_layout import (
     ARRAYS,
@@ -31,8 +29,10 @@ from deepdft.data.store_layout import (
 )
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.io.atomic import AtomicFile
-from deepdft.io.npz import storable
+from deepdft.formats.npz import storable
+from deepdft.levels import common_level
+from deepdft.storage.growing_array import METADATA, GrowingArray
+from deepdft.storage.whole_files import AtomicFile
 
 _SYNC_SECONDS = 5.0
 """How often data are forced onto the disk."""

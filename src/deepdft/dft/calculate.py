@@ -15,7 +15,7 @@ from deepdft.dft.calculation import CalculatedDensity, ReferenceCalculation
 from deepdft.dft.folders import SCRATCH, working_in
 from deepdft.dft.manifest import DONE, FAILED, StructureRecord, write_json
 from deepdft.errors import DeepDFTError
-from deepdft.io import npz
+from deepdft.formats import npz
 
 RECORD = ".record.json"
 """Ending of the record of a finished calculation that is not in the manifest yet."""
@@ -114,7 +114,7 @@ def write_density(
         values = density.values.astype(np.float32)
         npz.write(path, replace(density, atoms=structure, values=values, spin=spin))
     else:
-        from deepdft.orbitals import write_orbital_archive
+        from deepdft.fields.orbitals import write_orbital_archive
 
         density.atoms.info.setdefault("energy", record.energy)
         write_orbital_archive(path, [density], [record.index], names=[record.name])

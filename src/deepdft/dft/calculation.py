@@ -16,7 +16,7 @@ from deepdft.density import Density, LevelOfTheory
 
 if TYPE_CHECKING:
     # With torch behind it, which the start of a worker process should not wait for.
-    from deepdft.orbitals import OrbitalDensity
+    from deepdft.fields.orbitals import OrbitalDensity
 
 
 class CalculationSettings(BaseModel):

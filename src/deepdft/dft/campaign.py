@@ -1,9 +1,9 @@
 """Campaigns: one program, one choice of settings, many structures, in parallel and resumable.
 
 A store is a folder: `manifest.json` (see `deepdft.dft.manifest`) and `NAME.npz` for every
-structure that is done, a density on a grid (`deepdft.io.npz`, float32) or an archive of one
-structure's orbitals (`deepdft.orbitals.archive`). `deepdft.open_dataset` opens it as it is. Below
-`scratch/` is work under way, and the files of calculations that failed.
+structure that is done, a density on a grid (`deepdft.formats.npz`, float32) or an archive of one
+structure's orbitals (`deepdft.fields.orbitals.archive`). `deepdft.open_dataset` opens it as it is.
+Below `scratch/` is work under way, and the files of calculations that failed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from deepdft.dft.manifest import (
 )
 from deepdft.dft.pool import Lost, WorkerPool
 from deepdft.errors import ConfigurationError
-from deepdft.structures import Structure
+from deepdft.structures.files import Structure
 
 _SAVE_INTERVAL = 2.0
 """Seconds between writings of the manifest; records not in it yet lie in `scratch/`."""

@@ -13,7 +13,7 @@ from ase import Atoms
 
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.io.atomic import AtomicFile
+from deepdft.storage.whole_files import AtomicFile
 
 FILE = "manifest.json"
 FORMAT = "deepdft reference calculations"

@@ -27,9 +27,9 @@ from deepdft.dft.pyscf import MeanField, PySCFCalculation, PySCFSettings
 from deepdft.dft.spread import OnGrid, functional_spread, prediction_error
 from deepdft.dft.spread_table import DESCRIPTION, FIRST, SETS, SpreadTable
 from deepdft.errors import ConfigurationError, DeepDFTError
+from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
 from deepdft.models.bundled import find_model, model_digest
-from deepdft.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
-from deepdft.structures import Structure
+from deepdft.structures.files import Structure
 
 if TYPE_CHECKING:
     from deepdft.prediction.trained_model import TrainedModel

@@ -24,7 +24,7 @@ from deepdft.errors import (
     MissingDependencyError,
     UnsupportedStructureError,
 )
-from deepdft.orbitals import OrbitalDensity, load_basis
+from deepdft.fields.orbitals import OrbitalDensity, load_basis
 from deepdft.units import BOHR, HARTREE
 
 

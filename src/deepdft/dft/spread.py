@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING
 from deepdft.density import FloatArray, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.orbitals import OrbitalDensity
+from deepdft.fields.orbitals import OrbitalDensity
 
 _LAYERS = 16
 """Layers of the grid taken at once; orbitals are evaluated in cubes of about so many points."""

@@ -19,7 +19,7 @@ import numpy as np
 from deepdft.dft.functionals import EIGHT, SEVEN
 from deepdft.dft.manifest import write_json
 from deepdft.errors import ConfigurationError
-from deepdft.io.atomic import AtomicFile
+from deepdft.storage.whole_files import AtomicFile
 
 TABLE, DESCRIPTION = "spread.csv", "spread.json"
 SETS = {

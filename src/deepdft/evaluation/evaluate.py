@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from ase import Atoms
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.choice import tables_for_level
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.density import FloatArray, Grid, LevelOfTheory
-from deepdft.io.atomic import replace_file
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.prediction.engine import ProbeEngine, block_shape
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.storage.whole_files import replace_file
 
 if TYPE_CHECKING:
     from deepdft.uncertainty.measure import UncertaintyMeasurement
@@ -292,7 +292,7 @@ def write_evaluation(folder: str | Path, evaluations: Sequence[Evaluation]) -> N
         summary["others"] = [evaluation.summary() for evaluation in evaluations[1:]]
     replace_file(folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
     replace_file(folder / "structures.csv", _table(evaluations).encode())
-    from deepdft.plotting import error_histogram
+    from deepdft.plotting.pictures import error_histogram
 
     errors: Mapping[str, Sequence[tuple[str, float]]] = {
         evaluation.predictor: [(row.formula, 100 * row.eps_mae) for row in evaluation.rows]

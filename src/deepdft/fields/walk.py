@@ -10,8 +10,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import FloatArray, Grid
-from deepdft.prediction.blocks import Index, block_points, block_shape, grid_blocks, spatial_groups
-from deepdft.prediction.neighbours import NeighbourhoodSearch
+from deepdft.geometry.blocks import Index, block_points, block_shape, grid_blocks, spatial_groups
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
 
 Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
 """Calls a function with each of some items, in any order or at the same time."""

@@ -14,7 +14,7 @@ from ase import Atoms
 from deepdft.density import Density, Grid, LevelOfTheory
 
 if TYPE_CHECKING:
-    from deepdft.io.slab_writer import SlabWriter
+    from deepdft.formats.slab_writer import SlabWriter
 
 __all__ = ["open_writer", "read", "read_with_notes", "write"]
 
@@ -37,8 +37,8 @@ def read(path: str | Path, **options: Any) -> Density:
         ConfigurationError: for an option that the format does not have.
         MissingDependencyError: if the format or its compression needs a package that is missing.
     """
-    from deepdft.io.formats import check_options, find_format, format_to_read
-    from deepdft.io.source import find_source
+    from deepdft.formats.registry import check_options, find_format, format_to_read
+    from deepdft.storage.source import find_source
 
     source = find_source(path)
     wanted = options.pop("format", None)
@@ -70,7 +70,7 @@ def write(path: str | Path, density: Density, **options: Any) -> None:
         ConfigurationError: if the name tells no format, the format cannot hold the density, or
             the place cannot be written to.
     """
-    from deepdft.io.formats import check_options, find_format, format_to_write
+    from deepdft.formats.registry import check_options, find_format, format_to_write
 
     wanted = options.pop("format", None)
     entry = find_format(wanted) if wanted else format_to_write(path)
@@ -108,7 +108,7 @@ def open_writer(
     Raises:
         ConfigurationError: as for `write`.
     """
-    from deepdft.io.formats import find_format, format_to_write
+    from deepdft.formats.registry import find_format, format_to_write
 
     wanted = options.pop("format", None)
     entry = find_format(wanted) if wanted else format_to_write(path)

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io.decimal_writer import NumberLayout, NumberWriter
-from deepdft.io.interpretation import UNITS, Interpretation, atomic_unit_of, check_unit
-from deepdft.io.provenance import describe, parse_description, strip_description
-from deepdft.io.quantities import QUANTITIES, recognise, refusal, require_density
-from deepdft.io.slab_writer import FileSlabWriter, write_density
-from deepdft.io.source import Source
-from deepdft.io.text import TextStream
+from deepdft.formats.interpretation import UNITS, Interpretation, atomic_unit_of, check_unit
+from deepdft.formats.provenance import describe, parse_description, strip_description
+from deepdft.formats.quantities import QUANTITIES, recognise, refusal, require_density
+from deepdft.formats.slab_writer import FileSlabWriter, write_density
+from deepdft.formats.text.decimal_writer import NumberLayout, NumberWriter
+from deepdft.formats.text.reading import TextStream
+from deepdft.storage.source import Source
 from deepdft.units import BOHR, PER_CUBIC_BOHR
 
 TITLE = "electron density, e/bohr^3"
@@ -145,7 +145,7 @@ def read(
 
     Args:
         source: the file.
-        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
         component: which of several values a voxel to take, from 0.
         unit: "e/bohr^3" or "e/angstrom^3", instead of the convention above.
         pbc: whether the structure is periodic, which a cube file does not say.
@@ -241,7 +241,7 @@ class CubeWriter(FileSlabWriter):
         per_voxel: int = 1,
         factor: float = 1.0 / PER_CUBIC_BOHR,
     ) -> None:
-        """See `deepdft.io.open_writer`; `digits` is the count of significant digits."""
+        """See `deepdft.formats.open_writer`; `digits` is the count of significant digits."""
         super().__init__(path, grid)
         self._atoms = atoms
         self._level = level or LevelOfTheory()

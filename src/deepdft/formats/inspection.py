@@ -68,7 +68,7 @@ def _cell(cell: FloatArray) -> str:
 
 
 def _electrons(density: Density) -> str:
-    from deepdft.io.electrons import ElectronCounts
+    from deepdft.formats.electrons import ElectronCounts
 
     text = f"{density.n_electrons:.4f}"
     if len(density.atoms) == 0 or "quantity" in density.metadata:

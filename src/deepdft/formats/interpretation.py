@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.io.electrons import ElectronCounts, holds_cores
-from deepdft.io.quantities import QUANTITIES, Quantity, refusal
-from deepdft.io.summary import Summary
+from deepdft.formats.electrons import ElectronCounts, holds_cores
+from deepdft.formats.quantities import QUANTITIES, Quantity, refusal
+from deepdft.formats.summary import Summary
 from deepdft.units import PER_CUBIC_BOHR
 
 UNITS = {"e/angstrom^3": 1.0, "e/bohr^3": PER_CUBIC_BOHR}
@@ -40,7 +40,7 @@ class Interpretation:
         unit: key of `UNITS` the values are in; None if the file does not say.
         default_unit: assumed if the electron count does not decide either.
         pbc: periodicity, or None if the file does not say.
-        described: the JSON object of the comment (see `deepdft.io.provenance`).
+        described: the JSON object of the comment (see `deepdft.formats.provenance`).
         charges: (n,) valence charges that the file gives to the nuclei, or None.
         level: level of theory that the format implies.
         metadata: what else to keep.

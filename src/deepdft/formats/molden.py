@@ -4,7 +4,7 @@ Format: https://www.theochem.ru.nl/molden/molden_format.html. Sections may come 
 case; those that are not needed are skipped. Beyond the specification: h and i shells (ORCA, Psi4)
 and `[Cell]`, three cell vectors (CP2K, tblite, Multiwfn; Å unless it says AU), which makes the
 structure periodic and its orbitals those of the Gamma point. What programs do differently in the
-normalisation and the signs of basis functions is found out by `deepdft.io.molden_dialects`.
+normalisation and the signs of basis functions is found out by `deepdft.formats.molden_dialects`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io.molden_dialects import MoldenShell, interpret
-from deepdft.io.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
-from deepdft.io.source import Source, find_source
-from deepdft.io.text import TextStream, parse_float
-from deepdft.orbitals.density import OrbitalDensity
+from deepdft.fields.orbitals.density import OrbitalDensity
+from deepdft.formats.molden_dialects import MoldenShell, interpret
+from deepdft.formats.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
+from deepdft.formats.text.reading import TextStream, parse_float
+from deepdft.storage.source import Source, find_source
 from deepdft.units import BOHR
 
 FloatArray = NDArray[np.float64]

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io.damage import reason_of
-from deepdft.io.interpretation import Interpretation, check_unit
-from deepdft.io.quantities import QUANTITIES, find_quantity
-from deepdft.io.source import Source
-from deepdft.io.structure_file import read_structure
+from deepdft.formats.interpretation import Interpretation, check_unit
+from deepdft.formats.quantities import QUANTITIES, find_quantity
+from deepdft.formats.structure_file import read_structure
+from deepdft.storage.damage import reason_of
+from deepdft.storage.source import Source
 
 _PIECE = 1 << 24
 
@@ -45,7 +45,7 @@ def read(
 
     Args:
         source: the file.
-        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
         unit: "e/bohr^3" or "e/angstrom^3"; where not given, the electron count decides.
         structure: file with atoms and cell, any that ASE reads, instead of NAME.info.json.
 

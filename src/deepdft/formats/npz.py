@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.io.damage import reason_of
-from deepdft.io.quantities import find_quantity, require_density
-from deepdft.io.slab_writer import FileSlabWriter, write_density
-from deepdft.io.source import Source
+from deepdft.formats.quantities import find_quantity, require_density
+from deepdft.formats.slab_writer import FileSlabWriter, write_density
+from deepdft.storage.damage import reason_of
+from deepdft.storage.source import Source
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -63,7 +63,7 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
 
     Args:
         source: the file.
-        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
 
     Raises:
         FileFormatError: if the archive is damaged or holds something else.
@@ -153,7 +153,7 @@ class NpzWriter(FileSlabWriter):
         spin: NDArray[np.floating[Any]] | None = None,
         dtype: Any = np.float64,
     ) -> None:
-        """See `deepdft.io.open_writer`; `dtype` is how the values are stored."""
+        """See `deepdft.formats.open_writer`; `dtype` is how the values are stored."""
         super().__init__(path, grid)
         self._dtype = np.dtype(dtype).newbyteorder("<")
         known = dict(metadata or {}) | ({"comment": comment} if comment else {})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.orbitals.density import OrbitalDensity
+from deepdft.fields.orbitals.density import OrbitalDensity
 
 DEFAULT_SPACING = 0.15
 """Distance between grid points, Å."""

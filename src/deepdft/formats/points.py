@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from deepdft.density import FloatArray, LevelOfTheory
 from deepdft.errors import DeepDFTError, FileFormatError
-from deepdft.io.damage import reason_of
-from deepdft.io.source import Source, find_source
+from deepdft.storage.damage import reason_of
+from deepdft.storage.source import Source, find_source
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 GROUP = "chgcar_random"
@@ -62,7 +62,7 @@ def refusal(path: str) -> FileFormatError:
     """Return the error for a file of points that was taken for a density on a grid."""
     return FileFormatError(
         f"{path} holds values at scattered points, not on a grid, so there is no density to write, "
-        "compare or store; deepdft.io.points.read_points gives points and values."
+        "compare or store; deepdft.formats.points.read_points gives points and values."
     )
 
 

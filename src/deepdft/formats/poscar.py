@@ -16,7 +16,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from deepdft.errors import did_you_mean
-from deepdft.io.text import TextStream
+from deepdft.formats.text.reading import TextStream
 
 FloatArray = NDArray[np.float64]
 

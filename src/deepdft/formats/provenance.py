@@ -33,7 +33,7 @@ def describe(
 
     With `atoms` and `grid` the periodicity is stored too, and the cell where it differs from that
     of the grid; `with_origin` also the origin of the grid, for formats that have none. A `quantity`
-    that is no electron density is named (see `deepdft.io.quantities`).
+    that is no electron density is named (see `deepdft.formats.quantities`).
     """
     known: dict[str, Any] = {key: value for key, value in level.to_dict().items() if value}
     if atoms is not None and grid is not None:

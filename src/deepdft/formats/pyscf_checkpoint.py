@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, LevelOfTheory
 from deepdft.errors import DeepDFTError, FileFormatError
-from deepdft.io.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
-from deepdft.io.source import Source, find_source
-from deepdft.orbitals.basis import MAX_ANGULAR_MOMENTUM, Shell
-from deepdft.orbitals.density import OrbitalDensity
+from deepdft.fields.orbitals.basis import MAX_ANGULAR_MOMENTUM, Shell
+from deepdft.fields.orbitals.density import OrbitalDensity
+from deepdft.formats.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
+from deepdft.storage.source import Source, find_source
 from deepdft.units import BOHR
 
 FloatArray = NDArray[np.float64]

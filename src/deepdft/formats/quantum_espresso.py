@@ -14,12 +14,12 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import Density
-from deepdft.io.bravais import lattice_vectors
-from deepdft.io.elements import atomic_number
-from deepdft.io.interpretation import Interpretation
-from deepdft.io.quantities import QUANTITIES, Quantity, find_quantity, refusal
-from deepdft.io.source import Source
-from deepdft.io.text import TextStream
+from deepdft.formats.bravais import lattice_vectors
+from deepdft.formats.elements import atomic_number
+from deepdft.formats.interpretation import Interpretation
+from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal
+from deepdft.formats.text.reading import TextStream
+from deepdft.storage.source import Source
 from deepdft.units import BOHR
 
 PLOT_NUMBERS = {
@@ -76,7 +76,7 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
 
     Args:
         source: the file.
-        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
 
     Raises:
         FileFormatError: if the file is not such a file, is damaged, or holds something else.

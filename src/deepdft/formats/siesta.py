@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import FileFormatError
-from deepdft.io.interpretation import Interpretation
-from deepdft.io.quantities import QUANTITIES, Quantity, find_quantity, refusal
-from deepdft.io.source import Source, find_source
-from deepdft.io.structure_file import read_structure
+from deepdft.formats.interpretation import Interpretation
+from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal
+from deepdft.formats.structure_file import read_structure
+from deepdft.storage.source import Source, find_source
 from deepdft.units import BOHR
 
 FloatArray = NDArray[np.float64]
@@ -64,7 +64,7 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
 
     Args:
         source: the file.
-        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
         structure: file with the atoms, any that ASE reads; instead of LABEL.XV beside the grid.
 
     Raises:

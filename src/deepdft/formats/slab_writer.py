@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.io.atomic import AtomicFile
+from deepdft.storage.whole_files import AtomicFile
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 SLAB_POINTS = 1 << 18

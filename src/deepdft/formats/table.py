@@ -1,7 +1,7 @@
 """The table of file formats in the documentation, made from the registry.
 
-``python -m deepdft.io.table`` prints it, ``python -m deepdft.io.table docs/formats.md`` puts it
-where that file marks its place.
+``python -m deepdft.formats.table`` prints it, ``python -m deepdft.formats.table docs/formats.md``
+puts it where that file marks its place.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError
-from deepdft.io.compression import CODECS
-from deepdft.io.formats import FORMATS, Format
+from deepdft.formats.registry import FORMATS, Format
+from deepdft.storage.compression import CODECS
 
-BEGIN = "<!-- made by python -m deepdft.io.table docs/formats.md -->"
+BEGIN = "<!-- made by python -m deepdft.formats.table docs/formats.md -->"
 END = "<!-- end -->"
 _COLUMNS = ("format", "name", "read", "write", "streamed", "spin", "cells", "checked against")
 

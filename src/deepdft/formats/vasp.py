@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io.electrons import ElectronCounts
-from deepdft.io.interpretation import Interpretation
-from deepdft.io.poscar import Structure, read_structure
-from deepdft.io.provenance import parse_description, strip_description
-from deepdft.io.quantities import QUANTITIES, Quantity, find_quantity, refusal, require_density
-from deepdft.io.source import Source
-from deepdft.io.summary import Summary
-from deepdft.io.text import TextStream
+from deepdft.formats.electrons import ElectronCounts
+from deepdft.formats.interpretation import Interpretation
+from deepdft.formats.poscar import Structure, read_structure
+from deepdft.formats.provenance import parse_description, strip_description
+from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal, require_density
+from deepdft.formats.summary import Summary
+from deepdft.formats.text.reading import TextStream
+from deepdft.storage.source import Source
 from deepdft.units import PER_CUBIC_BOHR
 
 NO_OCCUPANCIES = "no augmentation occupancies"
@@ -74,7 +74,7 @@ def read(
 
     Args:
         source: the file.
-        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
         species: elements, one a count, for a file of VASP 4 that does not name them.
         image: which of several structures in one file (a CHG of a relaxation); -1 is the last.
         unit: "rho*V"; or "e/angstrom^3" or "e/bohr^3" for files of programs that do not multiply

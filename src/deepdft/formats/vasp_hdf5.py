@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import DeepDFTError, FileFormatError
-from deepdft.io import points
-from deepdft.io.damage import reason_of
-from deepdft.io.elements import atomic_number
-from deepdft.io.interpretation import Interpretation
-from deepdft.io.quantities import QUANTITIES, find_quantity
-from deepdft.io.source import Source
+from deepdft.formats import points
+from deepdft.formats.elements import atomic_number
+from deepdft.formats.interpretation import Interpretation
+from deepdft.formats.quantities import QUANTITIES, find_quantity
+from deepdft.storage.damage import reason_of
+from deepdft.storage.source import Source
 
 _CHARGE = "charge/charge"
 _STRUCTURES = ("results/positions", "structure/positions", "input/poscar", "original/poscar")
@@ -43,7 +43,7 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
 
     Args:
         source: the file.
-        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
 
     Raises:
         FileFormatError: if the file is damaged, or has no density or no structure.

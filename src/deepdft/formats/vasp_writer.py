@@ -1,4 +1,4 @@
-"""Writing VASP's CHGCAR and CHG layout; see `deepdft.io.vasp`."""
+"""Writing VASP's CHGCAR and CHG layout; see `deepdft.formats.vasp`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.io.decimal_writer import NumberLayout, NumberWriter
-from deepdft.io.poscar import Structure, format_structure
-from deepdft.io.provenance import describe
-from deepdft.io.quantities import QUANTITIES
-from deepdft.io.slab_writer import SLAB_POINTS, FileSlabWriter, take_layers
-from deepdft.io.vasp import NO_OCCUPANCIES
+from deepdft.formats.poscar import Structure, format_structure
+from deepdft.formats.provenance import describe
+from deepdft.formats.quantities import QUANTITIES
+from deepdft.formats.slab_writer import SLAB_POINTS, FileSlabWriter, take_layers
+from deepdft.formats.text.decimal_writer import NumberLayout, NumberWriter
+from deepdft.formats.vasp import NO_OCCUPANCIES
 
 CHGCAR_LAYOUT = NumberLayout(digits=11, width=18, columns=5, fortran=True)
 _CHG = re.compile(r"(^|[._\s-])chg([._\s-]|$)", re.IGNORECASE)
@@ -47,7 +47,8 @@ class VaspWriter(FileSlabWriter):
         selective_dynamics: Sequence[str] = (),
         quantity: str = "density",
     ) -> None:
-        """See `deepdft.io.open_writer`; the other options are what `read` keeps as metadata."""
+        """See `deepdft.formats.open_writer`; the other options are what `read` keeps as
+        metadata."""
         super().__init__(path, grid)
         if len(atoms) == 0:
             raise ConfigurationError(f"{path}: a CHGCAR needs at least one atom.")

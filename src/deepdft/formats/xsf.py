@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.io.elements import atomic_number
-from deepdft.io.interpretation import Interpretation, check_unit
-from deepdft.io.provenance import parse_description, strip_description
-from deepdft.io.quantities import recognise, require_density
-from deepdft.io.source import Source
-from deepdft.io.text import TextStream
+from deepdft.formats.elements import atomic_number
+from deepdft.formats.interpretation import Interpretation, check_unit
+from deepdft.formats.provenance import parse_description, strip_description
+from deepdft.formats.quantities import recognise, require_density
+from deepdft.formats.text.reading import TextStream
+from deepdft.storage.source import Source
 
 FloatArray = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def read(
 
     Args:
         source: the file.
-        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
         unit: "e/bohr^3" or "e/angstrom^3", instead of deciding by the electron count.
         datagrid: which of several grids to take, from 0.
 

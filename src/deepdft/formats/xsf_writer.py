@@ -1,4 +1,4 @@
-"""Writing XCrySDen's XSF files; see `deepdft.io.xsf`."""
+"""Writing XCrySDen's XSF files; see `deepdft.formats.xsf`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.io.decimal_writer import NumberLayout, NumberWriter
-from deepdft.io.provenance import describe
-from deepdft.io.quantities import QUANTITIES
-from deepdft.io.slab_writer import FileSlabWriter, write_density
-from deepdft.io.xsf import ATOMIC_UNITS
+from deepdft.formats.provenance import describe
+from deepdft.formats.quantities import QUANTITIES
+from deepdft.formats.slab_writer import FileSlabWriter, write_density
+from deepdft.formats.text.decimal_writer import NumberLayout, NumberWriter
+from deepdft.formats.xsf import ATOMIC_UNITS
 
 
 class XsfWriter(FileSlabWriter):
@@ -38,7 +38,7 @@ class XsfWriter(FileSlabWriter):
         digits: int = 9,
         quantity: str = "density",
     ) -> None:
-        """See `deepdft.io.open_writer`; `digits` is the count of significant digits."""
+        """See `deepdft.formats.open_writer`; `digits` is the count of significant digits."""
         super().__init__(path, grid)
         cell = np.asarray(atoms.cell)
         self._repeat = [

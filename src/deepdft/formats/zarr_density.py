@@ -3,7 +3,7 @@
 A group has the array `density` (nx, ny, nz), e/Å^3, perhaps `spin`, and the attributes `format`,
 `version`, `unit`, `cell`, `origin` (of the grid), `numbers`, `positions`, `pbc`, `structure_cell`,
 `level` and `metadata`. Lengths are Å. Groups that predictions fill chunk by chunk have `numbers`
-and `positions` as arrays, and the attribute `finished` (see `deepdft.io.zarr_chunks`).
+and `positions` as arrays, and the attribute `finished` (see `deepdft.storage.zarr_chunks`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.io.damage import reason_of
-from deepdft.io.npz import FORMAT, VERSION, checked, storable
-from deepdft.io.slab_writer import SlabWriter, write_density
-from deepdft.io.source import Source
+from deepdft.formats.npz import FORMAT, VERSION, checked, storable
+from deepdft.formats.slab_writer import SlabWriter, write_density
+from deepdft.storage.damage import reason_of
+from deepdft.storage.source import Source
 
 CHUNK = 32
 """Points along each edge of a chunk."""
@@ -41,7 +41,7 @@ def read(source: Source, *, lazy: bool = False, quantity: str | None = None) -> 
     Args:
         source: the directory.
         lazy: whether `values` shall be a dask array, of which only what is used is loaded.
-        quantity: what the values are, if not a density; see `deepdft.io.quantities`.
+        quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
 
     Raises:
         FileFormatError: if the directory is no zarr group, is damaged, holds something else, or a
@@ -129,7 +129,7 @@ class ZarrWriter(SlabWriter):
         spin: NDArray[np.floating[Any]] | None = None,
         dtype: Any = np.float64,
     ) -> None:
-        """See `deepdft.io.open_writer`; `dtype` is how the values are stored."""
+        """See `deepdft.formats.open_writer`; `dtype` is how the values are stored."""
         super().__init__(path, grid)
         self._target = os.path.realpath(path)
         folder, name = os.path.split(self._target)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io.slab_writer import take_layers
+from deepdft.formats.slab_writer import take_layers
 
 LARGEST_SLAB = 1 << 25
 """Points held at once, unless a single layer has more."""
@@ -33,13 +33,13 @@ def stream_to_file(
         path: file to write; the format follows from its name.
         largest_slab: points held in memory at once; a single layer of points always is.
         progress: told how many further points are done.
-        options: of the format's writer, see `deepdft.io.open_writer`.
+        options: of the format's writer, see `deepdft.formats.open_writer`.
 
     Raises:
         FileFormatError: if the store is damaged or not finished.
         ConfigurationError: if it holds a spin density, or the file cannot be written.
     """
-    from deepdft.io import open_writer, read
+    from deepdft.formats import open_writer, read
 
     density = read(store, format="zarr", lazy=True)
     if density.spin is not None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepdft.errors import UnsupportedStructureError
-from deepdft.images import dual_vectors, images_in_reach
+from deepdft.geometry.periodic_images import dual_vectors, images_in_reach
 
 FloatArray = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.images import images_in_reach
+from deepdft.geometry.periodic_images import images_in_reach
 
 FloatArray = NDArray[np.float64]
 IntegerArray = NDArray[np.int64]

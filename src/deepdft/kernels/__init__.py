@@ -1,1 +1,1 @@
-"""The probe engine: filters on tables, messages summed over edges."""
+"""Compiled building blocks, without architectures."""

@@ -16,10 +16,10 @@ from ase.data import atomic_numbers, chemical_symbols
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from deepdft.architectures.base import DensityModel
+from deepdft.architectures.registry import create_model
 from deepdft.density import LevelOfTheory
 from deepdft.errors import FileFormatError
-from deepdft.models.base import DensityModel
-from deepdft.models.registry import create_model
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"

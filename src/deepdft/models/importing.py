@@ -7,13 +7,13 @@ from pathlib import Path
 
 from ase.data import atomic_numbers
 
-from deepdft.data.levels import completed_level
+from deepdft.architectures.base import DensityModel
+from deepdft.architectures.registry import create_model
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.models.base import DensityModel
+from deepdft.levels import completed_level
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint, transfer_weights
-from deepdft.models.registry import create_model
 
 
 def import_model(

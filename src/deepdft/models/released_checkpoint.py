@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepdft.architectures.base import DensityModel
+from deepdft.architectures.registry import create_model
 from deepdft.density import LevelOfTheory
 from deepdft.errors import FileFormatError
-from deepdft.models.base import DensityModel
 from deepdft.models.checkpoint import Checkpoint
-from deepdft.models.registry import create_model
 
 ARGUMENTS = "arguments.json"
 WEIGHTS = "best_model.pth"

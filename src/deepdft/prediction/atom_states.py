@@ -22,9 +22,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.graph import AtomGraph, Edges, atom_graph
-from deepdft.models.atom_steps import AtomSteps
-from deepdft.models.base import DensityModel
+from deepdft.architectures.atom_steps import AtomSteps
+from deepdft.architectures.base import DensityModel
+from deepdft.geometry.graphs import AtomGraph, Edges, atom_graph
 from deepdft.prediction.threads import available_threads, one_torch_thread, run_in_threads
 
 CHUNK_ATOMS = 4096
@@ -51,7 +51,7 @@ def encode_atoms(
 
     Raises:
         UnsupportedStructureError: if the network does not know an element, or the structure is
-            unusable (see `deepdft.graph.atom_graph`).
+            unusable (see `deepdft.geometry.graphs.atom_graph`).
     """
     parameter = next(network.parameters())
 

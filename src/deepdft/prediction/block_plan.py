@@ -14,12 +14,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.architectures.base import DensityModel
 from deepdft.density import Grid
 from deepdft.errors import FileFormatError
-from deepdft.io.zarr_chunks import ChunkedDensity
-from deepdft.models.base import DensityModel
-from deepdft.prediction.blocks import Index, block_shape
+from deepdft.geometry.blocks import Index, block_shape
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.storage.zarr_chunks import ChunkedDensity
 
 _TILE_POINTS = 512
 """Points of a block of the engine on a CPU."""

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from deepdft.architectures.derivatives import in_double_precision
 from deepdft.density import FloatArray, Grid, as_points
 from deepdft.errors import ConfigurationError
-from deepdft.graph import edges_to_images
-from deepdft.kernels.block_edges import Workspace
-from deepdft.kernels.jet_edges import JetNetwork, interval_polynomials, jet_edges
-from deepdft.models.derivatives import in_double_precision
-from deepdft.prediction.blocks import Index, block_shape
+from deepdft.geometry.blocks import Index, block_shape
+from deepdft.geometry.graphs import edges_to_images
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
+from deepdft.kernels.edges.block_edges import Workspace
+from deepdft.kernels.edges.jet_edges import JetNetwork, interval_polynomials, jet_edges
 from deepdft.prediction.engine import ProbeEngine
-from deepdft.prediction.neighbours import NeighbourhoodSearch, moved_into_cell
 
 IntegerArray = NDArray[np.int64]
 

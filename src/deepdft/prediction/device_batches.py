@@ -11,15 +11,15 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.triton_superposition import DeviceSuperposition
+from deepdft.architectures.base import DensityModel
 from deepdft.density import FloatArray
-from deepdft.kernels.piecewise import PiecewiseTable
-from deepdft.kernels.transfers import HostCopy, upload
-from deepdft.kernels.triton_pairs import Candidates, CountedPairs, Groups, Pairs
-from deepdft.kernels.triton_sums import SlicedFilters, summed_messages
-from deepdft.models.base import DensityModel
-from deepdft.prediction.neighbours import NeighbourhoodSearch
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.gpu import DeviceSuperposition
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
+from deepdft.kernels.radial.piecewise import PiecewiseTable
+from deepdft.kernels.triton.pairs import Candidates, CountedPairs, Groups, Pairs
+from deepdft.kernels.triton.sums import SlicedFilters, summed_messages
+from deepdft.kernels.triton.transfers import HostCopy, upload
 
 IntegerArray = NDArray[np.int64]
 

@@ -20,22 +20,22 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.atomic import AtomicDensityTables
+from deepdft.architectures.base import DensityModel
 from deepdft.density import FloatArray, Grid
-from deepdft.kernels.piecewise import piecewise_table
-from deepdft.kernels.transfers import upload
-from deepdft.kernels.triton_pairs import Groups, grid_groups
-from deepdft.kernels.triton_sums import (
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.geometry.blocks import Index, block_shape, grid_blocks, spatial_groups
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
+from deepdft.kernels.radial.piecewise import piecewise_table
+from deepdft.kernels.triton.pairs import Groups, grid_groups
+from deepdft.kernels.triton.sums import (
     SlicedFilters,
     padded_width,
     sliced_senders,
     sliced_table,
 )
-from deepdft.kernels.triton_support import launching_on
-from deepdft.models.base import DensityModel
-from deepdft.prediction.blocks import Index, block_shape, grid_blocks, spatial_groups
+from deepdft.kernels.triton.support import launching_on
+from deepdft.kernels.triton.transfers import upload
 from deepdft.prediction.device_batches import BatchEvaluator, Block, Filters, Part
-from deepdft.prediction.neighbours import NeighbourhoodSearch
 
 IntegerArray = NDArray[np.int64]
 

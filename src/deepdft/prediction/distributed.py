@@ -19,14 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deepdft.atomic import AtomicDensityTables
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.io.zarr_chunks import ChunkedDensity
+from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from deepdft.prediction.block_plan import BlockPlan
 from deepdft.prediction.store import BlockFiller
 from deepdft.prediction.threads import available_threads
 from deepdft.prediction.trained_model import TrainedModel, choose_device
+from deepdft.storage.zarr_chunks import ChunkedDensity
 
 _MODEL = "model"
 _RETRIES = 2

@@ -16,23 +16,23 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.block_superposition import BlockSuperposition
+from deepdft.architectures.base import DensityModel
 from deepdft.density import FloatArray, Grid, as_points
-from deepdft.graph import edges_to_images
-from deepdft.kernels.block_edges import BlockNetwork, Workspace, block_edges
-from deepdft.kernels.triton_support import triton_serves
-from deepdft.models.base import DensityModel
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.block_superposition import BlockSuperposition
+from deepdft.fields.walk import BlockWalk, into
+from deepdft.geometry.blocks import block_shape
+from deepdft.geometry.graphs import edges_to_images
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
+from deepdft.kernels.edges.block_edges import BlockNetwork, Workspace, block_edges
+from deepdft.kernels.triton.support import triton_serves
 from deepdft.prediction.atom_states import encode_atoms
-from deepdft.prediction.blocks import block_shape
-from deepdft.prediction.neighbours import NeighbourhoodSearch, moved_into_cell
 from deepdft.prediction.threads import (
     available_threads,
     one_torch_thread,
     run_in_threads,
     torch_threads_that_work,
 )
-from deepdft.prediction.walk import BlockWalk, into
 
 if TYPE_CHECKING:
     from deepdft.prediction.device_engine import DeviceEngine

@@ -14,14 +14,14 @@ from ase import Atoms
 
 from deepdft.density import Density, FloatArray, Grid
 from deepdft.errors import UnsupportedStructureError
+from deepdft.geometry.blocks import Index
+from deepdft.geometry.grids import DEFAULT_VACUUM, choose_grid
 from deepdft.models.bundled import bundled_models
-from deepdft.prediction.blocks import Index
 from deepdft.prediction.engine import ProbeEngine, block_shape
-from deepdft.prediction.grids import DEFAULT_VACUUM, choose_grid
 from deepdft.prediction.trained_model import TrainedModel, load_model
 
 if TYPE_CHECKING:
-    from deepdft.io.slab_writer import SlabWriter
+    from deepdft.formats.slab_writer import SlabWriter
     from deepdft.uncertainty.expected import Uncertainty
 
 Progress = Callable[[int], None]
@@ -162,7 +162,7 @@ def predict_to_file(
         FileFormatError: if the format is unknown or cannot hold the grid.
         ConfigurationError: if uncertainty is asked of a model that has no error model.
     """
-    from deepdft.io import open_writer
+    from deepdft.formats import open_writer
 
     started = time.perf_counter()
     engine = model.engine(atoms)

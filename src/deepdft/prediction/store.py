@@ -23,11 +23,10 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.atomic import AtomicDensityTables
+from deepdft.architectures.base import DensityModel
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.io.zarr_chunks import ChunkedDensity
-from deepdft.models.base import DensityModel
+from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.prediction.atom_states import map_atom_states, write_atom_states
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine
@@ -35,6 +34,7 @@ from deepdft.prediction.predict import PredictionSummary, Progress, uncertainty_
 from deepdft.prediction.threads import available_threads
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.prediction.uncertainty_store import fill_uncertainty
+from deepdft.storage.zarr_chunks import ChunkedDensity
 
 if TYPE_CHECKING:
     from deepdft.prediction.distributed import Cluster

@@ -12,9 +12,9 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from deepdft.atomic import AtomicDensityTables
 from deepdft.density import FloatArray, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
+from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.atom_states import encode_atoms
@@ -104,8 +104,8 @@ class TrainedModel:
     def gradient_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
         """Return the gradient of the density at points (n, 3) in Å: (n, 3) e/Å^4.
 
-        Analytic, and zero with no atom in reach. See `deepdft.models.derivatives` for its value
-        on a nucleus.
+        Analytic, and zero with no atom in reach. See `deepdft.architectures.derivatives` for its
+        value on a nucleus.
 
         Raises:
             UnsupportedStructureError: see `check`.

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdft.errors import ConfigurationError
-from deepdft.io.zarr_chunks import ChunkedDensity
 from deepdft.prediction.block_plan import BlockPlan
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.storage.zarr_chunks import ChunkedDensity
 
 if TYPE_CHECKING:
     from deepdft.uncertainty.expected import Uncertainty

@@ -11,7 +11,7 @@ from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 from numpy.typing import NDArray
 
-from deepdft.plotting import png
+from deepdft.plotting.pictures import png
 from deepdft.reproduce.environments import bonds
 
 _DISC = 0.55

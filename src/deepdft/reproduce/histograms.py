@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.plotting import png
+from deepdft.plotting.pictures import png
 
 _BINS = 61
 

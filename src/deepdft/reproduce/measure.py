@@ -12,8 +12,8 @@ from ase import Atoms
 
 from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
-from deepdft.evaluation import AtomicSuperposition, Predictor, evaluate
-from deepdft.io.atomic import AtomicFile
+from deepdft.evaluation.evaluate import AtomicSuperposition, Predictor, evaluate
+from deepdft.storage.whole_files import AtomicFile
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from deepdft.dft.spread_table import TABLE, SpreadTable
-from deepdft.io.atomic import AtomicFile
 from deepdft.reproduce.claims import FENCE, PERCENTILE, SIGNIFICANCE, errors_of
 from deepdft.reproduce.drawing import structures_picture
 from deepdft.reproduce.histograms import Panel, histogram_picture
 from deepdft.reproduce.systems import PAPER_BASELINE_QM9
 from deepdft.reproduce.table import COLUMNS, cells
 from deepdft.reproduce.table1 import MARGIN, Choices, SystemResult
+from deepdft.storage.whole_files import AtomicFile
 
 TEN_TIMES = 10.0
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from ase import Atoms
 
-from deepdft.config import read_config
 from deepdft.data import DensityDataset, open_dataset, split_part
 from deepdft.data.conversion import fill_store
 from deepdft.errors import ConfigurationError
@@ -20,6 +19,7 @@ from deepdft.reproduce.environments import count_environments
 from deepdft.reproduce.measure import Measured, Results, measure
 from deepdft.reproduce.systems import Missing, System
 from deepdft.reproduce.table import Row, row_of, without_model
+from deepdft.training.config import read_config
 
 SPACING, MARGIN = 0.1, 5.0
 QUICK_SPACING = 0.25

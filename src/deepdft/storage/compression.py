@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 from deepdft.errors import FileFormatError, MissingDependencyError
-from deepdft.io.damage import reason_of
+from deepdft.storage.damage import reason_of
 
 _CHUNK = 1 << 18
 

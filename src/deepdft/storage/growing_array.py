@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepdft.errors import FileFormatError
-from deepdft.io.atomic import AtomicFile
+from deepdft.storage.whole_files import AtomicFile
 
 _CHUNK_BYTES = 1 << 24
 """Size of a chunk's file."""

@@ -8,15 +8,15 @@ from io import RawIOBase
 from pathlib import Path
 
 from deepdft.errors import FileFormatError
-from deepdft.io.archive import index_of, split_member
-from deepdft.io.compression import (
+from deepdft.formats.text.reading import TextStream
+from deepdft.storage.compression import (
     Codec,
     DecompressedFile,
     codec_of_content,
     codec_of_name,
 )
-from deepdft.io.range_file import RangeFile
-from deepdft.io.text import TextStream
+from deepdft.storage.range_file import RangeFile
+from deepdft.storage.tar_members import index_of, split_member
 
 _HEAD = 1 << 15
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from deepdft.errors import DeepDFTError, FileFormatError, did_you_mean
-from deepdft.io.compression import codec_of_content
-from deepdft.io.damage import reason_of
+from deepdft.storage.compression import codec_of_content
+from deepdft.storage.damage import reason_of
 
 SEPARATOR = "::"
 _VERSION = 1
@@ -117,7 +117,7 @@ def _load(stored: str, stamp: list[int]) -> dict[str, tuple[int, int]] | None:
 
 
 def _store(stored: str, stamp: list[int], known: dict[str, tuple[int, int]]) -> None:
-    from deepdft.io.atomic import AtomicFile
+    from deepdft.storage.whole_files import AtomicFile
 
     content = json.dumps({"stamp": stamp, "members": known})
     with contextlib.suppress(OSError, DeepDFTError), AtomicFile(stored) as file:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from deepdft.errors import ConfigurationError
-from deepdft.io.compression import CompressedWriter, codec_of_name
+from deepdft.storage.compression import CompressedWriter, codec_of_name
 
 
 def replace_file(path: str | Path, content: bytes) -> None:

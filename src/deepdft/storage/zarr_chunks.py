@@ -1,7 +1,7 @@
 """A zarr group that is filled chunk by chunk, in any order, by any number of processes.
 
-The layout is that of `deepdft.io.zarr_store`, with the structure as arrays `numbers` (n,) and
-`positions` (n, 3), because it may have a million atoms. The attribute `finished` is false until
+The layout is that of `deepdft.formats.zarr_density`, with the structure as arrays `numbers` (n,)
+and `positions` (n, 3), because it may have a million atoms. The attribute `finished` is false until
 the last chunk is there; until then points without a chunk read as NaN.
 
 A chunk is there whole or not at all: its file is written elsewhere and renamed. It ends in a
@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io.npz import FORMAT, VERSION
-from deepdft.io.zarr_store import read_structure
+from deepdft.formats.npz import FORMAT, VERSION
+from deepdft.formats.zarr_density import read_structure
 
 Index = tuple[int, int, int]
 

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.config import SamplingConfig
 from deepdft.data import DensityDataset
-from deepdft.graph import (
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.geometry.graphs import (
     AtomGraph,
     Edges,
     atom_graph,
@@ -24,6 +23,7 @@ from deepdft.graph import (
     concatenate_graphs,
     probe_edges,
 )
+from deepdft.training.config import SamplingConfig
 
 _VALIDATION_STREAM = 1 << 20
 """Keeps the draws of validation apart from those of training."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from deepdft.config import TrainConfig
 from deepdft.data import DensityDataset
 from deepdft.models.checkpoint import DESCRIPTION, Checkpoint, read_description
+from deepdft.training.config import TrainConfig
 
 
 def model_card(

@@ -10,9 +10,9 @@ import pytorch_lightning
 import torch
 from torch import Tensor
 
-from deepdft.config import OptimizerConfig
-from deepdft.models.base import DensityModel
+from deepdft.architectures.base import DensityModel
 from deepdft.training.batches import ProbeBatch
+from deepdft.training.config import OptimizerConfig
 
 
 class DensityTraining(pytorch_lightning.LightningModule):

@@ -19,9 +19,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.choice import tables_for_level
-from deepdft.config import ModelConfig, TrainConfig, TrainerConfig, read_config
+from deepdft.architectures import DensityModel, create_model, parse_options
 from deepdft.data import (
     DensityDataset,
     open_dataset,
@@ -30,14 +28,16 @@ from deepdft.data import (
     shuffled_with_elements_first,
 )
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.io.atomic import replace_file
-from deepdft.models import DensityModel, create_model, parse_options
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint, transfer_weights
 from deepdft.prediction.threads import available_threads
+from deepdft.storage.whole_files import replace_file
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import RenamedCheckpointIO, SaveBestModel, StepBookkeeping
 from deepdft.training.card import described_start, model_card, recorded_start
+from deepdft.training.config import ModelConfig, TrainConfig, TrainerConfig, read_config
 from deepdft.training.module import DensityTraining
 
 STATE = "trainer_state.ckpt"

@@ -10,8 +10,8 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from deepdft.architectures.base import DensityModel
 from deepdft.density import Density, Grid
-from deepdft.models.base import DensityModel
 from deepdft.uncertainty.error_model import ErrorModel
 from deepdft.uncertainty.features import FloatArray
 from deepdft.uncertainty.volume import ErrorVolume

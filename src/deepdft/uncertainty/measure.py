@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from deepdft.density import FloatArray, Grid
-from deepdft.io.atomic import replace_file
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.storage.whole_files import replace_file
 
 _RESAMPLINGS = 2000
 _EDGES = np.geomspace(1e-7, 1.0, 29)
@@ -211,7 +211,7 @@ def _groups(expected: FloatArray, true: FloatArray) -> list[dict[str, float]]:
 
 def write_measurement(folder: str | Path, measurement: UncertaintyMeasurement) -> None:
     """Write `uncertainty.json`, `uncertainty.csv` and `uncertainty.png` into a folder."""
-    from deepdft.plotting import calibration_picture
+    from deepdft.plotting.pictures import calibration_picture
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.data import DensityDataset
-from deepdft.graph import probe_edges
+from deepdft.geometry.graphs import probe_edges
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.uncertainty.expected import features_of
 from deepdft.uncertainty.features import FloatArray

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_array
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.fit import RadialBasis
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.fit import RadialBasis
 from deepdft.uncertainty.features import FloatArray, IntegerArray
 from deepdft.uncertainty.residuals import Residuals
 

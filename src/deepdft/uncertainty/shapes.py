@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.fit import RadialBasis, tables_of
 from deepdft.density import FloatArray, LevelOfTheory
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.fit import RadialBasis, tables_of
 
 SPACING = 0.05
 """Distance between the knots of the tables, Å."""

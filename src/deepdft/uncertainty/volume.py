@@ -8,12 +8,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.block_superposition import BlockSuperposition
 from deepdft.density import FloatArray, Grid, as_points
-from deepdft.prediction.neighbours import NeighbourhoodSearch, moved_into_cell
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.block_superposition import BlockSuperposition
+from deepdft.fields.walk import BlockWalk, into
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.prediction.threads import available_threads, run_in_threads
-from deepdft.prediction.walk import BlockWalk, into
 
 _BLOCK_POINTS = 512
 

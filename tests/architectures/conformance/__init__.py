@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 from ase import Atoms
 
+from deepdft.architectures import DensityModel
 from deepdft.density import FloatArray
-from deepdft.models import DensityModel
-from tests.brute_force import points_off_cutoff
-from tests.models.conformance.derivatives import DerivativeConformance
-from tests.models.conformance.evaluation import EvaluationConformance
-from tests.models.conformance.learning import LearningConformance
-from tests.models.conformance.networks import (
+from tests.architectures.conformance.derivatives import DerivativeConformance
+from tests.architectures.conformance.evaluation import EvaluationConformance
+from tests.architectures.conformance.learning import LearningConformance
+from tests.architectures.conformance.networks import (
     EXACT,
     PACKAGED,
     density_at,
@@ -21,7 +20,8 @@ from tests.models.conformance.networks import (
     random_rotation,
     small_network,
 )
-from tests.models.conformance.symmetry import SymmetryConformance
+from tests.architectures.conformance.symmetry import SymmetryConformance
+from tests.brute_force import points_off_cutoff
 from tests.structures import points_near
 
 __all__ = [

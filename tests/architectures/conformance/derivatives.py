@@ -7,13 +7,12 @@ import pytest
 import torch
 from ase import Atoms
 
+from deepdft.architectures import DensityModel
 from deepdft.density import FloatArray
-from deepdft.graph import Edges, atom_graph
-from deepdft.models import DensityModel
+from deepdft.geometry.graphs import Edges, atom_graph
 from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
-from tests.brute_force import brute_force_edges, gap_to_cutoff, points_off_cutoff
-from tests.models.conformance.networks import (
+from tests.architectures.conformance.networks import (
     EXACT,
     JUMP_ON_NUCLEI,
     density_at,
@@ -21,6 +20,7 @@ from tests.models.conformance.networks import (
     random_rotation,
     small_network,
 )
+from tests.brute_force import brute_force_edges, gap_to_cutoff, points_off_cutoff
 from tests.structures import ethanol, points_near, triclinic
 
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 from ase import Atoms
 
+from deepdft.architectures import DensityModel
 from deepdft.density import FloatArray
 from deepdft.errors import UnsupportedStructureError
-from deepdft.graph import atom_graph, concatenate_edges, concatenate_graphs, probe_edges
-from deepdft.models import DensityModel
+from deepdft.geometry.graphs import atom_graph, concatenate_edges, concatenate_graphs, probe_edges
 from deepdft.prediction.engine import ProbeEngine
-from tests.brute_force import points_off_cutoff
-from tests.models.conformance.networks import (
+from tests.architectures.conformance.networks import (
     JUMP_ON_NUCLEI,
     density_at,
     forward,
     small_network,
 )
+from tests.brute_force import points_off_cutoff
 from tests.structures import STRUCTURES, ethanol, points_near, triclinic
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from ase import Atoms
 
+from deepdft.architectures import DensityModel, create_model
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import FileFormatError
-from deepdft.models import DensityModel, create_model
 from deepdft.models.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -20,7 +20,7 @@ from deepdft.models.checkpoint import (
 )
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.uncertainty.fit import fit_error_model
-from tests.models.conformance.networks import (
+from tests.architectures.conformance.networks import (
     NEVER_REACHED,
     density_at,
     forward,

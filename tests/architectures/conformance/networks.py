@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from ase import Atoms
 
+from deepdft.architectures import DensityModel, architectures, create_model, registry
+from deepdft.architectures.registry import parse_options
 from deepdft.density import FloatArray
-from deepdft.graph import atom_graph, probe_edges
-from deepdft.models import DensityModel, architectures, create_model, registry
-from deepdft.models.registry import parse_options
+from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.uncertainty.expected import features_of

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from ase import Atoms
 
+from deepdft.architectures import DensityModel
 from deepdft.density import FloatArray
-from deepdft.models import DensityModel
 from deepdft.prediction.atom_states import encode_atoms
-from tests.models.conformance.networks import (
+from tests.architectures.conformance.networks import (
     EXACT,
     density_at,
     features,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.fit import RadialBasis, fit_tables, symbols_of
 from deepdft.density import Density, Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.fit import RadialBasis, fit_tables, symbols_of
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF")
 

@@ -11,14 +11,14 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from deepdft.atomic import AtomicDensityTables
-from deepdft.atomic.choice import tables_for_level
 from deepdft.density import Grid, LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
-from deepdft.orbitals import OrbitalArchive
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms.choice import tables_for_level
+from deepdft.fields.orbitals import OrbitalArchive
 from deepdft.units import BOHR
 
-SAMPLE = Path(__file__).parents[1] / "data" / "qm9_sample.npz"
+SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample.npz"
 VALENCE = {"H": 1, "C": 4, "N": 5, "O": 6, "F": 7}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepdft.atomic.tabulation import interval_polynomials, switch_off
+from deepdft.fields.atoms.tabulation import interval_polynomials, switch_off
 
 
 def test_quintic_matches_a_quintic_exactly():

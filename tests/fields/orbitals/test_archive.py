@@ -11,9 +11,9 @@ from ase import Atoms
 
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
+from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
 
-SAMPLE = Path(__file__).parents[1] / "data" / "qm9_sample.npz"
+SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample.npz"
 PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 
 

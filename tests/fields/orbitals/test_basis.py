@@ -8,8 +8,8 @@ import torch
 from ase import Atoms
 
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.orbitals import contracted_shell, load_basis
-from deepdft.orbitals.groups import group_functions
+from deepdft.fields.orbitals import contracted_shell, load_basis
+from deepdft.fields.orbitals.groups import group_functions
 from deepdft.units import BOHR
 
 gto = pytest.importorskip("pyscf.gto")

@@ -11,13 +11,13 @@ from ase import Atoms
 
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
-from deepdft.orbitals import OrbitalArchive, OrbitalDensity, contracted_shell
+from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity, contracted_shell
 from deepdft.units import BOHR
 
 gto = pytest.importorskip("pyscf.gto")
 numint = pytest.importorskip("pyscf.dft.numint")
 
-SAMPLE = Path(__file__).parents[1] / "data" / "qm9_sample.npz"
+SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample.npz"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_scattered_points(molecule):
 
 def test_many_points_far_apart_come_back_in_order(monkeypatch):
     """A chain of 300 atoms and small chunks: points are sorted inside, and not outside."""
-    monkeypatch.setattr("deepdft.orbitals.density._CHUNK", {"cpu": 100})
+    monkeypatch.setattr("deepdft.fields.orbitals.density._CHUNK", {"cpu": 100})
     shell = contracted_shell(1, [0.4], [1.0])
     positions = np.arange(300)[:, None] * np.array([1.1, 0.3, 0.0])
     chain = Atoms("C300", positions)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdft.orbitals import contracted_shell, load_basis
-from deepdft.orbitals.overlap import overlap_matrix
+from deepdft.fields.orbitals import contracted_shell, load_basis
+from deepdft.fields.orbitals.overlap import overlap_matrix
 from deepdft.units import BOHR
 
 gto = pytest.importorskip("pyscf.gto")

@@ -1,4 +1,5 @@
-"""`deepdft.kernels.gated_network` with derivatives by the probes' position, in forward mode.
+"""`deepdft.architectures.deepdft.block_network` with derivatives by the probes' position, in
+forward mode.
 
 Every number becomes a jet: its value with three first and, for a Hessian, six second derivatives.
 An affine map acts on each component alone, so that a gradient costs four matrix products for one,
@@ -13,16 +14,21 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels.block_edges import Workspace
-from deepdft.kernels.gated_network import dot_product
-from deepdft.kernels.jet_activations import mix_first, mix_second, softplus_first, softplus_second
-from deepdft.kernels.jet_edges import COMPONENTS, JetEdges
-from deepdft.kernels.jet_sums import sum_message_jets
-from deepdft.kernels.tiles import multiply_tile
-from deepdft.kernels.vectors import PANEL, TILE_ROWS, address, padded
+from deepdft.architectures.deepdft.block_network import dot_product
+from deepdft.kernels.edges.block_edges import Workspace
+from deepdft.kernels.edges.jet_edges import COMPONENTS, JetEdges
+from deepdft.kernels.edges.jet_sums import sum_message_jets
+from deepdft.kernels.simd.jet_activations import (
+    mix_first,
+    mix_second,
+    softplus_first,
+    softplus_second,
+)
+from deepdft.kernels.simd.tiles import multiply_tile
+from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, address, padded
 
 if TYPE_CHECKING:
-    from deepdft.kernels.gated_network import GatedNetwork
+    from deepdft.architectures.deepdft.block_network import GatedNetwork
 
 Array = NDArray[Any]
 

@@ -1,8 +1,8 @@
 """The probes' part of the architecture `deepdft` for a block: messages, gates, density.
 
-Equations (3), (5), (6) and the readout network of `deepdft.models.deepdft.DeepDFT`, step after
-step, in float32. A matrix product's result is passed through its activation while it is in the
-first-level cache; nothing larger than a chunk's hidden layer leaves the second level.
+Equations (3), (5), (6) and the readout network of `deepdft.architectures.deepdft.model.DeepDFT`,
+step after step, in float32. A matrix product's result is passed through its activation while it is
+in the first-level cache; nothing larger than a chunk's hidden layer leaves the second level.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.kernels.block_edges import BlockEdges, Workspace
-from deepdft.kernels.block_messages import padded_channels, sum_messages
-from deepdft.kernels.jet_edges import JetEdges
-from deepdft.kernels.tiles import (
+from deepdft.kernels.edges.block_edges import BlockEdges, Workspace
+from deepdft.kernels.edges.block_messages import padded_channels, sum_messages
+from deepdft.kernels.edges.jet_edges import JetEdges
+from deepdft.kernels.simd.tiles import (
     mix_tile,
     multiply_tile,
     multiply_tile_sigmoid,
     multiply_tile_softplus,
 )
-from deepdft.kernels.vectors import PANEL, TILE_ROWS, address, aligned_zeros, padded
+from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, address, aligned_zeros, padded
 
 Array = NDArray[Any]
 
@@ -115,7 +115,7 @@ class GatedNetwork:
 
     def jets(self, edges: JetEdges, polynomials: Array, order: int, workspace: Workspace) -> Array:
         """Return density and derivatives at a block's receivers, see `JetNetwork`."""
-        from deepdft.kernels.gated_jets import gated_jets
+        from deepdft.architectures.deepdft.block_derivatives import gated_jets
 
         return gated_jets(self, edges, polynomials, order, workspace)
 

@@ -1,10 +1,11 @@
 """The probes' part of the architecture `deepdft` on a GPU: gates, updates, density, in one kernel.
 
-Equations (5), (6) and the readout network of `deepdft.models.deepdft.DeepDFT`. Nothing between the
-messages and the density leaves the multiprocessor. Tensor cores multiply numbers of half precision
-and sum in float32; for the accuracy of float32 every number is split into two, ``x = high + low /
-2048``, and a product into three, ``high high + (low high + high low) / 2048``. That keeps 22 bits
-of 24 and, below 65504, the range: beyond it the density is not a number, which callers look for.
+Equations (5), (6) and the readout network of `deepdft.architectures.deepdft.model.DeepDFT`. Nothing
+between the messages and the density leaves the multiprocessor. Tensor cores multiply numbers of
+half precision and sum in float32; for the accuracy of float32 every number is split into two, ``x =
+high + low / 2048``, and a product into three, ``high high + (low high + high low) / 2048``. That
+keeps 22 bits of 24 and, below 65504, the range: beyond it the density is not a number, which
+callers look for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from deepdft.kernels.triton_sums import LOW_SCALE, padded_width
+from deepdft.kernels.triton.sums import LOW_SCALE, padded_width
 
 LARGEST_WIDTH = 128
 """Wider layers would not fit the shared memory of a multiprocessor."""
@@ -28,8 +29,8 @@ class GatedReadout:
 
     Args:
         hidden, update, gate, readout_hidden, readout_output, shift: as of
-            `deepdft.kernels.gated_network.GatedNetwork`, all on one device; no wider than
-            `LARGEST_WIDTH`.
+            `deepdft.architectures.deepdft.block_network.GatedNetwork`, all on one device; no wider
+            than `LARGEST_WIDTH`.
     """
 
     row_multiple = ROWS
@@ -66,7 +67,7 @@ class GatedReadout:
 
         Args:
             messages: (steps, halves, rows, width) float16, see
-                `deepdft.kernels.triton_sums.summed_messages`; rows is a multiple of
+                `deepdft.kernels.triton.sums.summed_messages`; rows is a multiple of
                 `row_multiple`. One half gives products of half precision, two those of float32.
 
         Returns:

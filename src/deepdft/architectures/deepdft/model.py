@@ -14,23 +14,23 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from deepdft.graph import AtomGraph, Edges
-from deepdft.kernels.block_messages import padded_senders, padded_table
-from deepdft.kernels.device_readout import DeviceReadout
-from deepdft.kernels.gated_network import GatedNetwork
-from deepdft.kernels.messages import direct_messages, filtered_messages
-from deepdft.kernels.tables import RadialTable
-from deepdft.models import jets
-from deepdft.models.atom_steps import AtomSteps
-from deepdft.models.base import ArchitectureOptions, DensityModel
-from deepdft.models.layers import (
+from deepdft.architectures import jets
+from deepdft.architectures.atom_steps import AtomSteps
+from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.deepdft.block_network import GatedNetwork
+from deepdft.architectures.device_readout import DeviceReadout
+from deepdft.architectures.layers import (
     GaussianBasis,
     StackedLinear,
     polynomial_cutoff,
     published_cutoff,
     softplus,
 )
-from deepdft.models.registry import register
+from deepdft.architectures.registry import register
+from deepdft.geometry.graphs import AtomGraph, Edges
+from deepdft.kernels.edges.block_messages import padded_senders, padded_table
+from deepdft.kernels.edges.messages import direct_messages, filtered_messages
+from deepdft.kernels.radial.tables import RadialTable
 
 
 class DeepDFTOptions(ArchitectureOptions):
@@ -169,7 +169,7 @@ class DeepDFT(DensityModel):
 
     def device_readout(self) -> DeviceReadout | None:
         """Return the node networks in fused form, in float32 on a GPU."""
-        from deepdft.kernels import triton_gated
+        from deepdft.architectures.deepdft import gpu as triton_gated
 
         if self.probe_W5.weight.shape[2] > triton_gated.LARGEST_WIDTH:
             return None

@@ -1,4 +1,5 @@
-"""`deepdft.kernels.field_network` with derivatives by the probes' position, in forward mode."""
+"""`deepdft.architectures.equivariant.block_network` with derivatives by the probes' position, in
+forward mode."""
 
 from __future__ import annotations
 
@@ -8,16 +9,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels.angular_jets import sum_angular_jets
-from deepdft.kernels.block_edges import Workspace
-from deepdft.kernels.gated_jets import CHUNK, softplus_layer
-from deepdft.kernels.gated_network import dot_product
-from deepdft.kernels.harmonic_jets import fill_harmonic_jets, harmonic_polynomials
-from deepdft.kernels.jet_edges import COMPONENTS, JetEdges
-from deepdft.kernels.vectors import padded
+from deepdft.architectures.deepdft.block_derivatives import CHUNK, softplus_layer
+from deepdft.architectures.deepdft.block_network import dot_product
+from deepdft.kernels.angular.angular_jets import sum_angular_jets
+from deepdft.kernels.angular.harmonic_jets import fill_harmonic_jets, harmonic_polynomials
+from deepdft.kernels.edges.block_edges import Workspace
+from deepdft.kernels.edges.jet_edges import COMPONENTS, JetEdges
+from deepdft.kernels.simd.vectors import padded
 
 if TYPE_CHECKING:
-    from deepdft.kernels.field_network import FieldNetwork
+    from deepdft.architectures.equivariant.block_network import FieldNetwork
 
 Array = NDArray[Any]
 

@@ -1,7 +1,7 @@
 """The probes' part of the architecture `equivariant` for a block: fields, network, density.
 
 In float32; a matrix product's result is passed through its activation while it is in the
-first-level cache (see `deepdft.kernels.gated_network`).
+first-level cache (see `deepdft.architectures.deepdft.block_network`).
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.kernels.angular_cpu import sum_angular_messages
-from deepdft.kernels.angular_messages import AngularLayout
-from deepdft.kernels.block_edges import BlockEdges, Workspace
-from deepdft.kernels.block_messages import padded_channels
-from deepdft.kernels.gated_network import (
+from deepdft.architectures.deepdft.block_network import (
     dot_product,
     packed_matrix,
     padded_vector,
     softplus_layer,
 )
-from deepdft.kernels.jet_edges import JetEdges
-from deepdft.kernels.tables import RadialTable
-from deepdft.kernels.vectors import TILE_ROWS, aligned_copy, padded
+from deepdft.kernels.angular.angular_cpu import sum_angular_messages
+from deepdft.kernels.angular.angular_messages import AngularLayout
+from deepdft.kernels.edges.block_edges import BlockEdges, Workspace
+from deepdft.kernels.edges.block_messages import padded_channels
+from deepdft.kernels.edges.jet_edges import JetEdges
+from deepdft.kernels.radial.tables import RadialTable
+from deepdft.kernels.simd.vectors import TILE_ROWS, aligned_copy, padded
 
 Array = NDArray[Any]
 
@@ -92,7 +92,7 @@ class FieldNetwork:
 
     def jets(self, edges: JetEdges, polynomials: Array, order: int, workspace: Workspace) -> Array:
         """Return density and derivatives at a block's receivers, see `JetNetwork`."""
-        from deepdft.kernels.field_jets import field_jets
+        from deepdft.architectures.equivariant.block_derivatives import field_jets
 
         return field_jets(self, edges, polynomials, order, workspace)
 

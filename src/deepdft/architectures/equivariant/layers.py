@@ -1,8 +1,8 @@
 """Building blocks for spherical tensors: features that turn with the structure.
 
 Tensors have the shape (n, M, channels), M = (L + 1)^2 components ordered by degree l and, within,
-as the spherical harmonics of `deepdft.kernels.harmonics`. All maps here commute with rotations and
-reflections.
+as the spherical harmonics of `deepdft.kernels.angular.harmonics`. All maps here commute with
+rotations and reflections.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepdft.kernels.gaunt_products import GauntTerms, gaunt_product
-from deepdft.kernels.harmonics import soft_harmonics
+from deepdft.kernels.angular.gaunt_products import GauntTerms, gaunt_product
+from deepdft.kernels.angular.harmonics import soft_harmonics
 
 
 def degrees(largest: int) -> Tensor:

@@ -26,29 +26,29 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from deepdft.graph import AtomGraph, Edges
-from deepdft.kernels.angular_messages import (
-    AngularLayout,
-    angular_messages,
-    plain_angular_messages,
-    suits_compiled_form,
-)
-from deepdft.kernels.field_network import FieldNetwork
-from deepdft.kernels.harmonics import harmonic_count, soft_harmonics
-from deepdft.kernels.tables import RadialTable
-from deepdft.kernels.tensor_messages import MessageLayout, tensor_messages
-from deepdft.models import jets
-from deepdft.models.atom_steps import AtomSteps
-from deepdft.models.base import ArchitectureOptions, DensityModel
-from deepdft.models.layers import GaussianBasis, StackedLinear, polynomial_cutoff, softplus
-from deepdft.models.registry import register
-from deepdft.models.spherical_layers import (
+from deepdft.architectures import jets
+from deepdft.architectures.atom_steps import AtomSteps
+from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.equivariant.block_network import FieldNetwork
+from deepdft.architectures.equivariant.layers import (
     DegreeLinear,
     GauntProduct,
     Invariants,
     degrees,
     soft_normalised,
 )
+from deepdft.architectures.layers import GaussianBasis, StackedLinear, polynomial_cutoff, softplus
+from deepdft.architectures.registry import register
+from deepdft.geometry.graphs import AtomGraph, Edges
+from deepdft.kernels.angular.angular_messages import (
+    AngularLayout,
+    angular_messages,
+    plain_angular_messages,
+    suits_compiled_form,
+)
+from deepdft.kernels.angular.harmonics import harmonic_count, soft_harmonics
+from deepdft.kernels.angular.tensor_messages import MessageLayout, tensor_messages
+from deepdft.kernels.radial.tables import RadialTable
 
 
 class EquivariantOptions(ArchitectureOptions):

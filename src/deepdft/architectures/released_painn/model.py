@@ -25,14 +25,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from deepdft.graph import AtomGraph, Edges
-from deepdft.kernels.tables import RadialTable
-from deepdft.kernels.vector_messages import direct_vector_messages, vector_messages
-from deepdft.models import jets
-from deepdft.models.base import ArchitectureOptions, DensityModel
-from deepdft.models.layers import StackedLinear
-from deepdft.models.registry import register
-from deepdft.models.sinc_basis import SincBasis, cosine_cutoff, cosine_cutoff_jet
+from deepdft.architectures import jets
+from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.layers import StackedLinear
+from deepdft.architectures.registry import register
+from deepdft.architectures.released_painn.sinc_basis import (
+    SincBasis,
+    cosine_cutoff,
+    cosine_cutoff_jet,
+)
+from deepdft.geometry.graphs import AtomGraph, Edges
+from deepdft.kernels.edges.vector_messages import direct_vector_messages, vector_messages
+from deepdft.kernels.radial.tables import RadialTable
 
 
 class ReleasedPaiNNOptions(ArchitectureOptions):
@@ -143,7 +147,7 @@ class ReleasedPaiNN(DensityModel):
     def encode(self, graph: AtomGraph) -> Tensor:
         """Pass messages between atoms; return what they send to probes, (5 steps, atoms, F).
 
-        The rows are those of `deepdft.kernels.vector_messages`.
+        The rows are those of `deepdft.kernels.edges.vector_messages`.
         """
         direct = self.filters == "direct"
         table = None if direct else self._tabulate(self.atom_filters)

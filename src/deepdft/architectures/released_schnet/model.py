@@ -1,9 +1,10 @@
 """The architecture `released-schnet`: what the authors released as DeepDFT's SchNet form.
 
-It differs from the paper (`deepdft.models.deepdft`) in three places. A message depends on sender
-and receiver: a network of both states times a network of the distance, neither with an activation
-at its end. The gate of a probe is a network of its state before the update. The activation is
-softplus - ln 2. With s a network of two affine maps and g(x) = ln(1 + exp(x)) - ln 2 between:
+It differs from the paper (`deepdft.architectures.deepdft.model`) in three places. A message depends
+on sender and receiver: a network of both states times a network of the distance, neither with an
+activation at its end. The gate of a probe is a network of its state before the update. The
+activation is softplus - ln 2. With s a network of two affine maps and g(x) = ln(1 + exp(x)) - ln 2
+between:
 
     m_v = sum over w of  s_node([h_w, h_v]) * c(d) s_edge(e(d))
     atoms:   h_v <- h_v + s(m_v)
@@ -26,19 +27,19 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from deepdft.graph import AtomGraph, Edges
-from deepdft.kernels.messages import direct_messages, filtered_messages
-from deepdft.kernels.tables import RadialTable
-from deepdft.models import jets
-from deepdft.models.base import ArchitectureOptions, DensityModel
-from deepdft.models.layers import (
+from deepdft.architectures import jets
+from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.layers import (
     GaussianBasis,
     StackedLinear,
     published_cutoff,
     shifted_softplus,
     softplus,
 )
-from deepdft.models.registry import register
+from deepdft.architectures.registry import register
+from deepdft.geometry.graphs import AtomGraph, Edges
+from deepdft.kernels.edges.messages import direct_messages, filtered_messages
+from deepdft.kernels.radial.tables import RadialTable
 
 
 class ReleasedSchNetOptions(ArchitectureOptions):

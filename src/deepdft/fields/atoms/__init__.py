@@ -1,5 +1,5 @@
 """Superposed densities of free atoms: what is known of a density before any calculation."""
 
-from deepdft.atomic.tables import AtomicDensityTables
+from deepdft.fields.atoms.tables import AtomicDensityTables
 
 __all__ = ["AtomicDensityTables"]

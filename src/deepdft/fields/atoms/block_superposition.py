@@ -9,8 +9,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.atomic.tables import AtomicDensityTables
-from deepdft.graph import ON_NUCLEUS
+from deepdft.fields.atoms.tables import AtomicDensityTables
+from deepdft.geometry.graphs import ON_NUCLEUS
 
 FloatArray = NDArray[np.float64]
 IntegerArray = NDArray[np.int64]

@@ -7,14 +7,14 @@ from importlib.resources import files
 
 from ase.data import chemical_symbols
 
-from deepdft.atomic.tables import AtomicDensityTables
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError
+from deepdft.fields.atoms.tables import AtomicDensityTables
 
 
 def shipped_tables() -> list[str]:
     """Return the names of the tables that come with the package."""
-    folder = files("deepdft.atomic")
+    folder = files("deepdft.fields.atoms")
     return sorted(item.name[:-4] for item in folder.iterdir() if item.name.endswith(".npz"))
 
 

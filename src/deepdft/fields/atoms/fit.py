@@ -16,10 +16,10 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from deepdft.atomic.tables import AtomicDensityTables
 from deepdft.density import Density, LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.images import images_in_reach
+from deepdft.fields.atoms.tables import AtomicDensityTables
+from deepdft.geometry.periodic_images import images_in_reach
 
 FloatArray = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import triton.language as tl
 from ase import Atoms
 from torch import Tensor
 
-from deepdft.atomic.tables import AtomicDensityTables
-from deepdft.kernels.triton_pairs import Candidates, Groups
+from deepdft.fields.atoms.tables import AtomicDensityTables
+from deepdft.kernels.triton.pairs import Candidates, Groups
 
 _POINTS = 128
 

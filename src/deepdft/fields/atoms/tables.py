@@ -18,8 +18,6 @@ from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from deepdft.atomic import superposition
-from deepdft.atomic.tabulation import FloatArray, interval_polynomials
 from deepdft.density import Density, Grid, LevelOfTheory, as_points
 from deepdft.errors import (
     ConfigurationError,
@@ -27,7 +25,9 @@ from deepdft.errors import (
     UnsupportedStructureError,
     did_you_mean,
 )
-from deepdft.images import images_in_reach
+from deepdft.fields.atoms import superposition
+from deepdft.fields.atoms.tabulation import FloatArray, interval_polynomials
+from deepdft.geometry.periodic_images import images_in_reach
 
 _CHUNK = 1 << 18
 """Grid points evaluated at once."""
@@ -308,7 +308,7 @@ def _wrapped(points: FloatArray, atoms: Atoms) -> FloatArray:
 
 @lru_cache(maxsize=8)
 def _load(name: str) -> AtomicDensityTables:
-    folder = files("deepdft.atomic")
+    folder = files("deepdft.fields.atoms")
     known = sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".npz"))
     if name in known:
         with as_file(folder / f"{name}.npz") as path:

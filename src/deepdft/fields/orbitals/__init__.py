@@ -1,8 +1,8 @@
 """Densities given by occupied orbitals in a Gaussian basis: exact at any point."""
 
-from deepdft.orbitals.archive import OrbitalArchive, write_orbital_archive
-from deepdft.orbitals.basis import BasisSet, Shell, contracted_shell, load_basis
-from deepdft.orbitals.density import OrbitalDensity
+from deepdft.fields.orbitals.archive import OrbitalArchive, write_orbital_archive
+from deepdft.fields.orbitals.basis import BasisSet, Shell, contracted_shell, load_basis
+from deepdft.fields.orbitals.density import OrbitalDensity
 
 __all__ = [
     "BasisSet",

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.orbitals.basis import load_basis
-from deepdft.orbitals.density import OrbitalDensity
+from deepdft.fields.orbitals.basis import load_basis
+from deepdft.fields.orbitals.density import OrbitalDensity
 from deepdft.units import HARTREE
 
 DEFAULT_LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")

@@ -153,7 +153,7 @@ def load_basis(name: str) -> BasisSet:
     Raises:
         ConfigurationError: if there is none of that name.
     """
-    folder = files("deepdft.orbitals")
+    folder = files("deepdft.fields.orbitals")
     known = sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".json"))
     if name not in known:
         raise ConfigurationError(

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from deepdft.density import Density, Grid, LevelOfTheory, as_points
 from deepdft.errors import ConfigurationError
-from deepdft.images import images_in_reach
-from deepdft.orbitals.basis import BasisSet, Shell, load_basis
-from deepdft.orbitals.groups import FunctionGroup, group_functions
+from deepdft.fields.orbitals.basis import BasisSet, Shell, load_basis
+from deepdft.fields.orbitals.groups import FunctionGroup, group_functions
+from deepdft.geometry.periodic_images import images_in_reach
 
 FUNCTION_THRESHOLD = 1e-9
 """Basis functions smaller than this (Å^-3/2) all over a block of points are left out there."""

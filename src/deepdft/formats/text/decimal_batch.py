@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.io.compilation import compiled
-from deepdft.io.nearest_float import EXACT_POWERS, nearest_float
-from deepdft.io.wide_integers import load_word, signed
+from deepdft.formats.text.compilation import compiled
+from deepdft.formats.text.nearest_float import EXACT_POWERS, nearest_float
+from deepdft.formats.text.wide_integers import load_word, signed
 
 BATCH_LINES = 32
 """Lines in a batch."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.io.compilation import compiled, inlined
-from deepdft.io.decimal_batch import BATCH, BATCH_BYTES, BATCH_LINES, parse_batch
-from deepdft.io.nearest_float import nearest_float
-from deepdft.io.wide_integers import load_word, signed, trailing_zeros
+from deepdft.formats.text.compilation import compiled, inlined
+from deepdft.formats.text.decimal_batch import BATCH, BATCH_BYTES, BATCH_LINES, parse_batch
+from deepdft.formats.text.nearest_float import nearest_float
+from deepdft.formats.text.wide_integers import load_word, signed, trailing_zeros
 
 FINISHED = 0
 """Everything was parsed: the text ended or as many numbers as asked for were found."""

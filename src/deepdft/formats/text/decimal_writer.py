@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.errors import ConfigurationError
-from deepdft.io.compilation import compiled, inlined
-from deepdft.io.wide_integers import (
+from deepdft.formats.text.compilation import compiled, inlined
+from deepdft.formats.text.wide_integers import (
     POWER_EXPONENT,
     POWER_HIGH,
     POWER_LOW,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepdft.io.compilation import inlined
-from deepdft.io.wide_integers import (
+from deepdft.formats.text.compilation import inlined
+from deepdft.formats.text.wide_integers import (
     POWER_EXPONENT,
     POWER_HIGH,
     POWER_LOW,

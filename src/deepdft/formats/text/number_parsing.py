@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.io.decimal_parser import FINISHED, PADDING, count_tokens, parse_numbers
-from deepdft.io.fortran_float import parse_float
-from deepdft.io.range_file import RangeFile
+from deepdft.formats.text.decimal_parser import FINISHED, PADDING, count_tokens, parse_numbers
+from deepdft.formats.text.fortran_float import parse_float
+from deepdft.storage.range_file import RangeFile
 
 FloatArray = NDArray[np.float64]
 Bytes = NDArray[np.uint8]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from deepdft.density import Grid
 from deepdft.errors import DeepDFTError, FileFormatError
-from deepdft.io.fortran_float import parse_float as parse_float
-from deepdft.io.range_file import RangeFile
-from deepdft.io.summary import Summary
+from deepdft.formats.summary import Summary
+from deepdft.formats.text.fortran_float import parse_float as parse_float
+from deepdft.storage.range_file import RangeFile
 
 FloatArray = NDArray[np.float64]
 
@@ -197,7 +197,7 @@ class TextStream:
         self, start: int, stop: int, numbers: FloatArray, limit: int, factor: float
     ) -> int:
         """Parse one range of the buffer."""
-        from deepdft.io.number_parsing import NotANumberError, parse_range
+        from deepdft.formats.text.number_parsing import NotANumberError, parse_range
 
         try:
             position, found, lines = parse_range(self._buffer, start, stop, numbers, limit, factor)
@@ -210,8 +210,8 @@ class TextStream:
 
     def _parse_file(self, count: int, factor: float) -> tuple[FloatArray, Summary]:
         """Parse a long run of numbers of a plain file with several threads."""
-        from deepdft.io.number_parsing import NotANumberError, thread_count
-        from deepdft.io.regular_lines import parse_run
+        from deepdft.formats.text.number_parsing import NotANumberError, thread_count
+        from deepdft.formats.text.regular_lines import parse_run
 
         assert isinstance(self._raw, RangeFile)
         ahead = self._pending.result() if self._pending is not None else 0

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.io.decimal_parser import PADDING
-from deepdft.io.number_parsing import NotANumberError, parse_file, parse_range
-from deepdft.io.range_file import RangeFile
-from deepdft.io.summary import Summary
+from deepdft.formats.summary import Summary
+from deepdft.formats.text.decimal_parser import PADDING
+from deepdft.formats.text.number_parsing import NotANumberError, parse_file, parse_range
+from deepdft.storage.range_file import RangeFile
 
 FloatArray = NDArray[np.float64]
 Bytes = NDArray[np.uint8]

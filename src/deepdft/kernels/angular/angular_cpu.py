@@ -1,6 +1,6 @@
 """Messages with angular parts and their adjoint on a CPU, in float32, one thread, no lock held.
 
-Edges are sorted by interval of the filter table (see `deepdft.kernels.block_edges`), their
+Edges are sorted by interval of the filter table (see `deepdft.kernels.edges.block_edges`), their
 harmonics computed once for all channels.
 """
 
@@ -14,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.graph import Edges
-from deepdft.kernels.angular_sums import adjoint_angular_interval, sum_angular_interval
-from deepdft.kernels.block_edges import sort_by_interval
-from deepdft.kernels.harmonics import fill_soft_harmonics, harmonic_count
-from deepdft.kernels.vectors import PANEL, address
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.angular.angular_sums import adjoint_angular_interval, sum_angular_interval
+from deepdft.kernels.angular.harmonics import fill_soft_harmonics, harmonic_count
+from deepdft.kernels.edges.block_edges import sort_by_interval
+from deepdft.kernels.simd.vectors import PANEL, address
 
 if TYPE_CHECKING:
-    from deepdft.kernels.angular_messages import AngularLayout
+    from deepdft.kernels.angular.angular_messages import AngularLayout
 
 Array = NDArray[Any]
 

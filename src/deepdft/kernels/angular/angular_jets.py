@@ -1,7 +1,7 @@
 """Messages with angular parts and their derivatives by position.
 
 A channel's message is ``R(d) S(r)``: the filter, and the harmonics contracted with what the atom
-sends. See `deepdft.kernels.jet_edges` for R, `deepdft.kernels.angular_sums` for S.
+sends. See `deepdft.kernels.edges.jet_edges` for R, `deepdft.kernels.angular.angular_sums` for S.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 import numba
 from numba import types
 
-from deepdft.kernels.jet_activations import PAIRS
-from deepdft.kernels.jet_edges import COMPONENTS, FACTORS
-from deepdft.kernels.jet_sums import EdgeLoop
-from deepdft.kernels.vectors import INDEX, PANEL, Vectors, address, intrinsic
+from deepdft.kernels.edges.jet_edges import COMPONENTS, FACTORS
+from deepdft.kernels.edges.jet_sums import EdgeLoop
+from deepdft.kernels.simd.jet_activations import PAIRS
+from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 
 def _contracted(vectors: Vectors, harmonics: Any, sent: list[Any], components: int) -> list[Any]:
@@ -163,8 +163,8 @@ def sum_angular_jets(
     Args:
         table: ((knots - 1) * 6 * width,) coefficients, see `interval_polynomials`.
         senders: (atoms * sender_width,).
-        atoms, receivers, factors, starts: see `deepdft.kernels.jet_edges.JetEdges`.
-        harmonics: see `deepdft.kernels.harmonic_jets.fill_harmonic_jets`.
+        atoms, receivers, factors, starts: see `deepdft.kernels.edges.jet_edges.JetEdges`.
+        harmonics: see `deepdft.kernels.angular.harmonic_jets.fill_harmonic_jets`.
         channels: number of channels of each angular momentum, whole panels.
         width, sender_width: sizes of rows.
         apart: numbers between two components of `out`.

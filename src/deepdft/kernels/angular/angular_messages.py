@@ -3,8 +3,8 @@
 ``messages[p, c] = sum over edges e of p of f_c(d_e) sum over m of S_m[sender(e), c] Y_lm(v_e)``
 
 with filters f_c of distance from a table, softened spherical harmonics Y_lm of the edge's vector
-(`deepdft.kernels.harmonics`), and one angular momentum l for each channel c. With l = 0 alone it is
-the operation of `deepdft.kernels.messages`.
+(`deepdft.kernels.angular.harmonics`), and one angular momentum l for each channel c. With l = 0
+alone it is the operation of `deepdft.kernels.edges.messages`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepdft.graph import Edges
-from deepdft.kernels.adjoint import differentiable_adjoint
-from deepdft.kernels.harmonics import LARGEST_MOMENTUM, soft_harmonics
-from deepdft.kernels.tables import RadialTable, interpolate
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.angular.harmonics import LARGEST_MOMENTUM, soft_harmonics
+from deepdft.kernels.edges.adjoint import differentiable_adjoint
+from deepdft.kernels.radial.tables import RadialTable, interpolate
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def suits_compiled_form(table: RadialTable, layout: AngularLayout) -> bool:
     """Return whether the compiled form can be used: float32 on a CPU, whole panels of channels."""
     if table.entries.device.type != "cpu" or table.entries.dtype != torch.float32:
         return False
-    from deepdft.kernels.vectors import PANEL
+    from deepdft.kernels.simd.vectors import PANEL
 
     panels = all(count % PANEL == 0 for count in layout.channels)
     return panels and layout.largest <= LARGEST_MOMENTUM
@@ -122,7 +122,7 @@ class _AngularMessages(torch.autograd.Function):
         ctx: Any, entries: Tensor, senders: Tensor, distances: Tensor, vectors: Tensor,
         edges: Edges, spacing: float, layout: AngularLayout,
     ) -> Tensor:  # fmt: skip
-        from deepdft.kernels import angular_cpu
+        from deepdft.kernels.angular import angular_cpu
 
         ctx.save_for_backward(entries, senders, distances, vectors)
         ctx.edges, ctx.spacing, ctx.layout = edges, spacing, layout
@@ -144,7 +144,7 @@ class _AngularMessages(torch.autograd.Function):
 
             gradients_found = differentiable_adjoint(plain, ctx.saved_tensors, wanted[:4], gradient)
             return (*gradients_found, None, None, None)
-        from deepdft.kernels import angular_cpu
+        from deepdft.kernels.angular import angular_cpu
 
         entries, senders = ctx.saved_tensors[:2]
         found = angular_cpu.backward(entries, senders, ctx.sorted, ctx.layout, gradient)

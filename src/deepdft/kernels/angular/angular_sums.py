@@ -1,7 +1,7 @@
 """Messages with angular parts, of edges that share an interval of the filter table.
 
-As `deepdft.kernels.interval_sums`, but what an atom sends has 2 l + 1 components a channel, which
-are contracted with the spherical harmonics of the edge before they are weighed by the filter.
+As `deepdft.kernels.edges.interval_sums`, but what an atom sends has 2 l + 1 components a channel,
+which are contracted with the spherical harmonics of the edge before they are weighed by the filter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import types
 
-from deepdft.kernels.vectors import INDEX, Vectors, intrinsic
+from deepdft.kernels.simd.vectors import INDEX, Vectors, intrinsic
 
 
 class _Edge:

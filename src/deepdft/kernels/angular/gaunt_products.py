@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepdft.kernels.adjoint import differentiable_adjoint
+from deepdft.kernels.edges.adjoint import differentiable_adjoint
 
 
 class GauntTerms:

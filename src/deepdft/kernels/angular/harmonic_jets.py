@@ -1,7 +1,7 @@
 """Softened spherical harmonics of edges with their first and second derivatives by position.
 
-The functions of `deepdft.kernels.harmonics` are polynomials of ``v = r / sqrt(d^2 + a^2)``. The
-jets of v are written out, those of products follow by the product rule, and a harmonic is a
+The functions of `deepdft.kernels.angular.harmonics` are polynomials of ``v = r / sqrt(d^2 + a^2)``.
+The jets of v are written out, those of products follow by the product rule, and a harmonic is a
 combination of products.
 """
 
@@ -15,9 +15,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels.jet_activations import PAIRS
-from deepdft.kernels.jet_edges import FACTORS
-from deepdft.orbitals.angular import monomial_coefficients, monomials
+from deepdft.fields.orbitals.angular import monomial_coefficients, monomials
+from deepdft.kernels.edges.jet_edges import FACTORS
+from deepdft.kernels.simd.jet_activations import PAIRS
 
 Array = NDArray[Any]
 
@@ -80,7 +80,7 @@ def fill_harmonic_jets(
     """Compute the jets of the harmonics of edges.
 
     Args:
-        factors: of the edges, see `deepdft.kernels.jet_edges.JetEdges`.
+        factors: of the edges, see `deepdft.kernels.edges.jet_edges.JetEdges`.
         count: number of edges.
         softness: a, Å.
         components: of a jet, 4 or 10.

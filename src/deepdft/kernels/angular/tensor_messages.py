@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepdft.graph import Edges
-from deepdft.kernels.adjoint import differentiable_adjoint
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.edges.adjoint import differentiable_adjoint
 
 
 class MessageLayout(NamedTuple):

@@ -14,9 +14,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels.harmonics import fill_soft_harmonics, harmonic_count
-from deepdft.kernels.tables import HERMITE
-from deepdft.kernels.vectors import aligned_zeros
+from deepdft.kernels.angular.harmonics import fill_soft_harmonics, harmonic_count
+from deepdft.kernels.radial.tables import HERMITE
+from deepdft.kernels.simd.vectors import aligned_zeros
 
 Array = NDArray[Any]
 
@@ -268,7 +268,8 @@ def _compare(
 
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _hermite_weights(offsets: Any, n_edges: int, weights: Any, stride: int) -> None:
-    """Quintic Hermite weights in float64, stored as float32; see `deepdft.kernels.tables`."""
+    """Quintic Hermite weights in float64, stored as float32; see
+    `deepdft.kernels.radial.tables`."""
     for e in range(n_edges):
         u = offsets[e]
         cube = u * u * u

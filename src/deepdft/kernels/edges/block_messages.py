@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.kernels.interval_sums import sum_interval_pair, sum_interval_wide
-from deepdft.kernels.tables import RadialTable
-from deepdft.kernels.vectors import (
+from deepdft.kernels.edges.interval_sums import sum_interval_pair, sum_interval_wide
+from deepdft.kernels.radial.tables import RadialTable
+from deepdft.kernels.simd.vectors import (
     LANES,
     PANEL,
     WIDE,
@@ -59,7 +59,7 @@ def sum_messages(
     Args:
         table: (knots * 3 * width,) entries of the step.
         senders: (atoms * width,) sender features of the step.
-        atoms, receivers, weights, starts: see `deepdft.kernels.block_edges.BlockEdges`.
+        atoms, receivers, weights, starts: see `deepdft.kernels.edges.block_edges.BlockEdges`.
         knots: number of knots.
         width: padded number of channels.
         rows: number of rows of `out` to fill.

@@ -4,9 +4,9 @@ Threads belong to the caller. numba's own threading layers are never used, becau
 aborts when two Python threads enter it. Compiled code is cached on disk by numba, in the package's
 `__pycache__` or, where that is read-only, in the user's cache folder.
 
-Wide float32 tables go through `deepdft.kernels.sorted_messages`; the kernels here take any type and
-number of channels. Arrays are passed flattened and indexed by hand: with views of rows, LLVM has to
-keep reference counts in the inner loop and the kernel is six times slower.
+Wide float32 tables go through `deepdft.kernels.edges.sorted_messages`; the kernels here take any
+type and number of channels. Arrays are passed flattened and indexed by hand: with views of rows,
+LLVM has to keep reference counts in the inner loop and the kernel is six times slower.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels import sorted_messages
-from deepdft.kernels.tables import HERMITE
+from deepdft.kernels.edges import sorted_messages
+from deepdft.kernels.radial.tables import HERMITE
 
 Array = NDArray[Any]
 

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepdft.graph import Edges
-from deepdft.kernels import cpu
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.edges import cpu
 
 
 def forward(
     entries: Tensor, spacing: float, senders: Tensor, distances: Tensor, edges: Edges
 ) -> Tensor:
-    """Messages of all steps from tabulated filters; see `deepdft.kernels.cpu.forward`."""
+    """Messages of all steps from tabulated filters; see `deepdft.kernels.edges.cpu.forward`."""
     result = cpu.forward(
         array_of(entries), spacing, array_of(senders), array_of(distances), array_of(edges.senders),
         array_of(edges.offsets),

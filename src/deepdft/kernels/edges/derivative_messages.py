@@ -11,10 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepdft.graph import Edges
-from deepdft.kernels.cpu_messages import array_of
-from deepdft.kernels.messages import direct_messages
-from deepdft.kernels.tables import RadialTable, interpolate
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.edges.cpu_messages import array_of
+from deepdft.kernels.edges.messages import direct_messages
+from deepdft.kernels.radial.tables import RadialTable, interpolate
 
 
 def slope_messages(
@@ -32,7 +32,7 @@ def slope_messages(
         k times (steps, receivers, channels); not differentiable.
     """
     if table.entries.device.type == "cpu":
-        from deepdft.kernels import cpu
+        from deepdft.kernels.edges import cpu
 
         found = cpu.slope_messages(
             array_of(table.entries), table.spacing, array_of(senders), array_of(edges.distances),
@@ -59,7 +59,7 @@ def contracted(
         (edges,); not differentiable.
     """
     if table.entries.device.type == "cpu":
-        from deepdft.kernels import cpu
+        from deepdft.kernels.edges import cpu
 
         found = cpu.contracted(
             array_of(table.entries), table.spacing, array_of(senders), array_of(edges.distances),

@@ -9,7 +9,7 @@ from typing import Any
 
 from numba import types
 
-from deepdft.kernels.vectors import INDEX, WIDE, Vectors, intrinsic
+from deepdft.kernels.simd.vectors import INDEX, WIDE, Vectors, intrinsic
 
 
 def _sum_interval(count: int) -> Any:

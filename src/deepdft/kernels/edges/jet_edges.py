@@ -17,11 +17,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.graph import ON_NUCLEUS
-from deepdft.kernels.block_edges import Workspace, _compare, _near_candidates, sort_by_interval
-from deepdft.kernels.block_messages import padded_channels
-from deepdft.kernels.tables import HERMITE, RadialTable
-from deepdft.kernels.vectors import aligned_copy
+from deepdft.geometry.graphs import ON_NUCLEUS
+from deepdft.kernels.edges.block_edges import (
+    Workspace,
+    _compare,
+    _near_candidates,
+    sort_by_interval,
+)
+from deepdft.kernels.edges.block_messages import padded_channels
+from deepdft.kernels.radial.tables import HERMITE, RadialTable
+from deepdft.kernels.simd.vectors import aligned_copy
 
 Array = NDArray[Any]
 

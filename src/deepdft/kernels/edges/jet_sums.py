@@ -1,6 +1,7 @@
 """Messages with their derivatives by position, of edges that share an interval of the table.
 
-As `deepdft.kernels.interval_sums`: the six coefficients of the interval stay in vector registers.
+As `deepdft.kernels.edges.interval_sums`: the six coefficients of the interval stay in vector
+registers.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import numba
 import numpy as np
 from numba import types
 
-from deepdft.kernels.jet_edges import FACTORS
-from deepdft.kernels.vectors import INDEX, PANEL, Vectors, address, intrinsic
+from deepdft.kernels.edges.jet_edges import FACTORS
+from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 
 class EdgeLoop:
@@ -45,7 +46,7 @@ class EdgeLoop:
         self._vectors.store(self._vectors.multiply_add(x, y, total), place, j)
 
     def add_jet(self, sent: Any, rows: list[Any], j: int, order: int) -> None:
-        """Add the edge's message with its derivatives, see `deepdft.kernels.jet_edges`."""
+        """Add the edge's message with its derivatives, see `deepdft.kernels.edges.jet_edges`."""
         self.add(0, j, sent, self.combined(rows, 0))
         across = self._builder.fmul(sent, self.combined(rows, 6))
         for i in range(3):
@@ -118,7 +119,7 @@ def sum_message_jets(
     Args:
         table: ((knots - 1) * 6 * width,) coefficients of the step, see `interval_polynomials`.
         senders: (atoms * width,) sender features of the step.
-        atoms, receivers, factors, starts: see `deepdft.kernels.jet_edges.JetEdges`.
+        atoms, receivers, factors, starts: see `deepdft.kernels.edges.jet_edges.JetEdges`.
         knots: number of knots.
         width: padded number of channels.
         apart: numbers between two components of `out`.

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepdft.graph import Edges
-from deepdft.kernels.adjoint import differentiable_adjoint
-from deepdft.kernels.tables import RadialTable, interpolate
-from deepdft.kernels.triton_support import launching_on, triton_serves
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.edges.adjoint import differentiable_adjoint
+from deepdft.kernels.radial.tables import RadialTable, interpolate
+from deepdft.kernels.triton.support import launching_on, triton_serves
 
 
 def direct_messages(filters: Tensor, senders: Tensor, edges: Edges) -> Tensor:
@@ -103,11 +103,11 @@ class _FilteredMessages(torch.autograd.Function):
 def _compiled_form(device: torch.device) -> Any:
     """Return the module with compiled `forward` and `backward` for a device, or None."""
     if triton_serves(device):
-        from deepdft.kernels import triton_messages
+        from deepdft.kernels.triton import messages as triton_messages
 
         return triton_messages
     if device.type == "cpu":
-        from deepdft.kernels import cpu_messages
+        from deepdft.kernels.edges import cpu_messages
 
         return cpu_messages
     return None

@@ -1,7 +1,7 @@
 """Messages and their adjoint by interval of the filter table, in float32, for training.
 
-As in `deepdft.kernels.block_edges`, edges are sorted by the interval that their distance falls in,
-so that the table's rows, and in the adjoint their gradients as well, stay in registers.
+As in `deepdft.kernels.edges.block_edges`, edges are sorted by the interval that their distance
+falls in, so that the table's rows, and in the adjoint their gradients as well, stay in registers.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels.block_edges import sort_by_interval
-from deepdft.kernels.block_messages import sum_messages
-from deepdft.kernels.interval_sums import adjoint_interval
-from deepdft.kernels.vectors import PANEL, address
+from deepdft.kernels.edges.block_edges import sort_by_interval
+from deepdft.kernels.edges.block_messages import sum_messages
+from deepdft.kernels.edges.interval_sums import adjoint_interval
+from deepdft.kernels.simd.vectors import PANEL, address
 
 Array = NDArray[Any]
 
 
 class SortedEdges(NamedTuple):
-    """Edges by interval; see `deepdft.kernels.block_edges.BlockEdges`."""
+    """Edges by interval; see `deepdft.kernels.edges.block_edges.BlockEdges`."""
 
     atoms: Array
     receivers: Array
@@ -38,7 +38,7 @@ def forward(
     table: Array, spacing: float, senders: Array, distances: Array, edge_senders: Array,
     offsets: Array, out: Array,
 ) -> Array:  # fmt: skip
-    """Messages of all steps; arguments as of `deepdft.kernels.cpu.forward`."""
+    """Messages of all steps; arguments as of `deepdft.kernels.edges.cpu.forward`."""
     steps, knots, _, channels = table.shape
     edges = sort_edges(distances, edge_senders, offsets, spacing, knots)
     for t in range(steps):
@@ -53,7 +53,8 @@ def backward(
     table: Array, spacing: float, senders: Array, distances: Array, edge_senders: Array,
     offsets: Array, gradient: Array, table_gradient: Array, sender_gradient: Array,
 ) -> None:  # fmt: skip
-    """Add to the gradients of table and senders; arguments as of `deepdft.kernels.cpu.backward`."""
+    """Add to the gradients of table and senders; arguments as of
+    `deepdft.kernels.edges.cpu.backward`."""
     steps, knots, _, channels = table.shape
     edges = sort_edges(distances, edge_senders, offsets, spacing, knots)
     for t in range(steps):
@@ -66,7 +67,7 @@ def backward(
 def sort_edges(
     distances: Array, edge_senders: Array, offsets: Array, spacing: float, knots: int
 ) -> SortedEdges:
-    """Sort edges by interval; arguments as of `deepdft.kernels.cpu.forward`."""
+    """Sort edges by interval; arguments as of `deepdft.kernels.edges.cpu.forward`."""
     n_edges = len(distances)
     scaled = distances.astype(np.float64) / spacing
     receivers = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
@@ -88,8 +89,8 @@ def add_adjoint(
 ) -> None:  # fmt: skip
     """Add to the gradients of one step's table and senders; all arrays flat.
 
-    The other arguments are those of `deepdft.kernels.block_messages.sum_messages`, and the gradient
-    of its result.
+    The other arguments are those of `deepdft.kernels.edges.block_messages.sum_messages`, and the
+    gradient of its result.
     """
     stride = len(weights) // 6
     for channel in range(0, width, PANEL):

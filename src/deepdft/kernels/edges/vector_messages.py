@@ -21,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.graph import Edges
-from deepdft.kernels import sorted_messages
-from deepdft.kernels.block_messages import sum_messages
-from deepdft.kernels.messages import direct_messages
-from deepdft.kernels.tables import RadialTable, interpolate
+from deepdft.geometry.graphs import Edges
+from deepdft.kernels.edges import sorted_messages
+from deepdft.kernels.edges.block_messages import sum_messages
+from deepdft.kernels.edges.messages import direct_messages
+from deepdft.kernels.radial.tables import RadialTable, interpolate
 
 Array = NDArray[Any]
 

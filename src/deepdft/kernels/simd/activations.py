@@ -1,6 +1,6 @@
 """softplus and sigmoid of vectors of float32 from arithmetic alone.
 
-Each function here writes the instructions for one vector (see `deepdft.kernels.vectors`). The
+Each function here writes the instructions for one vector (see `deepdft.kernels.simd.vectors`). The
 polynomials are minimax fits (Remez exchange in float64), of relative error 2e-9 for the exponential
 and 3e-8 for the logarithm; with rounding, both functions are within 3e-7 of the exact value,
 relative, which is the accuracy of float32.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepdft.kernels.vectors import Vectors
+from deepdft.kernels.simd.vectors import Vectors
 
 _LOG2_E = 1.4426950408889634
 _ROUND = 12582912.0  # 1.5 * 2^23: adding it leaves the nearest integer in the low bits

@@ -10,9 +10,9 @@ from typing import Any
 
 from numba import types
 
-from deepdft.kernels.activations import sigmoid, softplus
-from deepdft.kernels.jet_edges import COMPONENTS
-from deepdft.kernels.vectors import INDEX, Vectors, intrinsic
+from deepdft.kernels.edges.jet_edges import COMPONENTS
+from deepdft.kernels.simd.activations import sigmoid, softplus
+from deepdft.kernels.simd.vectors import INDEX, Vectors, intrinsic
 
 PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 """Directions of the second derivatives in the order that they are kept in."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from numba import types
 
-from deepdft.kernels.activations import identity, sigmoid, softplus
-from deepdft.kernels.vectors import INDEX, PANEL, TILE_ROWS, Vectors, intrinsic
+from deepdft.kernels.simd.activations import identity, sigmoid, softplus
+from deepdft.kernels.simd.vectors import INDEX, PANEL, TILE_ROWS, Vectors, intrinsic
 
 
 def _multiply_tile(activation: Callable[[Vectors, Any], Any]) -> Any:

@@ -1,10 +1,10 @@
 """Vector registers of this processor, and functions written in terms of them.
 
 Two inner loops carry nearly all of a prediction's arithmetic: a tile of a matrix product
-(`deepdft.kernels.tiles`), and the messages of edges that share an interval of the filter table
-(`deepdft.kernels.interval_sums`). Both are fast only if what they reuse stays in registers, which
-loops over arrays do not express; they are written directly in LLVM's intermediate language, with
-the help of `Vectors`. Numbers are float32.
+(`deepdft.kernels.simd.tiles`), and the messages of edges that share an interval of the filter table
+(`deepdft.kernels.edges.interval_sums`). Both are fast only if what they reuse stays in registers,
+which loops over arrays do not express; they are written directly in LLVM's intermediate language,
+with the help of `Vectors`. Numbers are float32.
 
 Buffers come from `aligned_zeros`: a vector that crosses a cache line costs twice.
 

@@ -1,8 +1,8 @@
 """Messages summed over listed edges, and their adjoint, on a GPU: for training.
 
-The same operation as `deepdft.kernels.cpu`, for any floating type and number of channels. No sum is
-made by atomic additions: the adjoint sorts the edges, by interval of the table for the gradient of
-its knots and by sender for that of the senders, and gives the same bits every time.
+The same operation as `deepdft.kernels.edges.cpu`, for any floating type and number of channels. No
+sum is made by atomic additions: the adjoint sorts the edges, by interval of the table for the
+gradient of its knots and by sender for that of the senders, and gives the same bits every time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from deepdft.graph import Edges
+from deepdft.geometry.graphs import Edges
 
 _EDGES = 8
 """Edges that a program of the adjoint takes at once, so that loads do not wait for each other."""
@@ -171,7 +171,7 @@ def _forward_kernel(
 ):  # fmt: skip
     receiver = tl.program_id(0)
     step = tl.program_id(2).to(tl.int64)
-    # Scattered on purpose; see `deepdft.kernels.triton_sums`.
+    # Scattered on purpose; see `deepdft.kernels.triton.sums`.
     c = tl.program_id(1) * WIDTH + tl.max_contiguous(tl.arange(0, WIDTH), 1)
     inside = c < channels
     entries += step * knots * 3 * channels + c

@@ -3,7 +3,7 @@
 Probes come in groups of a few neighbouring points (or of one point each, where points are on their
 own), groups in blocks that share a list of candidate atoms. Two passes of one kernel compare each
 group with its block's candidates: the first counts the pairs of group and atom, the second lists
-them, with what the sums of `deepdft.kernels.triton_sums` need to know of the distances. Distances
+them, with what the sums of `deepdft.kernels.triton.sums` need to know of the distances. Distances
 are computed in float64 and without fused multiply-adds, so that exactly the edges of the CPU's
 search are found.
 """
@@ -19,8 +19,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from deepdft.kernels.piecewise import PiecewiseTable
-from deepdft.kernels.transfers import HostCopy, upload
+from deepdft.kernels.radial.piecewise import PiecewiseTable
+from deepdft.kernels.triton.transfers import HostCopy, upload
 
 _GROUPS = 32
 _ATOMS = 16
@@ -198,7 +198,7 @@ def _grid_kernel(
         share_k = k.to(tl.float64) / tl.load(geometry + 14)
         place = points + (group * (X * Y * Z) + p) * 3
         for x in tl.static_range(3):
-            # In the order of `deepdft.prediction.blocks.block_points`, for the same rounding.
+            # In the order of `deepdft.geometry.blocks.block_points`, for the same rounding.
             row = tl.load(geometry + x) + share_i * tl.load(geometry + 3 + x)
             row = row + share_j * tl.load(geometry + 6 + x)
             tl.store(place + x, row + share_k * tl.load(geometry + 9 + x), inside)

@@ -1,0 +1,1 @@
+"""The architecture `deepdft`: the paper's equations."""

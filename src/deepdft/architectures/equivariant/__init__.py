@@ -1,0 +1,1 @@
+"""The architecture `equivariant`: spherical tensors on atoms, fields around them."""

@@ -1,0 +1,1 @@
+"""The architecture `released-painn`: what the authors released as DeepDFT's PaiNN form."""

@@ -1,0 +1,1 @@
+"""The architecture `released-schnet`: what the authors released as DeepDFT's SchNet form."""

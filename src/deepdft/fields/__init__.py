@@ -1,0 +1,1 @@
+"""What has a value at every point: superposed atoms, orbitals, networks."""

@@ -1,0 +1,1 @@
+"""Numbers in text, parsed and written by compiled code."""

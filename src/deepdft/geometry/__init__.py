@@ -1,0 +1,1 @@
+"""Periodic images, neighbour lists, graphs, blocks of points and grids."""

@@ -1,0 +1,1 @@
+"""Spherical harmonics, their products, and messages with angular parts."""

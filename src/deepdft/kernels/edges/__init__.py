@@ -1,0 +1,1 @@
+"""Messages summed over edges, and the edges of blocks of probes."""

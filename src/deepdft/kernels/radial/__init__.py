@@ -1,0 +1,1 @@
+"""Functions of distance as tables and pieces of polynomials."""

@@ -1,0 +1,1 @@
+"""Vector registers, activations and tiles of matrix products."""

@@ -1,0 +1,1 @@
+"""How things are kept: whole files, archives, compression, containers."""
