@@ -14,8 +14,9 @@ import h5py
 import numpy as np
 from ase import Atoms
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.formats import write
+from deepdft.levels import LevelOfTheory
 
 ARRAY = ("f.npy", "f.info.json")
 """Two files that are read together."""

@@ -42,8 +42,9 @@ from deepdft.data.conversion import fill_store
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.grid_probes import LoadedValues, draw_from_grid
 from deepdft.data.store import DensityStore, StoreDataset
-from deepdft.density import Density, FloatArray, Grid, LevelOfTheory
+from deepdft.density import Density, FloatArray, Grid
 from deepdft.formats import write
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.source import find_source
 from deepdft.training.batches import BatchBuilder
 from deepdft.training.config import OptimizerConfig

@@ -38,7 +38,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deepdft.architectures import create_model
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
+from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.store import BlockFiller, encode_for, open_store
 from deepdft.prediction.threads import available_threads

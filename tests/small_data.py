@@ -9,8 +9,9 @@ import numpy as np
 from ase import Atoms
 from ase.build import molecule
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.fields.orbitals import OrbitalDensity, load_basis, write_orbital_archive
+from deepdft.levels import LevelOfTheory
 
 PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 VALENCE = {"H": 1, "C": 4, "N": 5, "O": 6, "F": 7}

@@ -7,8 +7,9 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 
-from deepdft.density import Density, Grid, LevelOfTheory, as_points
+from deepdft.density import Density, Grid, as_points
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
+from deepdft.levels import LevelOfTheory
 
 SKEWED = np.array([[4.0, 0.3, -0.2], [-1.1, 3.5, 0.4], [0.6, -0.9, 5.2]])
 PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")

@@ -7,10 +7,11 @@ import pytest
 from ase import Atoms
 
 from deepdft.data import DensityDataset, Probes
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import LevelOfTheoryError
 from deepdft.evaluation.evaluate import AtomicSuperposition, evaluate
 from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.levels import LevelOfTheory
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp")
 

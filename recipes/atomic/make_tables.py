@@ -24,10 +24,10 @@ import pyscf
 from pyscf import dft, gto
 from scipy.integrate import trapezoid
 
-from deepdft.density import LevelOfTheory
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.tabulation import switch_off
 from deepdft.fields.orbitals import Shell, load_basis
+from deepdft.levels import LevelOfTheory
 
 PYSCF_NAMES = {"gth-dzvp": "gth-dzvp", "dzvp-molopt-sr-gth": "gth-dzvp-molopt-sr"}
 """What PySCF calls the basis sets that ship with the package."""

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdft.density import LevelOfTheory
 from deepdft.errors import DeepDFTError
 from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
+from deepdft.levels import LevelOfTheory
 from structures import bonds, build_molecule, expected_bonds
 
 TARGET = Path(__file__).resolve().parents[2] / ("src/deepdft/bundled/densities/ethylene_carbonate")

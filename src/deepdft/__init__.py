@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepdft.data import open_dataset
-    from deepdft.density import Density, Grid, LevelOfTheory
+    from deepdft.density import Density, Grid
     from deepdft.errors import DeepDFTError
     from deepdft.evaluation.evaluate import evaluate
     from deepdft.formats import read, write
+    from deepdft.levels import LevelOfTheory
     from deepdft.prediction import load_model, predict
     from deepdft.training import train
 
@@ -30,7 +31,7 @@ _HOME = {
     "DeepDFTError": "deepdft.errors",
     "Density": "deepdft.density",
     "Grid": "deepdft.density",
-    "LevelOfTheory": "deepdft.density",
+    "LevelOfTheory": "deepdft.levels",
     "evaluate": "deepdft.evaluation.evaluate",
     "load_model": "deepdft.prediction",
     "open_dataset": "deepdft.data",

@@ -1,11 +1,78 @@
-"""Levels of theory of many densities, not all of which know theirs."""
+"""How densities were computed, and the only place where that is compared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
-from deepdft.density import LevelOfTheory
-from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.errors import ConfigurationError, LevelOfTheoryError, did_you_mean
+
+
+@dataclass(frozen=True)
+class LevelOfTheory:
+    """How a density was computed. A field that is not known is an empty string.
+
+    Attributes:
+        functional: exchange-correlation functional, for example "PBE".
+        core: treatment of the core electrons, for example "GTH-PBE", "PAW" or "all-electron".
+        basis: orbital basis or plane-wave cutoff, for example "gth-dzvp" or "400 eV".
+        code: program, for example "PySCF 2.14".
+    """
+
+    functional: str = ""
+    core: str = ""
+    basis: str = ""
+    code: str = ""
+
+    def __str__(self) -> str:
+        known = [value for value in (self.functional, self.core, self.basis) if value]
+        text = "/".join(known) if known else "unknown level of theory"
+        return f"{text} ({self.code})" if self.code else text
+
+    @property
+    def is_nonnegative(self) -> bool:
+        """Whether a density of this level is known to be nowhere negative: a sum of |orbital|^2.
+
+        Densities of PAW and ultrasoft potentials hold compensation charges and are negative in
+        places; of a level that is not known nothing is assumed.
+        """
+        return self.core.casefold().startswith(("gth", "hgh", "ecp", "all-electron"))
+
+    def conflicts_with(self, other: LevelOfTheory) -> list[str]:
+        """Return the fields that are known on both sides and differ.
+
+        The code is left out: two programs at the same functional, core treatment and basis agree.
+        """
+        return [
+            name
+            for name in ("functional", "core", "basis")
+            if _differ(getattr(self, name), getattr(other, name))
+        ]
+
+    def require_match(self, other: LevelOfTheory, what: str) -> None:
+        """Raise `LevelOfTheoryError` if the two levels of theory are known to differ."""
+        conflicts = self.conflicts_with(other)
+        if conflicts:
+            differ = "differs" if len(conflicts) == 1 else "differ"
+            raise LevelOfTheoryError(
+                f"{what}: the {' and the '.join(conflicts)} {differ} ({self} against {other}); "
+                "pass --mix-levels (mix_levels=True) to compare all the same."
+            )
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the fields as a plain dictionary (for JSON and YAML)."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LevelOfTheory:
+        """Build from a dictionary as written by `to_dict`; unknown keys are ignored."""
+        names = {f.name for f in fields(cls)}
+        return cls(**{key: str(value) for key, value in values.items() if key in names})
+
+
+def _differ(left: str, right: str) -> bool:
+    return bool(left) and bool(right) and left.casefold() != right.casefold()
 
 
 def common_level(levels: Iterable[LevelOfTheory], what: str) -> LevelOfTheory:

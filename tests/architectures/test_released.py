@@ -12,9 +12,9 @@ import pytest
 import torch
 from ase import Atoms
 
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
 from deepdft.geometry.graphs import atom_graph, probe_edges
+from deepdft.levels import LevelOfTheory
 from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import load_checkpoint
 from deepdft.models.importing import import_model

@@ -12,7 +12,7 @@ import torch
 
 from deepdft.architectures import create_model
 from deepdft.cli import main
-from deepdft.density import LevelOfTheory
+from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")

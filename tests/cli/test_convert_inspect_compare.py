@@ -17,8 +17,9 @@ import deepdft
 from deepdft.comparison import compare_densities
 from deepdft.data import open_dataset
 from deepdft.data.store import DensityStore
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
+from deepdft.levels import LevelOfTheory
 from deepdft.units import PER_CUBIC_BOHR
 from tests.formats.test_points import write_points
 from tests.small_data import gaussian_density, write_archive

@@ -13,7 +13,8 @@ import yaml
 from ase.build import molecule
 from PIL import Image
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
+from deepdft.levels import LevelOfTheory
 
 SAMPLE = Path(__file__).parents[1] / "data" / "qm9_sample.npz"
 

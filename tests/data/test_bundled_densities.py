@@ -11,8 +11,8 @@ from ase.neighborlist import natural_cutoffs, neighbor_list
 
 from deepdft import open_dataset
 from deepdft.data import read_split
-from deepdft.density import LevelOfTheory
 from deepdft.fields.orbitals.overlap import overlap_matrix
+from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
 
 MIDDLE = 0.04684701

@@ -18,9 +18,10 @@ from deepdft.data.compact import (
     write_compact,
 )
 from deepdft.data.open import open_dataset
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, LevelOfTheoryError
 from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.levels import LevelOfTheory
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF")
 

@@ -13,13 +13,12 @@ from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.orbital_dataset import OrbitalDataset
 from deepdft.data.store import DensityStore, StoreDataset
 from deepdft.data.store_writer import StoreWriter
-from deepdft.density import LevelOfTheory
 from deepdft.errors import (
     ConfigurationError,
     FileFormatError,
     LevelOfTheoryError,
 )
-from deepdft.levels import common_level, completed_level, parse_level
+from deepdft.levels import LevelOfTheory, common_level, completed_level, parse_level
 from tests.data.small_stores import assert_same, some_densities
 from tests.small_data import PBE, write_archive
 

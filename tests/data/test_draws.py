@@ -9,10 +9,11 @@ from ase.build import molecule
 
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.orbital_dataset import OrbitalDataset
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import UnsupportedStructureError
 from deepdft.fields.orbitals import OrbitalDensity, write_orbital_archive
 from deepdft.fields.orbitals.overlap import overlap_matrix
+from deepdft.levels import LevelOfTheory
 from tests.small_data import gaussian_density, orbital_density, write_archive
 
 CUTOFF = 3.0

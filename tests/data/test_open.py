@@ -11,8 +11,9 @@ from ase import Atoms
 from deepdft.data import open_dataset, random_split, read_split, split_part
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.orbital_dataset import OrbitalDataset
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
+from deepdft.levels import LevelOfTheory
 from tests.small_data import PBE, gaussian_density, write_archive
 
 

@@ -19,9 +19,10 @@ from deepdft.data.grid_dataset import GridDataset, unique_names
 from deepdft.data.joined import JoinedDataset
 from deepdft.data.sources import find_sources
 from deepdft.data.store import StoreDataset
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, LevelOfTheoryError
 from deepdft.formats import write
+from deepdft.levels import LevelOfTheory
 from tests.small_data import PBE, gaussian_density, write_archive
 
 PUBLISHED = ("000003.CHGCAR.zz", "000001.CHGCAR.lz4", "000010.cube", "000002.cube.zz")

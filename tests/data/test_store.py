@@ -14,12 +14,12 @@ from deepdft.data.grid_probes import sums_of_blocks
 from deepdft.data.store import DensityStore, StoreDataset
 from deepdft.data.store_layout import is_store
 from deepdft.data.store_writer import StoreWriter
-from deepdft.density import LevelOfTheory
 from deepdft.errors import (
     ConfigurationError,
     FileFormatError,
     LevelOfTheoryError,
 )
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.growing_array import GrowingArray, StoredArray
 from tests.data.small_stores import assert_same, some_densities
 from tests.small_data import PBE

@@ -13,9 +13,10 @@ from typing import ClassVar
 import numpy as np
 from ase import Atoms
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.dft import CalculatedDensity, CalculationSettings, ReferenceCalculation
 from deepdft.errors import CalculationError
+from deepdft.levels import LevelOfTheory
 
 PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
+from deepdft.levels import LevelOfTheory
 
 FILES = Path(__file__).parent / "files"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "files"

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats.electrons import ElectronCounts, holds_cores, valence_range
 from deepdft.formats.interpretation import Interpretation, periodic_axes
 from deepdft.formats.provenance import describe, parse_description, strip_description
 from deepdft.formats.quantities import QUANTITIES, recognise
 from deepdft.formats.summary import Summary
+from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR, PER_CUBIC_BOHR
 
 # Valence electrons in VASP's and CP2K's (GTH) usual potentials.

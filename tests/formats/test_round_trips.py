@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import FileFormatError
 from deepdft.formats import read, write
+from deepdft.levels import LevelOfTheory
 from tests.formats.samples import skewed_density
 
 LENGTHS = {"x.cube": 3e-8, "x.CHGCAR": 1e-10, "x.CHG": 1e-10, "x.xsf": 1e-9, "x.npz": 0.0}

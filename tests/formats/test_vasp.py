@@ -11,9 +11,10 @@ from ase import Atoms
 from ase.calculators.vasp import VaspChargeDensity
 from pymatgen.io.vasp import Chgcar
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats import open_writer, read, read_with_notes, write
+from deepdft.levels import LevelOfTheory
 from tests.formats.samples import LEVEL, boxed_molecule, shared_file, skewed_density
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from deepdft.architectures import create_model
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.levels import LevelOfTheory
 from deepdft.models import checkpoint as module
 from deepdft.models.checkpoint import (
     Checkpoint,

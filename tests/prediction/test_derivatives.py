@@ -13,11 +13,12 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures import create_model
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
 from deepdft.fields.atoms.tabulation import switch_off
+from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.derivatives import DensityDerivatives, DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine

@@ -17,9 +17,10 @@ import psutil
 import pytest
 import torch
 
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.formats import read
+from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 from deepdft.prediction.distributed import Cluster, compute_block
 from deepdft.prediction.store import encode_for, open_store, predict_to_store

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction import predict_to_store
 from deepdft.prediction.derivatives import DerivativeEngine

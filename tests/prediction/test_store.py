@@ -18,11 +18,12 @@ import xarray
 import zarr
 from ase import Atoms
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.formats import read, write
 from deepdft.formats.zarr_streaming import stream_to_file
+from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine

@@ -9,9 +9,9 @@ from ase import Atoms
 from ase.build import molecule
 
 from deepdft.architectures import create_model
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel, choose_device, load_model

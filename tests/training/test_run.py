@@ -15,10 +15,11 @@ from ase import Atoms
 from deepdft.architectures import create_model
 from deepdft.data import open_dataset, shuffled_with_elements_first
 from deepdft.data.compact import CompactEntry, write_compact
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.orbitals import write_orbital_archive
+from deepdft.levels import LevelOfTheory
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import load_model
 from deepdft.training import callbacks, train

@@ -8,8 +8,9 @@ import numpy as np
 from ase import Atoms
 
 from deepdft.data import DensityDataset, Probes
-from deepdft.density import FloatArray, Grid, LevelOfTheory
+from deepdft.density import FloatArray, Grid
 from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.levels import LevelOfTheory
 
 PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 ELECTRONS = {1: 1, 6: 4, 7: 5, 8: 6, 9: 7, 11: 9, 13: 3, 17: 7}

@@ -7,9 +7,9 @@ import pytest
 from ase import Atoms
 from scipy.stats import spearmanr
 
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.geometry.graphs import probe_edges
+from deepdft.levels import LevelOfTheory
 from deepdft.prediction.trained_model import load_model
 from deepdft.uncertainty.amplitudes import AtomSample, cross_validated, fit_amplitudes
 from deepdft.uncertainty.error_model import FILE, load_error_model

@@ -20,8 +20,8 @@ from deepdft.cli.inputs import (
     reader_options,
     sources_of,
 )
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError
+from deepdft.levels import LevelOfTheory
 
 
 def convert(

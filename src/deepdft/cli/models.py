@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deepdft.density import LevelOfTheory
+from deepdft.levels import LevelOfTheory
 
 
 def models() -> None:

@@ -26,8 +26,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
 from deepdft.storage.whole_files import AtomicFile
 

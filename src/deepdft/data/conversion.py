@@ -10,9 +10,9 @@ from pathlib import Path
 
 from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.data.store_writer import StoreWriter
-from deepdft.density import Density, LevelOfTheory
+from deepdft.density import Density
 from deepdft.errors import DeepDFTError
-from deepdft.levels import completed_level
+from deepdft.levels import LevelOfTheory, completed_level
 
 
 @dataclass(frozen=True)

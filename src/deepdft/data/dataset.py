@@ -14,7 +14,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
+from deepdft.levels import LevelOfTheory
 
 FloatArray = NDArray[np.float64]
 

@@ -22,8 +22,9 @@ from deepdft.data.dataset import (
 )
 from deepdft.data.grid_probes import LoadedValues, draw_from_grid
 from deepdft.data.reading import read_density
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.tar_members import split_member
 
 _CACHED_VALUES = 200_000_000

@@ -16,8 +16,8 @@ import numpy as np
 from deepdft.data.dataset import DensityDataset
 from deepdft.data.reading import read_density
 from deepdft.data.sources import DataSource, find_sources
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.levels import LevelOfTheory
 
 
 def open_dataset(

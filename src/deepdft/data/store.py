@@ -24,9 +24,9 @@ from deepdft.data.dataset import (
 )
 from deepdft.data.grid_probes import GridValues, Places, draw_from_grid
 from deepdft.data.store_layout import ARRAYS, BLOCK, FORMAT, VERSION, Entry, read_attributes
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.levels import common_level
+from deepdft.levels import LevelOfTheory, common_level
 from deepdft.storage.growing_array import StoredArray
 
 _PREFETCHED_POINTS = 1 << 23

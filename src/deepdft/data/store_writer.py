@@ -27,10 +27,10 @@ from deepdft.data.store_layout import (
     is_store,
     read_attributes,
 )
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.formats.npz import storable
-from deepdft.levels import common_level
+from deepdft.levels import LevelOfTheory, common_level
 from deepdft.storage.growing_array import METADATA, GrowingArray
 from deepdft.storage.whole_files import AtomicFile
 

@@ -12,7 +12,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from deepdft.density import Density, LevelOfTheory
+from deepdft.density import Density
+from deepdft.levels import LevelOfTheory
 
 if TYPE_CHECKING:
     # With torch behind it, which the start of a worker process should not wait for.

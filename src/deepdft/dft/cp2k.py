@@ -15,12 +15,13 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from deepdft.density import Density, LevelOfTheory
+from deepdft.density import Density
 from deepdft.dft.calculation import CalculatedDensity, CalculationSettings, ReferenceCalculation
 from deepdft.errors import CalculationError, MissingDependencyError, UnsupportedStructureError
 from deepdft.fields.orbitals import OrbitalDensity, Shell, load_basis
 from deepdft.formats import read
 from deepdft.formats.molden import read_molden
+from deepdft.levels import LevelOfTheory
 from deepdft.units import HARTREE
 
 PROGRAMS = ("cp2k.psmp", "cp2k.ssmp", "cp2k.popt", "cp2k.sopt", "cp2k")

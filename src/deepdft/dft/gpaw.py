@@ -19,9 +19,10 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.dft.calculation import CalculatedDensity, CalculationSettings, ReferenceCalculation
 from deepdft.errors import CalculationError, MissingDependencyError, UnsupportedStructureError
+from deepdft.levels import LevelOfTheory
 
 CORE = "PAW pseudo-density (GPAW)"
 """The core treatment in the level of theory of these densities."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.whole_files import AtomicFile
 
 FILE = "manifest.json"

@@ -15,7 +15,6 @@ from ase import Atoms
 from numpy.typing import NDArray
 from pydantic import Field
 
-from deepdft.density import LevelOfTheory
 from deepdft.dft.calculation import CalculatedDensity, CalculationSettings, ReferenceCalculation
 from deepdft.dft.functionals import libxc_code
 from deepdft.errors import (
@@ -25,6 +24,7 @@ from deepdft.errors import (
     UnsupportedStructureError,
 )
 from deepdft.fields.orbitals import OrbitalDensity, load_basis
+from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR, HARTREE
 
 

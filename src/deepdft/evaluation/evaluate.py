@@ -15,9 +15,10 @@ import numpy as np
 from ase import Atoms
 
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
-from deepdft.density import FloatArray, Grid, LevelOfTheory
+from deepdft.density import FloatArray, Grid
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
+from deepdft.levels import LevelOfTheory
 from deepdft.prediction.engine import ProbeEngine, block_shape
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.whole_files import replace_file

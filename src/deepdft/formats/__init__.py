@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
+from deepdft.levels import LevelOfTheory
 
 if TYPE_CHECKING:
     from deepdft.formats.slab_writer import SlabWriter

@@ -23,7 +23,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats.interpretation import UNITS, Interpretation, atomic_unit_of, check_unit
 from deepdft.formats.provenance import describe, parse_description, strip_description
@@ -31,6 +31,7 @@ from deepdft.formats.quantities import QUANTITIES, recognise, refusal, require_d
 from deepdft.formats.slab_writer import FileSlabWriter, write_density
 from deepdft.formats.text.decimal_writer import NumberLayout, NumberWriter
 from deepdft.formats.text.reading import TextStream
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.source import Source
 from deepdft.units import BOHR, PER_CUBIC_BOHR
 

@@ -14,11 +14,12 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
 from deepdft.formats.electrons import ElectronCounts, holds_cores
 from deepdft.formats.quantities import QUANTITIES, Quantity, refusal
 from deepdft.formats.summary import Summary
+from deepdft.levels import LevelOfTheory
 from deepdft.units import PER_CUBIC_BOHR
 
 UNITS = {"e/angstrom^3": 1.0, "e/bohr^3": PER_CUBIC_BOHR}

@@ -25,10 +25,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.formats.quantities import find_quantity, require_density
 from deepdft.formats.slab_writer import FileSlabWriter, write_density
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
 from deepdft.storage.source import Source
 

@@ -17,8 +17,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import FloatArray, LevelOfTheory
+from deepdft.density import FloatArray
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
 from deepdft.storage.source import Source, find_source
 

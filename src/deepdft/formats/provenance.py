@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
+from deepdft.levels import LevelOfTheory
 
 _MARK = re.compile(r"\s*\bdeepdft (\{.*\})\s*$")
 

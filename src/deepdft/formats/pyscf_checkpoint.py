@@ -18,11 +18,12 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from deepdft.density import Density, LevelOfTheory
+from deepdft.density import Density
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.fields.orbitals.basis import MAX_ANGULAR_MOMENTUM, Shell
 from deepdft.fields.orbitals.density import OrbitalDensity
 from deepdft.formats.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.source import Source, find_source
 from deepdft.units import BOHR
 

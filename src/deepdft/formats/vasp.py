@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats.electrons import ElectronCounts
 from deepdft.formats.interpretation import Interpretation
@@ -25,6 +25,7 @@ from deepdft.formats.provenance import parse_description, strip_description
 from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal, require_density
 from deepdft.formats.summary import Summary
 from deepdft.formats.text.reading import TextStream
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.source import Source
 from deepdft.units import PER_CUBIC_BOHR
 

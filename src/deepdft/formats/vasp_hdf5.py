@@ -17,12 +17,13 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.formats import points
 from deepdft.formats.elements import atomic_number
 from deepdft.formats.interpretation import Interpretation
 from deepdft.formats.quantities import QUANTITIES, find_quantity
+from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
 from deepdft.storage.source import Source
 

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
 from deepdft.formats.poscar import Structure, format_structure
 from deepdft.formats.provenance import describe
@@ -19,6 +19,7 @@ from deepdft.formats.quantities import QUANTITIES
 from deepdft.formats.slab_writer import SLAB_POINTS, FileSlabWriter, take_layers
 from deepdft.formats.text.decimal_writer import NumberLayout, NumberWriter
 from deepdft.formats.vasp import NO_OCCUPANCIES
+from deepdft.levels import LevelOfTheory
 
 CHGCAR_LAYOUT = NumberLayout(digits=11, width=18, columns=5, fortran=True)
 _CHG = re.compile(r"(^|[._\s-])chg([._\s-]|$)", re.IGNORECASE)

@@ -9,13 +9,14 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
 from deepdft.formats.provenance import describe
 from deepdft.formats.quantities import QUANTITIES
 from deepdft.formats.slab_writer import FileSlabWriter, write_density
 from deepdft.formats.text.decimal_writer import NumberLayout, NumberWriter
 from deepdft.formats.xsf import ATOMIC_UNITS
+from deepdft.levels import LevelOfTheory
 
 
 class XsfWriter(FileSlabWriter):

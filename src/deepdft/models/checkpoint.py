@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.registry import create_model
-from deepdft.density import LevelOfTheory
 from deepdft.errors import FileFormatError
+from deepdft.levels import LevelOfTheory
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"

@@ -9,9 +9,8 @@ from ase.data import atomic_numbers
 
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.registry import create_model
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError
-from deepdft.levels import completed_level
+from deepdft.levels import LevelOfTheory, completed_level
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint, transfer_weights
 

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.registry import create_model
-from deepdft.density import LevelOfTheory
 from deepdft.errors import FileFormatError
+from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 
 ARGUMENTS = "arguments.json"

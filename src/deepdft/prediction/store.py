@@ -24,9 +24,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.architectures.base import DensityModel
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.levels import LevelOfTheory
 from deepdft.prediction.atom_states import map_atom_states, write_atom_states
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine

@@ -12,9 +12,10 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from deepdft.density import FloatArray, Grid, LevelOfTheory
+from deepdft.density import FloatArray, Grid
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.levels import LevelOfTheory
 from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.atom_states import encode_atoms

@@ -23,10 +23,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats.npz import FORMAT, VERSION
 from deepdft.formats.zarr_density import read_structure
+from deepdft.levels import LevelOfTheory
 
 Index = tuple[int, int, int]
 

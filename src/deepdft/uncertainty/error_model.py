@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.levels import LevelOfTheory
 from deepdft.models import released_checkpoint as released
 from deepdft.models.checkpoint import WEIGHTS
 from deepdft.uncertainty.amplitudes import Amplitudes

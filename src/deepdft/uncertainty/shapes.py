@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deepdft.density import FloatArray, LevelOfTheory
+from deepdft.density import FloatArray
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.fit import RadialBasis, tables_of
+from deepdft.levels import LevelOfTheory
 
 SPACING = 0.05
 """Distance between the knots of the tables, Å."""

@@ -10,8 +10,9 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures import DensityModel, create_model
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import FileFormatError
+from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import (
     Checkpoint,
     load_checkpoint,

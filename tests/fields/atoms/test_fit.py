@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdft.density import Density, Grid, LevelOfTheory
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.fit import RadialBasis, fit_tables, symbols_of
+from deepdft.levels import LevelOfTheory
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF")
 

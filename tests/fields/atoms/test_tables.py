@@ -11,11 +11,12 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from deepdft.density import Grid, LevelOfTheory
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.fields.orbitals import OrbitalArchive
+from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample.npz"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
+from deepdft.levels import LevelOfTheory
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample.npz"
 PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")

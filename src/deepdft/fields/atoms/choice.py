@@ -7,9 +7,9 @@ from importlib.resources import files
 
 from ase.data import chemical_symbols
 
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms.tables import AtomicDensityTables
+from deepdft.levels import LevelOfTheory
 
 
 def shipped_tables() -> list[str]:

@@ -16,10 +16,11 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from deepdft.density import Density, LevelOfTheory
+from deepdft.density import Density
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms.tables import AtomicDensityTables
 from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.levels import LevelOfTheory
 
 FloatArray = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from deepdft.density import Density, Grid, LevelOfTheory, as_points
+from deepdft.density import Density, Grid, as_points
 from deepdft.errors import (
     ConfigurationError,
     FileFormatError,
@@ -28,6 +28,7 @@ from deepdft.errors import (
 from deepdft.fields.atoms import superposition
 from deepdft.fields.atoms.tabulation import FloatArray, interval_polynomials
 from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.levels import LevelOfTheory
 
 _CHUNK = 1 << 18
 """Grid points evaluated at once."""

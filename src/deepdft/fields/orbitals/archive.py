@@ -24,10 +24,10 @@ from ase import Atoms
 from ase.units import Debye
 from numpy.typing import NDArray
 
-from deepdft.density import LevelOfTheory
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.orbitals.basis import load_basis
 from deepdft.fields.orbitals.density import OrbitalDensity
+from deepdft.levels import LevelOfTheory
 from deepdft.units import HARTREE
 
 DEFAULT_LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")

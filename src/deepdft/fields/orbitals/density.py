@@ -13,11 +13,12 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from deepdft.density import Density, Grid, LevelOfTheory, as_points
+from deepdft.density import Density, Grid, as_points
 from deepdft.errors import ConfigurationError
 from deepdft.fields.orbitals.basis import BasisSet, Shell, load_basis
 from deepdft.fields.orbitals.groups import FunctionGroup, group_functions
 from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.levels import LevelOfTheory
 
 FUNCTION_THRESHOLD = 1e-9
 """Basis functions smaller than this (Å^-3/2) all over a block of points are left out there."""
