@@ -186,7 +186,7 @@ class Density:
     grid: Grid
     values: NDArray[np.floating[Any]]
     spin: NDArray[np.floating[Any]] | None = None
-    level: LevelOfTheory = LevelOfTheory()
+    level: LevelOfTheory = field(default_factory=LevelOfTheory)
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
