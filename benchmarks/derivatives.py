@@ -22,7 +22,8 @@ from rich.table import Table
 
 from deepdft.density import Grid
 from deepdft.prediction.derivatives import DerivativeEngine
-from deepdft.prediction.engine import ProbeEngine, available_threads
+from deepdft.prediction.engine import ProbeEngine
+from deepdft.threads import available_threads
 from engine import LIQUID, Timing, random_network
 from reporting import add_output_option, write_result
 

@@ -37,7 +37,8 @@ from deepdft.architectures.base import DensityModel
 from deepdft.architectures.layers import GaussianBasis, StackedLinear
 from deepdft.density import FloatArray, Grid
 from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
-from deepdft.prediction.engine import ProbeEngine, available_threads
+from deepdft.prediction.engine import ProbeEngine
+from deepdft.threads import available_threads
 from reporting import add_output_option, write_result
 
 IntegerArray = NDArray[np.int64]

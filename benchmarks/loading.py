@@ -46,6 +46,7 @@ from deepdft.density import Density, FloatArray, Grid
 from deepdft.formats import write
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.source import find_source
+from deepdft.threads import available_threads
 from deepdft.training.batches import BatchBuilder
 from deepdft.training.config import OptimizerConfig
 from deepdft.training.module import DensityTraining
@@ -191,7 +192,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=96, help="grid points along each edge")
     parser.add_argument("--repeats", type=int, default=24)
     parser.add_argument("--steps", type=int, default=3, help="interaction steps of the network")
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--threads", type=int, default=min(2, available_threads()))
     add_output_option(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="loading_") as folder:

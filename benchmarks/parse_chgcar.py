@@ -28,6 +28,7 @@ from ase import Atoms
 
 from deepdft.density import Grid
 from deepdft.formats import open_writer
+from deepdft.threads import available_threads
 from reporting import add_output_option, write_result
 
 MEASURE = """
@@ -191,7 +192,7 @@ def main() -> None:
         make_file(small, min(SMALL, options.size))
         make_file(path, options.size)
         values = path.stat().st_size / 18.2e6
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        cores = available_threads()
         load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
         size = f"{path.stat().st_size / 1e6:.0f} MB, {values:.1f} million values"
         print(f"{size}, {cores} cores, load {load} at the start")

@@ -33,9 +33,10 @@ from rich.console import Console
 from rich.table import Table
 
 from deepdft.density import FloatArray, Grid
+from deepdft.geometry.blocks import block_shape
 from deepdft.geometry.graphs import edges_to_images, probe_edges
 from deepdft.geometry.periodic_images import images_in_reach
-from deepdft.prediction.engine import ProbeEngine, block_shape
+from deepdft.prediction.engine import ProbeEngine
 from engine import LIQUID, Timing, random_network
 from reporting import add_output_option, write_result
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from deepdft.threads import available_threads
+
 _LOAD = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
 """Processes that wanted a CPU when this one began: with as many as CPUs, wall times mean little."""
 
@@ -62,9 +64,7 @@ def machine() -> dict[str, Any]:
     """Return what the speed depends on besides the program."""
     return {
         "processor": processor_name(),
-        "cpus": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cpus": available_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
         "python": platform.python_version(),

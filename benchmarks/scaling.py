@@ -42,8 +42,8 @@ from deepdft.density import Grid
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.store import BlockFiller, encode_for, open_store
-from deepdft.prediction.threads import available_threads
 from deepdft.prediction.trained_model import TrainedModel, choose_device
+from deepdft.threads import available_threads
 from reporting import add_output_option, write_result
 
 LIQUID = Path(__file__).with_name("ethylene_carbonate.xyz")

@@ -31,7 +31,7 @@ from deepdft.geometry.graphs import (
     concatenate_graphs,
     probe_edges,
 )
-from deepdft.prediction.threads import available_threads
+from deepdft.threads import available_threads
 from reporting import add_output_option, write_result
 
 LIQUID = Path(__file__).with_name("ethylene_carbonate.xyz")

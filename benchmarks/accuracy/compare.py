@@ -37,8 +37,8 @@ from deepdft.errors import ConfigurationError, DeepDFTError
 from deepdft.evaluation.evaluate import AtomicSuperposition
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
-from deepdft.prediction.threads import available_threads
 from deepdft.storage.whole_files import replace_file
+from deepdft.threads import available_threads
 
 sys.path.append(str(Path(__file__).parents[1]))
 from reporting import machine

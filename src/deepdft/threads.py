@@ -1,16 +1,11 @@
-"""Work shared out among threads of our own."""
+"""How many CPUs there are, and work shared out among threads of our own."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
-
-import torch
-
-_IMPORTED_BY = os.getpid()
 
 T = TypeVar("T")
 
@@ -57,22 +52,3 @@ def run_in_threads(work: Callable[[T], None], items: Sequence[T], threads: int) 
             # Interrupted from the keyboard, for example: the other threads stop as well.
             failed = True
             raise
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Our threads are the parallelism; torch must not start a team of its own in each of them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def torch_threads_that_work() -> AbstractContextManager[None]:
-    """Keep a forked process to one torch thread.
-
-    Its parent's OpenMP threads do not exist there, and GNU OpenMP would wait for them for ever.
-    """
-    return nullcontext() if os.getpid() == _IMPORTED_BY else one_torch_thread()

@@ -10,7 +10,6 @@ from deepdft.density import Grid
 from deepdft.geometry.blocks import block_points, block_shape, grid_blocks, spatial_groups
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.prediction.engine import ProbeEngine
-from deepdft.prediction.threads import run_in_threads
 from tests.architectures.conformance import small_network
 from tests.structures import STRUCTURES, ethanol, points_near, triclinic
 
@@ -90,25 +89,6 @@ def test_slabs_of_a_grid_are_parts_of_the_whole():
     moved = engine.on_grid(other, (0, 0, 0), (3, 3, 3))
     expected = engine.density_at(other.points((0, 0, 0), (3, 3, 3)).reshape(-1, 3))
     np.testing.assert_allclose(moved.ravel(), expected, rtol=0, atol=1e-6)
-
-
-def test_every_item_is_done_once():
-    done = []
-    run_in_threads(done.append, range(1000), 7)
-    assert sorted(done) == list(range(1000))
-
-
-def test_a_failure_stops_the_other_threads():
-    done = []
-
-    def work(item):
-        if item == 3:
-            raise OSError("disk full")
-        done.append(item)
-
-    with pytest.raises(OSError, match="disk full"):
-        run_in_threads(work, range(1_000_000), 3)
-    assert len(done) < 1_000_000
 
 
 def test_compiled_values_do_not_depend_on_the_block_at_all():

@@ -12,7 +12,8 @@ from ase import Atoms
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables
-from deepdft.prediction.engine import ProbeEngine, available_threads, block_shape
+from deepdft.geometry.blocks import block_shape
+from deepdft.prediction.engine import ProbeEngine
 from tests.architectures.conformance import forward, small_network
 from tests.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
 
@@ -250,15 +251,6 @@ def test_the_structure_is_checked():
     with pytest.raises(UnsupportedStructureError, match="no atoms"):
         engine_for(Atoms())
     assert 54 not in ELEMENTS
-
-
-def test_available_threads(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert available_threads() == 3
-    monkeypatch.setenv("OMP_NUM_THREADS", "0")
-    assert available_threads() >= 1
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert available_threads() >= 1
 
 
 def test_blocks_are_about_as_long_as_wide():

@@ -21,7 +21,8 @@ from pydantic import Field
 
 from deepdft.density import Density, Grid
 from deepdft.dft.calculation import CalculatedDensity, CalculationSettings, ReferenceCalculation
-from deepdft.errors import CalculationError, MissingDependencyError, UnsupportedStructureError
+from deepdft.errors import CalculationError, UnsupportedStructureError
+from deepdft.extras import import_extra
 from deepdft.levels import LevelOfTheory
 
 CORE = "PAW pseudo-density (GPAW)"
@@ -226,11 +227,9 @@ def _iterate(atoms: Atoms, arguments: dict[str, Any], log: Path) -> tuple[Any, i
 
 
 def _gpaw() -> Any:
-    try:
-        import gpaw
-    except ImportError:
-        raise MissingDependencyError(
-            "GPAW is not installed; 'pip install gpaw gpaw-data' installs it where a C compiler, "
-            "libxc and BLAS are (on Debian and Ubuntu: apt install libxc-dev libopenblas-dev)."
-        ) from None
-    return gpaw
+    return import_extra(
+        "gpaw",
+        "A calculation with GPAW",
+        hint=" where a C compiler, libxc and BLAS are (on Debian and Ubuntu: apt install libxc-dev "
+        "libopenblas-dev)",
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import importlib.util
 import io
 import time
 from pathlib import Path
@@ -17,12 +16,8 @@ from pydantic import Field
 
 from deepdft.dft.calculation import CalculatedDensity, CalculationSettings, ReferenceCalculation
 from deepdft.dft.functionals import libxc_code
-from deepdft.errors import (
-    CalculationError,
-    ConfigurationError,
-    MissingDependencyError,
-    UnsupportedStructureError,
-)
+from deepdft.errors import CalculationError, ConfigurationError, UnsupportedStructureError
+from deepdft.extras import require_extra
 from deepdft.fields.orbitals import OrbitalDensity, load_basis
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR, HARTREE
@@ -212,10 +207,7 @@ def check_functional(settings: PySCFSettings) -> None:
 
 
 def _version() -> str:
-    if importlib.util.find_spec("pyscf") is None:
-        raise MissingDependencyError(
-            "Calculations of molecules need PySCF: pip install 'deepdft[dft]'."
-        )
+    require_extra("pyscf", "A calculation of a molecule")
     return importlib.metadata.version("pyscf")
 
 

@@ -18,8 +18,9 @@ from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.density import FloatArray, Grid
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
+from deepdft.geometry.blocks import block_shape
 from deepdft.levels import LevelOfTheory
-from deepdft.prediction.engine import ProbeEngine, block_shape
+from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.whole_files import replace_file
 

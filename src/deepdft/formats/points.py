@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import FloatArray
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.extras import import_extra
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
 from deepdft.storage.source import Source, find_source
@@ -77,7 +78,7 @@ def read_points(path: str | Path) -> PointDensity:
 
 
 def _read(source: Source) -> PointDensity:
-    import h5py
+    h5py = import_extra("h5py", "Reading an HDF5 file")
 
     if not sniff(source.head):
         raise FileFormatError(f"{source.path} does not hold values at points ({GROUP}).")

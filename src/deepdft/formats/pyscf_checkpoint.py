@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.extras import import_extra
 from deepdft.fields.orbitals.basis import MAX_ANGULAR_MOMENTUM, Shell
 from deepdft.fields.orbitals.density import OrbitalDensity
 from deepdft.formats.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
@@ -85,7 +86,7 @@ def _reason(error: Exception) -> str:
 
 
 def _load(source: Source) -> tuple[dict[str, Any], NDArray[Any], FloatArray]:
-    import h5py
+    h5py = import_extra("h5py", "Reading an HDF5 file")
 
     if not source.head.startswith(_HDF5):
         raise FileFormatError("it is not an HDF5 file (Gaussian's .chk files are not supported).")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.extras import import_extra
 from deepdft.formats import points
 from deepdft.formats.elements import atomic_number
 from deepdft.formats.interpretation import Interpretation
@@ -49,7 +50,7 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
     Raises:
         FileFormatError: if the file is damaged, or has no density or no structure.
     """
-    import h5py
+    h5py = import_extra("h5py", "Reading an HDF5 file")
 
     kind = QUANTITIES["density"] if quantity is None else find_quantity(quantity)
     try:
@@ -123,7 +124,7 @@ def _checked(source: Source, file: Any, place: str) -> Any:
 
 
 def _find_structure(source: Source, file: Any) -> tuple[Atoms, list[str]]:
-    import h5py
+    h5py = import_extra("h5py", "Reading an HDF5 file")
 
     for group in _STRUCTURES:
         if group in file and "position_ions" in file[group]:

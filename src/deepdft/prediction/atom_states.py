@@ -25,7 +25,8 @@ from torch import Tensor
 from deepdft.architectures.atom_steps import AtomSteps
 from deepdft.architectures.base import DensityModel
 from deepdft.geometry.graphs import AtomGraph, Edges, atom_graph
-from deepdft.prediction.threads import available_threads, one_torch_thread, run_in_threads
+from deepdft.prediction.torch_threads import one_torch_thread
+from deepdft.threads import available_threads, run_in_threads
 
 CHUNK_ATOMS = 4096
 """Atoms that take a step together; structures of up to so many are encoded at once."""
@@ -165,8 +166,7 @@ def _encode_in_chunks(
 
 @contextmanager
 def _in_own_thread() -> Iterator[None]:
-    torch.set_num_threads(1)
-    with torch.inference_mode():
+    with one_torch_thread(), torch.inference_mode():
         yield
 
 

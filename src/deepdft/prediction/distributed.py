@@ -24,9 +24,9 @@ from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from deepdft.prediction.block_plan import BlockPlan
 from deepdft.prediction.store import BlockFiller
-from deepdft.prediction.threads import available_threads
 from deepdft.prediction.trained_model import TrainedModel, choose_device
 from deepdft.storage.zarr_chunks import ChunkedDensity
+from deepdft.threads import available_threads
 
 _MODEL = "model"
 _RETRIES = 2

@@ -21,23 +21,16 @@ from deepdft.density import FloatArray, Grid, as_points
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
 from deepdft.fields.walk import BlockWalk, into
-from deepdft.geometry.blocks import block_shape
 from deepdft.geometry.graphs import edges_to_images
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.kernels.edges.block_edges import BlockNetwork, Workspace, block_edges
 from deepdft.kernels.triton.support import triton_serves
 from deepdft.prediction.atom_states import encode_atoms
-from deepdft.prediction.threads import (
-    available_threads,
-    one_torch_thread,
-    run_in_threads,
-    torch_threads_that_work,
-)
+from deepdft.prediction.torch_threads import one_torch_thread
+from deepdft.threads import available_threads, run_in_threads
 
 if TYPE_CHECKING:
     from deepdft.prediction.device_engine import DeviceEngine
-
-__all__ = ["ProbeEngine", "available_threads", "block_shape"]
 
 IntegerArray = NDArray[np.int64]
 T = TypeVar("T")
@@ -83,7 +76,7 @@ class ProbeEngine:
         self._workspaces: list[Workspace] = []
         reach = max(network.cutoff, 0.0 if baseline is None else baseline.cutoff)
         self.walk = BlockWalk(atoms, reach, self._run)
-        with torch.inference_mode(), torch_threads_that_work():
+        with torch.inference_mode(), one_torch_thread():
             if senders is None:
                 senders = encode_atoms(network, atoms, self.threads)
             self.senders = senders.to(self.device, self.dtype)
@@ -221,8 +214,8 @@ class ProbeEngine:
             return
 
         def in_thread(item: T) -> None:
-            torch.set_num_threads(1)
-            work(item)
+            with one_torch_thread():
+                work(item)
 
         with one_torch_thread():
             run_in_threads(in_thread, items, self.threads)

@@ -14,10 +14,10 @@ from ase import Atoms
 
 from deepdft.density import Density, FloatArray, Grid
 from deepdft.errors import UnsupportedStructureError
-from deepdft.geometry.blocks import Index
+from deepdft.geometry.blocks import Index, block_shape
 from deepdft.geometry.grids import DEFAULT_VACUUM, choose_grid
 from deepdft.models.bundled import bundled_models
-from deepdft.prediction.engine import ProbeEngine, block_shape
+from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel, load_model
 
 if TYPE_CHECKING:

@@ -32,10 +32,10 @@ from deepdft.prediction.atom_states import map_atom_states, write_atom_states
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.predict import PredictionSummary, Progress, uncertainty_path
-from deepdft.prediction.threads import available_threads
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.prediction.uncertainty_store import fill_uncertainty
 from deepdft.storage.zarr_chunks import ChunkedDensity
+from deepdft.threads import available_threads
 
 if TYPE_CHECKING:
     from deepdft.prediction.distributed import Cluster

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from deepdft.errors import FileFormatError, MissingDependencyError
+from deepdft.errors import FileFormatError
+from deepdft.extras import import_extra
 from deepdft.storage.damage import reason_of
 
 _CHUNK = 1 << 18
@@ -101,15 +102,7 @@ class Codec:
 
 
 def _import(module: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingDependencyError(
-            f"This kind of compression needs the package {module.split('.')[0]}; "
-            "install it with `pip install deepdft[io]`."
-        ) from None
+    return import_extra(module, "This kind of compression")
 
 
 class _Lz4Compressor:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ase import Atoms
 
-from deepdft.errors import FileFormatError, MissingDependencyError
+from deepdft.errors import FileFormatError
+from deepdft.extras import require_extra
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,10 @@ def atoms_from_smiles(smiles: str) -> Atoms:
         MissingDependencyError: if RDKit is not installed.
         FileFormatError: if the string is not valid or cannot be embedded.
     """
-    try:
-        from rdkit import Chem, RDLogger
-        from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
-    except ImportError:
-        raise MissingDependencyError(
-            f"'{smiles}' is not a file, and reading it as SMILES needs RDKit: "
-            "pip install 'deepdft[rdkit]'."
-        ) from None
+    require_extra("rdkit", f"'{smiles}' is not a file, and reading it as SMILES")
+    from rdkit import Chem, RDLogger
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
     molecule = Chem.MolFromSmiles(smiles)
     if molecule is None or molecule.GetNumAtoms() == 0:

@@ -32,8 +32,8 @@ from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint, transfer_weights
-from deepdft.prediction.threads import available_threads
 from deepdft.storage.whole_files import replace_file
+from deepdft.threads import available_threads
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import RenamedCheckpointIO, SaveBestModel, StepBookkeeping
 from deepdft.training.card import described_start, model_card, recorded_start

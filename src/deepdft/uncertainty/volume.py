@@ -13,7 +13,7 @@ from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
 from deepdft.fields.walk import BlockWalk, into
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
-from deepdft.prediction.threads import available_threads, run_in_threads
+from deepdft.threads import available_threads, run_in_threads
 
 _BLOCK_POINTS = 512
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from deepdft.formats.text.decimal_parser import FINISHED, PADDING, count_tokens, parse_numbers
 from deepdft.formats.text.fortran_float import parse_float
 from deepdft.storage.range_file import RangeFile
+from deepdft.threads import available_threads
 
 FloatArray = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -39,13 +39,8 @@ class NotANumberError(ValueError):
 
 
 def thread_count() -> int:
-    """Return how many threads parse: OMP_NUM_THREADS, else the processors at hand, at most 8."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdigit() and int(wanted) > 0:
-        return int(wanted)
-    affinity = getattr(os, "sched_getaffinity", None)
-    available = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    return min(8, available)
+    """Return how many threads parse: all that this process may use, at most 8."""
+    return min(8, available_threads())
 
 
 def parse_range(
