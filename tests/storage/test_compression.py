@@ -179,7 +179,7 @@ def test_where_kernels_are_cached_if_the_package_is_read_only(home: str, tmp_pat
     package = tmp_path / "site" / "deepdft"
     ignore = shutil.ignore_patterns("__pycache__", "*.npz", "*.safetensors")
     shutil.copytree(Path(deepdft.__file__).parent, package, ignore=ignore)
-    (package / "io" / "__pycache__").write_text("")
+    (package / "formats" / "text" / "__pycache__").write_text("")
     folder = tmp_path / "home" if home == "writable" else Path("/dev/null/home")
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT],
