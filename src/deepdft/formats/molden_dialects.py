@@ -25,9 +25,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.errors import FileFormatError
-from deepdft.fields.orbitals.angular import monomials
 from deepdft.fields.orbitals.basis import Shell, contracted_shell, primitive_norms
 from deepdft.fields.orbitals.overlap import overlap_matrix
+from deepdft.kernels.angular.solid_harmonics import monomials
 
 FloatArray = NDArray[np.float64]
 

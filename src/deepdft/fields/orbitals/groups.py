@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.fields.orbitals.angular import angular_functions
 from deepdft.fields.orbitals.basis import Shell
+from deepdft.kernels.angular.solid_harmonics import angular_functions
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.fields.orbitals.angular import monomial_coefficients, monomials
 from deepdft.fields.orbitals.basis import MAX_ANGULAR_MOMENTUM, Shell
 from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.kernels.angular.solid_harmonics import monomial_coefficients, monomials
 
 FloatArray = NDArray[np.float64]
 IntegerArray = NDArray[np.int64]

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.fields.orbitals.angular import monomial_coefficients, monomials
+from deepdft.kernels.angular.solid_harmonics import monomial_coefficients, monomials
 from deepdft.kernels.edges.jet_edges import FACTORS
 from deepdft.kernels.simd.jet_activations import PAIRS
 

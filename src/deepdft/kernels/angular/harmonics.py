@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepdft.fields.orbitals.angular import angular_functions
+from deepdft.kernels.angular.solid_harmonics import angular_functions
 
 LARGEST_MOMENTUM = 4
 """Largest angular momentum of the compiled form."""
