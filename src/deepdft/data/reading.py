@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepdft.data.compact import CompactFile, is_compact
+from deepdft.data.plane_waves import PlaneWaveArchive, is_plane_wave_archive
 from deepdft.data.store_layout import is_store
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError, did_you_mean
@@ -17,7 +18,7 @@ from deepdft.storage.tar_members import split_member
 def read_density(path: str | Path, **options: Any) -> Density:
     """Read a file, a tar member `ARCHIVE.tar::MEMBER`, or a density `STORE::NAME`.
 
-    The last is one of a training store or of a file of compact densities.
+    The last is one of a training store, a file of compact densities or an archive of plane waves.
 
     Args:
         path: where the density is.
@@ -30,14 +31,21 @@ def read_density(path: str | Path, **options: Any) -> Density:
     if name is not None and is_store(archive):
         return _read_stored(archive, name)
     if name is not None and is_compact(archive):
-        return _opened(os.path.realpath(archive), os.stat(archive).st_mtime_ns).density(name)
+        return _compact(os.path.realpath(archive), os.stat(archive).st_mtime_ns).density(name)
+    if name is not None and is_plane_wave_archive(archive):
+        return _plane_waves(os.path.realpath(archive), os.stat(archive).st_mtime_ns).density(name)
     from deepdft.formats import read
 
     return read(path, **options)
 
 
 @lru_cache(maxsize=4)
-def _opened(path: str, modified: int) -> CompactFile:
+def _plane_waves(path: str, modified: int) -> PlaneWaveArchive:
+    return PlaneWaveArchive(path)
+
+
+@lru_cache(maxsize=4)
+def _compact(path: str, modified: int) -> CompactFile:
     return CompactFile(path)
 
 

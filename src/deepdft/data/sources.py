@@ -2,8 +2,8 @@
 
 Whatever is named is taken apart into single densities, training stores and orbital archives, in a
 fixed order: files of a folder and matches of a pattern by name, members of a tar file as they lie
-in it (those of a file of compact densities likewise), lines of a list as they stand. Positions in a
-split count in this order.
+in it (those of a file of compact densities or plane waves likewise), lines of a list as they stand.
+Positions in a split count in this order.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from deepdft.data.compact import CompactFile, is_compact
+from deepdft.data.plane_waves import PlaneWaveArchive, is_plane_wave_archive
 from deepdft.data.store_layout import is_store
 from deepdft.errors import ConfigurationError
 from deepdft.storage.tar_members import SEPARATOR, members, split_member
@@ -34,7 +35,7 @@ class DataSource(NamedTuple):
         kind: a single density (a file, a zarr group, a tar member), a training store, or an archive
             of orbitals.
         path: where it is; `ARCHIVE.tar::MEMBER` for a tar member, `FILE.zip::NAME` for one of
-            compact densities.
+            compact densities, `FILE.npz::NAME` for one of an archive of plane waves.
     """
 
     kind: Literal["density", "store", "orbitals"]
@@ -76,6 +77,9 @@ def _expand_file(path: str, lists: tuple[str, ...]) -> Iterator[DataSource]:
                 yield DataSource("density", member)
     elif is_compact(path):
         for name in CompactFile(path).names:
+            yield DataSource("density", f"{path}{SEPARATOR}{name}")
+    elif is_plane_wave_archive(path):
+        for name in PlaneWaveArchive(path).names:
             yield DataSource("density", f"{path}{SEPARATOR}{name}")
     elif path.lower().endswith(_LISTS):
         yield from _expand_list(path, lists)
