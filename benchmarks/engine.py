@@ -35,6 +35,7 @@ from typing_extensions import override
 from deepdft.architectures import create_model
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.layers import GaussianBasis, StackedLinear
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import FloatArray, Grid
 from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
 from deepdft.prediction.engine import ProbeEngine
@@ -133,7 +134,7 @@ def main() -> None:
     network = random_network(arguments, atoms)
     direct_network = random_network(arguments, atoms)
     direct_network.load_state_dict(network.state_dict())
-    direct_network.filters = "direct"
+    direct_network.settings = EvaluationSettings(filters="direct")
 
     begun = time.perf_counter()
     warm(ProbeEngine(network, None, atoms, arguments.threads), grid)

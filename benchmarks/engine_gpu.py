@@ -21,6 +21,7 @@ from rich.table import Table
 from torch.autograd import DeviceType
 
 from deepdft.architectures.base import DensityModel
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import FloatArray, Grid
 from deepdft.geometry.graphs import Edges
 from deepdft.kernels.radial import piecewise
@@ -118,9 +119,9 @@ def compare(arguments: argparse.Namespace) -> None:
     grid = Grid.of_cell(atoms, arguments.spacing)
     box = tuple(min(2 * arguments.box, n) for n in grid.shape)
     network = random_network(arguments, atoms).to(arguments.device)
-    network.products = arguments.products
+    network.settings = EvaluationSettings(products=arguments.products)
     direct_network = random_network(arguments, atoms).to(arguments.device)
-    direct_network.filters = "direct"
+    direct_network.settings = EvaluationSettings(filters="direct")
 
     begun = time.perf_counter()
     ProbeEngine(network, None, atoms).on_grid(grid, (0, 0, 0), (8, 8, 8))
@@ -300,7 +301,7 @@ def difference_to_double(
 ) -> str:  # fmt: skip
     """Return how far engine and torch are from float64 with direct filters on the CPU."""
     exact_network = random_network(arguments, atoms).double()
-    exact_network.filters = "direct"
+    exact_network.settings = EvaluationSettings(filters="direct")
     chosen = np.random.default_rng(0).choice(grid.n_points, size=500, replace=False)
     points = grid.points().reshape(-1, 3)[chosen]
     exact = ProbeEngine(exact_network, None, atoms).density_at(points)

@@ -27,6 +27,7 @@ from torch import Tensor
 from deepdft.architectures import create_model
 from deepdft.architectures.deepdft.model import DeepDFT
 from deepdft.architectures.layers import softplus
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import FloatArray
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.graphs import atom_graph, probe_edges
@@ -128,7 +129,7 @@ def on_gpu(network: DeepDFT, atoms: Atoms, points: FloatArray) -> dict[str, Floa
     results = {}
     moved = network.to("cuda")
     for products in ("float32", "float16"):
-        moved.products = products
+        moved.settings = EvaluationSettings(products=products)
         engine = ProbeEngine(moved, None, atoms)
         if engine.is_fused:
             results[f"GPU, {products}"] = engine.density_at(points)

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deepdft.architectures.base import DensityModel
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import FloatArray
 from deepdft.kernels.radial.tables import DEFAULT_SPACING
 from deepdft.models.bundled import bundled_models
@@ -73,12 +74,12 @@ def errors(network: DensityModel, atoms: Atoms, count: int) -> dict[str, Any]:
     points = atoms.positions[rng.integers(len(atoms), size=count)]
     points = points + rng.uniform(-1.15, 1.15, (count, 3))
     single = density(network.float(), atoms, points)
-    network.double().filters = "direct"
+    network.double().settings = EvaluationSettings(filters="direct")
     exact = density(network, atoms, points)
-    network.filters = "tabulated"
+    network.settings = EvaluationSettings(filters="tabulated")
     found = {}
     for spacing in SPACINGS:
-        network.table_spacing = spacing
+        network.settings = EvaluationSettings(table_spacing=spacing)
         found[str(spacing)] = float(np.abs(density(network, atoms, points) - exact).max())
     return {
         "tables": found,

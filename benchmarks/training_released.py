@@ -218,7 +218,7 @@ class OwnTraining:
         network = create_model(name, options, elements)
         self.module = DensityTraining(network, OptimizerConfig(), 1_000_000)
         self.builder = BatchBuilder(
-            dataset, network.cutoff, tables, directions=network.uses_directions,
+            dataset, network.cutoff, tables, directions=network.architecture.uses_directions,
             atom_cutoff=network.atom_cutoff, reach=network.sampling_reach,
         )  # fmt: skip
         self.sampling = SamplingConfig(structures=STRUCTURES, probes=PROBES)

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from deepdft.architectures import create_model
 from deepdft.architectures.base import DensityModel
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Grid
 from deepdft.geometry.graphs import (
     AtomGraph,
@@ -57,7 +58,7 @@ def main() -> None:
     for filters in ("tabulated", "direct"):
         torch.manual_seed(0)
         networks[filters] = create_model("deepdft", {}, elements).train()
-        networks[filters].filters = filters
+        networks[filters].settings = EvaluationSettings(filters=filters)
     optimizers = {
         name: torch.optim.Adam(network.parameters(), lr=1e-4) for name, network in networks.items()
     }

@@ -22,7 +22,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.base import DensityModel
+from deepdft.architectures.options import ArchitectureOptions
 from deepdft.architectures.registry import register
 from deepdft.errors import ConfigurationError
 from deepdft.geometry.graphs import AtomGraph, Edges
@@ -58,11 +59,9 @@ def register_charge3net(clone: Path) -> None:
     finally:
         sys.path.remove(str(clone))
 
-    @register(NAME, ChargE3NetOptions)
+    @register(NAME, ChargE3NetOptions, uses_directions=True, sums_messages=False)
     class ChargE3Net(DensityModel):
         """Their network for edges as they are kept here."""
-
-        uses_directions = True
 
         def __init__(self, options: ChargE3NetOptions, elements: Sequence[int]) -> None:
             super().__init__(options, elements)

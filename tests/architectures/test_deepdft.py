@@ -9,6 +9,7 @@ from ase import Atoms
 
 from deepdft.architectures import create_model
 from deepdft.architectures.layers import polynomial_cutoff, published_cutoff
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.geometry.graphs import probe_edges
 from deepdft.prediction.engine import ProbeEngine
 from tests.architectures.conformance import (
@@ -58,7 +59,7 @@ def oracle_of(network):
 @pytest.mark.parametrize("make", [ethanol, triclinic, slab])
 def test_equations(options, make):
     network = small_network("deepdft", **options)
-    network.filters = "direct"
+    network.settings = EvaluationSettings(filters="direct")
     atoms = make()
     points = points_near(atoms, 6)
     points[0] = atoms.positions[0]
@@ -67,7 +68,7 @@ def test_equations(options, make):
     assert np.ptp(expected) > 1e-2
     found = forward(network, atoms, points).detach().numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11)
-    network.filters = "tabulated"
+    network.settings = EvaluationSettings(filters="tabulated")
     np.testing.assert_allclose(density_at(network, atoms, points), expected, rtol=0, atol=1e-6)
 
 
@@ -102,10 +103,10 @@ def test_tables_change_the_density_by_less_than_a_millionth(full_size):
         points[: len(atoms)] = atoms.positions
         tabulated = density_at(full_size, atoms, points)
         try:
-            full_size.filters = "direct"
+            full_size.settings = EvaluationSettings(filters="direct")
             direct = density_at(full_size, atoms, points)
         finally:
-            full_size.filters = "tabulated"
+            full_size.settings = EvaluationSettings(filters="tabulated")
         error = np.abs(tabulated - direct).max()
         assert 0 < error < 1e-6
 

@@ -8,14 +8,14 @@ import torch
 from deepdft.architectures import (
     DensityModel,
     architectures,
-    bundled,
     create_model,
     parse_options,
     registry,
 )
-from deepdft.architectures.base import ArchitectureOptions
+from deepdft.architectures.options import ArchitectureOptions
 from deepdft.architectures.registry import register
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
+from deepdft.models import bundled
 from deepdft.models.bundled import bundled_models, find_model
 from tests.architectures.conformance import PACKAGED
 
@@ -52,7 +52,7 @@ def test_the_defaults_are_those_of_the_paper():
 def test_options_are_documented():
     assert "deepdft" in PACKAGED
     for name in PACKAGED:
-        for key, field in registry._ARCHITECTURES[name][1].model_fields.items():
+        for key, field in registry.architecture(name).options.model_fields.items():
             assert field.description, (name, key)
 
 
@@ -84,7 +84,7 @@ def test_an_architecture_of_ones_own(monkeypatch):
     assert "mine" in architectures()
     network = create_model("mine", {"depth": 5}, [1])
     assert isinstance(network, Mine)
-    assert network.architecture_name == "mine"
+    assert network.architecture.name == "mine"
     assert network.options == MineOptions(depth=5)
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from ase import Atoms
 
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
 from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.levels import LevelOfTheory
@@ -47,7 +48,7 @@ class Expected:
 
 def network_of(kind, dtype=torch.float64, filters="tabulated"):
     network = load_released_checkpoint(FOLDER / kind).network.to(dtype)
-    network.filters = filters
+    network.settings = EvaluationSettings(filters=filters)
     return network
 
 
@@ -65,7 +66,7 @@ def test_every_number_of_the_released_code(kind, name):
     edges = probe_edges(expected.atoms, expected.probes, network.cutoff)
     assert (len(graph.edges.senders), len(edges.senders)) == expected.edges
     for filters, tolerance in (("direct", 1e-13), ("tabulated", 1e-8)):
-        network.filters = filters
+        network.settings = EvaluationSettings(filters=filters)
         found = forward(network, expected.atoms, expected.probes).numpy()
         np.testing.assert_allclose(found, expected.density, rtol=0, atol=tolerance)
         engine = ProbeEngine(network, None, expected.atoms, threads=1)
@@ -111,7 +112,7 @@ def test_the_numbers_here_are_those_that_were_given():
 def test_what_is_known_of_a_directory(kind):
     checkpoint = load_released_checkpoint(FOLDER / kind)
     network = checkpoint.network
-    assert network.architecture_name == f"released-{kind}"
+    assert network.architecture.name == f"released-{kind}"
     assert network.elements == tuple(range(1, 119))
     assert network.cutoff == 4.0
     assert network.options.steps == {"schnet": 3, "painn": 2}[kind]
@@ -129,7 +130,7 @@ def test_a_directory_is_a_model_by_any_of_its_names(kind):
     folder = FOLDER / kind
     for given in (folder, str(folder), folder / "arguments.json", folder / "best_model.pth"):
         assert find_model(given) == folder
-        assert load_model(given, "cpu").network.architecture_name == f"released-{kind}"
+        assert load_model(given, "cpu").network.architecture.name == f"released-{kind}"
 
 
 @pytest.fixture(params=KINDS)
@@ -170,7 +171,7 @@ def test_elements_are_those_that_training_has_seen(copied):
     network = load_released_checkpoint(copied).network.double()
     assert network.elements == (1, 6, 8)
     expected = Expected(copied.name, "ethanol_open")
-    network.filters = "direct"
+    network.settings = EvaluationSettings(filters="direct")
     found = forward(network, expected.atoms, expected.probes).numpy()
     np.testing.assert_allclose(found, expected.density, rtol=0, atol=1e-13)
     with pytest.raises(UnsupportedStructureError, match="does not know Cl"):
@@ -303,7 +304,7 @@ def test_an_import_keeps_the_elements_asked_for(kind, tmp_path):
     import_model(FOLDER / kind, tmp_path / "few", elements=["O", "C", "H"])
     network = load_checkpoint(tmp_path / "few").network.double()
     assert network.elements == (1, 6, 8)
-    network.filters = "direct"
+    network.settings = EvaluationSettings(filters="direct")
     expected = Expected(kind, "ethanol_open")
     found = forward(network, expected.atoms, expected.probes).numpy()
     np.testing.assert_allclose(found, expected.density, rtol=0, atol=1e-13)

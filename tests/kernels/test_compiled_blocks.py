@@ -15,6 +15,7 @@ import torch
 
 from deepdft.architectures import create_model
 from deepdft.architectures.deepdft.block_network import packed_matrix, padded_vector
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.geometry.graphs import atom_graph, edges_to_images, probe_edges
 from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.kernels.edges import sorted_messages
@@ -196,7 +197,7 @@ def test_compiled_network_is_the_plain_one(steps, channels, envelope):
     network = create_model("deepdft", options, ELEMENTS).eval().requires_grad_(False)
     plain = create_model("deepdft", options, ELEMENTS)
     plain.load_state_dict(network.state_dict())
-    plain.filters = "direct"
+    plain.settings = EvaluationSettings(filters="direct")
     for atoms in (ethanol(), triclinic()):
         points = points_near(atoms, 700, seed=steps, spread=6.0)
         engine = ProbeEngine(network, None, atoms, threads=1)
@@ -224,9 +225,9 @@ def test_double_precision_and_direct_filters_are_not_compiled():
     network = create_model("deepdft", {"steps": 1, "channels": 4}, [8]).eval()
     atoms = STRUCTURES["single_atom"]()
     assert ProbeEngine(network, None, atoms, threads=1).is_compiled
-    network.filters = "direct"
+    network.settings = EvaluationSettings(filters="direct")
     assert not ProbeEngine(network, None, atoms, threads=1).is_compiled
-    network.filters = "tabulated"
+    network.settings = EvaluationSettings(filters="tabulated")
     assert not ProbeEngine(network.double(), None, atoms, threads=1).is_compiled
 
 

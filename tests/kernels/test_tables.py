@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from deepdft.architectures import create_model
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.kernels.radial.tables import (
     DEFAULT_SPACING,
     HERMITE,
@@ -158,7 +159,7 @@ def test_tables_change_the_density_by_less_than_a_millionth(name):
     points = points_off_cutoff(atoms, points_near(atoms, 150), network.cutoff)
     found = {}
     for filters in ("tabulated", "direct"):
-        network.filters = filters
+        network.settings = EvaluationSettings(filters=filters)
         found[filters] = ProbeEngine(network, None, atoms, threads=1).density_at(points)
     assert found["direct"].std() > 1e-2
     np.testing.assert_allclose(found["tabulated"], found["direct"], rtol=0, atol=1e-6)

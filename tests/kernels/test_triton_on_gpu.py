@@ -13,6 +13,7 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures import create_model
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Grid
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.graphs import atom_graph, probe_edges
@@ -135,7 +136,7 @@ def test_a_training_step_is_that_of_plain_torch(monkeypatch):
 
 def test_products_of_half_precision_are_near():
     on_gpu, _, double = networks()
-    on_gpu.products = "float16"
+    on_gpu.settings = EvaluationSettings(products="float16")
     atoms = ethanol()
     points = points_near(atoms, 2000)
     found = ProbeEngine(on_gpu, None, atoms).density_at(points)

@@ -24,6 +24,7 @@ from ase import Atoms
 import deepdft.kernels.edges.messages
 import deepdft.prediction.engine
 from deepdft.architectures import create_model
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Grid
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
@@ -316,7 +317,7 @@ def values_beyond_half_precision(device):
 def products_of_half_precision(device):
     grid = Grid(np.diag([0.3, 0.3, 0.3]), (3, 2, 2), np.array([0.3, 0.1, 0.2]))
     engine, exact = fused_engine(device, water())
-    engine.network.products = "float16"
+    engine.network.settings = EvaluationSettings(products="float16")
     found = engine.on_grid(grid, (0, 0, 0), grid.shape)
     expected = exact.on_grid(grid, (0, 0, 0), grid.shape)
     error = np.abs(found - expected).max() / np.abs(expected).max()

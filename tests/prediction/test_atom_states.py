@@ -8,6 +8,7 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures.base import DensityModel
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.errors import UnsupportedStructureError
 from deepdft.geometry.graphs import atom_graph
 from deepdft.prediction.atom_states import encode_atoms, map_atom_states, write_atom_states
@@ -34,7 +35,7 @@ def at_once(network: DensityModel, atoms: Atoms) -> torch.Tensor:
 @pytest.mark.parametrize("chunk", [1, 7, 31])
 def test_chunks_change_nothing(atoms, chunk, dtype, tolerance, filters):
     network = small_network("deepdft", dtype, steps=3)
-    network.filters = filters
+    network.settings = EvaluationSettings(filters=filters)
     expected = at_once(network, atoms)
     found = encode_atoms(network, atoms, 1, chunk=chunk)
     assert found.shape == (3, len(atoms), 8)

@@ -18,6 +18,7 @@ import xarray
 import zarr
 from ase import Atoms
 
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.atoms import AtomicDensityTables
@@ -278,7 +279,7 @@ def test_other_predictions_are_refused(model, atoms, grid, finished, tmp_path):
     refused("another grid", grid=Grid(grid.cell, (26, 31, 24), grid.origin))
     refused("another grid", grid=replace(grid, origin=grid.origin + 1e-9))
     coarse = small_network("deepdft", torch.float32)
-    coarse.table_spacing = 0.04
+    coarse.settings = EvaluationSettings(table_spacing=0.04)
     refused("filter tables", model=TrainedModel(Checkpoint(coarse, LEVEL), "coarse"))
     (tmp_path / "folder").mkdir()
     refused("density store", path=tmp_path / "folder")

@@ -97,7 +97,7 @@ def test_the_released_architectures_train(architecture, archive, tmp_path):
     assert len(errors) == 4
     assert errors[-1] < 0.98 * errors[0]
     network = load_model(tmp_path / "run").network
-    assert network.architecture_name == architecture
+    assert network.architecture.name == architecture
     atoms = open_dataset(archive).atoms(0)
     far = atoms.positions.max(axis=0) + 50.0
     # What was drawn beyond the cutoff has moved the constant.

@@ -1,10 +1,50 @@
-"""Architectures. A folder each; importing this package registers those that come with deepdft."""
+"""Architectures. A folder each; importing this package describes those that come with deepdft.
 
-from deepdft.architectures.base import DensityModel
-from deepdft.architectures.deepdft import model as _deepdft  # noqa: F401 (registers it)
-from deepdft.architectures.equivariant import model as _equivariant  # noqa: F401
-from deepdft.architectures.registry import architectures, create_model, parse_options, register
-from deepdft.architectures.released_painn import model as _released_painn  # noqa: F401
-from deepdft.architectures.released_schnet import model as _released_schnet  # noqa: F401
+Nothing here imports torch before it is needed.
+"""
 
-__all__ = ["DensityModel", "architectures", "create_model", "parse_options", "register"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deepdft.architectures.deepdft import DEEPDFT
+from deepdft.architectures.equivariant import EQUIVARIANT
+from deepdft.architectures.registry import (
+    Architecture,
+    add_architecture,
+    architecture,
+    architectures,
+    create_cpu_network,
+    create_model,
+    parse_options,
+    register,
+)
+from deepdft.architectures.released_painn import RELEASED_PAINN
+from deepdft.architectures.released_schnet import RELEASED_SCHNET
+from deepdft.architectures.settings import EvaluationSettings
+
+if TYPE_CHECKING:
+    from deepdft.architectures.base import DensityModel
+
+for _packaged in (DEEPDFT, EQUIVARIANT, RELEASED_PAINN, RELEASED_SCHNET):
+    add_architecture(_packaged)
+
+__all__ = [
+    "Architecture",
+    "DensityModel",
+    "EvaluationSettings",
+    "architecture",
+    "architectures",
+    "create_cpu_network",
+    "create_model",
+    "parse_options",
+    "register",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "DensityModel":
+        from deepdft.architectures.base import DensityModel
+
+        return DensityModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,7 +19,6 @@ from typing import Any, ClassVar
 
 import torch
 from ase.data import chemical_symbols
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from deepdft.architectures.atom_steps import AtomSteps
@@ -29,11 +28,14 @@ from deepdft.architectures.derivatives import (
     differentiate_positions,
 )
 from deepdft.architectures.device_readout import DeviceReadout
+from deepdft.architectures.options import ArchitectureOptions
+from deepdft.architectures.registry import Architecture
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.errors import UnsupportedStructureError
 from deepdft.geometry.graphs import AtomGraph, Edges
 from deepdft.kernels.edges.block_edges import BlockNetwork
 from deepdft.kernels.edges.messages import direct_messages, filtered_messages
-from deepdft.kernels.radial.tables import DEFAULT_SPACING, RadialTable, tabulate
+from deepdft.kernels.radial.tables import RadialTable, tabulate
 
 TRAINING_SPACING = 0.04
 """Distance between knots while training, Å: a table a step, at 1e-6 of the filters' amplitude."""
@@ -41,14 +43,6 @@ TRAINING_SPACING = 0.04
 
 _BEYOND_CUTOFF = 1.0
 """How far beyond the cutoff probes are drawn to train a constant, Å."""
-
-
-class ArchitectureOptions(BaseModel):
-    """Options that every architecture has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cutoff: float = Field(4.0, gt=0, description="Reach of an edge, Å.")
 
 
 class DensityModel(nn.Module):
@@ -60,25 +54,14 @@ class DensityModel(nn.Module):
         cutoff: reach of an edge from an atom to a probe, Å.
         atom_cutoff: reach of an edge between atoms, Å; `cutoff` unless an architecture says
             otherwise.
-        filters: "tabulated" (fast) or "direct" (filter networks evaluated on every edge; the
-            reference).
-        table_spacing: distance between the knots of tables, Å.
-        products: how a GPU with Triton multiplies matrices in prediction: "float32" (from numbers
-            split in two halves, as accurate as float32) or "float16" (about three times as fast;
-            see docs/engine_gpu.md for what it changes).
-        per_element: names of the parameters whose first axis runs over `elements`.
-        uses_directions: whether edges must have vectors (`Edges.vectors`).
-        keeps_constant: whether probes with no atom in reach get what the network makes of no
-            messages, instead of zero; `density` must then return it.
+        architecture: what the architecture is called and what it can do.
+        settings: how it is evaluated; the type of its parameters is that of the computation,
+            whatever `EvaluationSettings.precision` says.
         probes_per_block: probes that `density` takes best at once on a CPU, given a table, or None.
     """
 
-    architecture_name: ClassVar[str] = ""
-    per_element: ClassVar[frozenset[str]] = frozenset()
-    uses_directions: ClassVar[bool] = False
-    keeps_constant: ClassVar[bool] = False
+    architecture: ClassVar[Architecture]
     probes_per_block: ClassVar[int | None] = None
-    Options: ClassVar[type[ArchitectureOptions]] = ArchitectureOptions
 
     def __init__(self, options: ArchitectureOptions, elements: Sequence[int]) -> None:
         super().__init__()
@@ -88,9 +71,7 @@ class DensityModel(nn.Module):
         self.elements = tuple(sorted({int(z) for z in elements}))
         self.cutoff = float(options.cutoff)
         self.atom_cutoff = self.cutoff
-        self.filters = "tabulated"
-        self.table_spacing = DEFAULT_SPACING
-        self.products = "float32"
+        self.settings = EvaluationSettings()
         species = torch.full((119,), -1, dtype=torch.int64)
         species[list(self.elements)] = torch.arange(len(self.elements))
         self.register_buffer("_species_of_number", species, persistent=False)
@@ -182,7 +163,7 @@ class DensityModel(nn.Module):
 
     def table_in_use(self, table: RadialTable | None) -> RadialTable | None:
         """Return the given or a new probe table, or None where filters are evaluated directly."""
-        if self.filters == "direct":
+        if self.settings.filters == "direct":
             return None
         return self.probe_table() if table is None else table
 
@@ -201,7 +182,7 @@ class DensityModel(nn.Module):
             senders: what `encode` returned.
             table: what `probe_table` returned.
         """
-        if not self.keeps_constant:
+        if not self.architecture.keeps_constant:
             return 0.0
         with torch.no_grad():
             return float(self.density(senders, no_edges(senders), table))
@@ -212,7 +193,7 @@ class DensityModel(nn.Module):
 
         Beyond the cutoff there is nothing to learn but the constant of those that keep one.
         """
-        return self.cutoff + (_BEYOND_CUTOFF if self.keeps_constant else 0.0)
+        return self.cutoff + (_BEYOND_CUTOFF if self.architecture.keeps_constant else 0.0)
 
     def derivatives(
         self, senders: Tensor, edges: Edges, table: RadialTable | None, order: int
@@ -228,8 +209,7 @@ class DensityModel(nn.Module):
             table: what `probe_table` returned, or None for direct filters.
             order: 1 or 2.
         """
-        own = {type(self).density, type(self).messages}
-        if table is None or own != {DensityModel.density, DensityModel.messages}:
+        if table is None or not self.architecture.sums_messages:
             return differentiate_positions(self, senders, edges, table, order)
         return differentiate_messages(self, senders, edges, table, order)
 
@@ -239,7 +219,7 @@ class DensityModel(nn.Module):
 
     def _tabulate(self, filters: Any) -> RadialTable:
         parameter = next(self.parameters())
-        spacing = TRAINING_SPACING if self.training else self.table_spacing
+        spacing = TRAINING_SPACING if self.training else self.settings.table_spacing
         return tabulate(
             filters, self.cutoff, spacing, dtype=parameter.dtype, device=parameter.device
         )

@@ -1,35 +1,138 @@
-"""The architectures by name."""
+"""The architectures by name, and what each of them can do.
+
+An architecture is described without being loaded: `deepdft.architectures` imports no torch, and the
+modules that a description names are imported when they are needed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.options import ArchitectureOptions
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.errors import ConfigurationError, did_you_mean
 
-_ARCHITECTURES: dict[str, tuple[type[DensityModel], type[ArchitectureOptions]]] = {}
+if TYPE_CHECKING:
+    from deepdft.architectures.base import DensityModel
+    from deepdft.architectures.interface import Array, CpuNetwork
 
-M = TypeVar("M", bound=type[DensityModel])
+M = TypeVar("M", bound="type[DensityModel]")
 
 
-def register(name: str, options: type[ArchitectureOptions]) -> Callable[[M], M]:
-    """Make an architecture known under `name`; use as a class decorator."""
+@dataclass(frozen=True)
+class Architecture:
+    """Description of an architecture.
 
-    def decorate(architecture: M) -> M:
-        _ARCHITECTURES[name] = (architecture, options)
-        architecture.architecture_name = name
-        architecture.Options = options
-        return architecture
+    Attributes:
+        name: as in configurations and model folders.
+        options: its options.
+        model: the torch form, a `DensityModel`, or where it is: "module:class".
+        cpu: where the form without torch is, "module:function", or None. The function takes
+            options, elements, weights by name and `EvaluationSettings`, and returns a
+            `CpuNetwork`.
+        per_element: names of the parameters whose first axis runs over the elements.
+        uses_directions: whether edges must have vectors.
+        keeps_constant: whether probes with no atom in reach get what the network makes of no
+            messages, instead of zero; `DensityModel.density` must then return it.
+        sums_messages: whether the density is `DensityModel.readout` of messages that are sums of
+            senders times filters of distance alone; then these need not be differentiated by
+            autograd, and a GPU may sum them in its own way.
+        step_by_step: whether atoms can be encoded one interaction step at a time
+            (`DensityModel.atom_steps`), as large structures need it.
+        gpu: whether there is a fused form of the readout on a GPU
+            (`DensityModel.device_readout`).
+    """
+
+    name: str
+    options: type[ArchitectureOptions]
+    model: type[DensityModel] | str
+    cpu: str | None = None
+    per_element: frozenset[str] = frozenset()
+    uses_directions: bool = False
+    keeps_constant: bool = False
+    sums_messages: bool = True
+    step_by_step: bool = False
+    gpu: bool = False
+
+    def model_class(self) -> type[DensityModel]:
+        """Return the torch form; imports torch."""
+        if not isinstance(self.model, str):
+            return self.model
+        found: type[DensityModel] = _load(self.model)
+        return found
+
+    def cpu_network(
+        self,
+        options: ArchitectureOptions,
+        elements: Sequence[int],
+        weights: Mapping[str, Array],
+        settings: EvaluationSettings,
+    ) -> CpuNetwork:
+        """Return the form without torch.
+
+        Raises:
+            ConfigurationError: if there is none.
+        """
+        if self.cpu is None:
+            raise ConfigurationError(
+                f"The architecture '{self.name}' cannot be evaluated without torch."
+            )
+        network: CpuNetwork = _load(self.cpu)(options, elements, weights, settings)
+        return network
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+_ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def add_architecture(architecture: Architecture) -> None:
+    """Make an architecture known."""
+    _ARCHITECTURES[architecture.name] = architecture
+
+
+def register(name: str, options: type[ArchitectureOptions], **can: Any) -> Callable[[M], M]:
+    """Make an architecture known whose torch form is the decorated class.
+
+    Args:
+        name: as in configurations and model folders.
+        options: its options.
+        can: what it can do, see `Architecture`.
+    """
+
+    def decorate(model: M) -> M:
+        model.architecture = Architecture(name, options, model, **can)
+        add_architecture(model.architecture)
+        return model
 
     return decorate
 
 
 def architectures() -> list[str]:
-    """Return the names of all registered architectures."""
+    """Return the names of all architectures."""
     return sorted(_ARCHITECTURES)
+
+
+def architecture(name: str) -> Architecture:
+    """Return the description of an architecture.
+
+    Raises:
+        ConfigurationError: if there is none of this name.
+    """
+    if name not in _ARCHITECTURES:
+        raise ConfigurationError(
+            f"There is no architecture '{name}'; known are {', '.join(architectures())}."
+            + did_you_mean(name, architectures())
+        )
+    return _ARCHITECTURES[name]
 
 
 def parse_options(name: str, options: Mapping[str, Any]) -> ArchitectureOptions:
@@ -38,12 +141,7 @@ def parse_options(name: str, options: Mapping[str, Any]) -> ArchitectureOptions:
     Raises:
         ConfigurationError: if the architecture or an option is unknown or a value is unusable.
     """
-    if name not in _ARCHITECTURES:
-        raise ConfigurationError(
-            f"There is no architecture '{name}'; known are {', '.join(architectures())}."
-            + did_you_mean(name, architectures())
-        )
-    options_class = _ARCHITECTURES[name][1]
+    options_class = architecture(name).options
     try:
         return options_class.model_validate(dict(options))
     except ValidationError as error:
@@ -60,7 +158,7 @@ def parse_options(name: str, options: Mapping[str, Any]) -> ArchitectureOptions:
 
 
 def create_model(name: str, options: Mapping[str, Any], elements: Sequence[int]) -> DensityModel:
-    """Return a new model with random weights.
+    """Return a new model with random weights, in torch.
 
     Args:
         name: architecture.
@@ -71,4 +169,30 @@ def create_model(name: str, options: Mapping[str, Any], elements: Sequence[int])
         ConfigurationError: as `parse_options`.
     """
     parsed = parse_options(name, options)
-    return _ARCHITECTURES[name][0](parsed, elements)
+    return architecture(name).model_class()(parsed, elements)
+
+
+def create_cpu_network(
+    name: str,
+    options: Mapping[str, Any],
+    elements: Sequence[int],
+    weights: Mapping[str, Array],
+    settings: EvaluationSettings | None = None,
+) -> CpuNetwork:
+    """Return a network that is evaluated on a CPU without torch.
+
+    Args:
+        name: architecture.
+        options: its options, as in a model folder.
+        elements: atomic numbers the model knows.
+        weights: by name, as in a model folder.
+        settings: how to evaluate it.
+
+    Raises:
+        ConfigurationError: as `parse_options`, or if the architecture has no such form.
+        FileFormatError: if the weights do not fit the options.
+    """
+    parsed = parse_options(name, options)
+    return architecture(name).cpu_network(
+        parsed, elements, weights, settings or EvaluationSettings()
+    )

@@ -49,7 +49,7 @@ def info(
     parameters = sum(p.numel() for p in network.parameters())
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{model}[/bold]")
-    console.print(f"architecture: {network.architecture_name}, {parameters:,} parameters")
+    console.print(f"architecture: {network.architecture.name}, {parameters:,} parameters")
     _print_entries(console, {"options": network.options.model_dump()}, 0)
     console.print(f"elements: {' '.join(chemical_symbols[z] for z in network.elements)}")
     console.print(f"level of theory: {checkpoint.level}")
@@ -91,7 +91,7 @@ def import_model(
     symbols = None if elements is None else elements.replace(",", " ").split()
     written = run(source, output, level=parse_level(level or []), elements=symbols)
     Console(highlight=False, soft_wrap=True).print(
-        f"written: {output} ({written.network.architecture_name}, "
+        f"written: {output} ({written.network.architecture.name}, "
         f"{len(written.network.elements)} elements, {written.level})"
     )
 

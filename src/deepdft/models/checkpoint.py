@@ -50,7 +50,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
     network = checkpoint.network
     description = {
         "format": FORMAT,
-        "architecture": network.architecture_name,
+        "architecture": network.architecture.name,
         "options": network.options.model_dump(),
         "elements": [chemical_symbols[z] for z in network.elements],
         "baseline": checkpoint.baseline,
@@ -140,18 +140,18 @@ def transfer_weights(source: DensityModel, target: DensityModel) -> None:
     Raises:
         FileFormatError: if the two are of different architecture or options.
     """
-    if source.architecture_name != target.architecture_name or source.options != target.options:
+    if source.architecture.name != target.architecture.name or source.options != target.options:
         raise FileFormatError(
             "Only a model of the same architecture and options can be fine-tuned: "
-            f"{source.architecture_name} {source.options} against "
-            f"{target.architecture_name} {target.options}."
+            f"{source.architecture.name} {source.options} against "
+            f"{target.architecture.name} {target.options}."
         )
     rows = [target.elements.index(z) for z in source.elements if z in target.elements]
     known = [i for i, z in enumerate(source.elements) if z in target.elements]
     found = source.state_dict()
     with torch.no_grad():
         for name, tensor in target.state_dict().items():
-            if name in target.per_element:
+            if name in target.architecture.per_element:
                 tensor[rows] = found[name][known].to(tensor)
             else:
                 tensor.copy_(found[name])

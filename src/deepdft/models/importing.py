@@ -55,7 +55,7 @@ def _with_elements(network: DensityModel, symbols: Sequence[str]) -> DensityMode
         what = f"'{unknown[0]}' is not an element" if unknown else "No element is one"
         raise ConfigurationError(f"{what} that the model has; give symbols such as H C N O.")
     numbers = [atomic_numbers[s] for s in symbols]
-    kept = create_model(network.architecture_name, network.options.model_dump(), numbers)
+    kept = create_model(network.architecture.name, network.options.model_dump(), numbers)
     kept.to(next(network.parameters()).dtype)
     transfer_weights(network, kept)
     return kept.eval().requires_grad_(False)

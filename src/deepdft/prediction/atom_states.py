@@ -116,7 +116,7 @@ def map_atom_states(path: str | Path) -> NDArray[Any]:
 def _encode(
     network: DensityModel, atoms: Atoms, threads: int | None, chunk: int, allocate: Allocator
 ) -> Tensor:
-    graph = atom_graph(atoms, network.atom_cutoff, directions=network.uses_directions)
+    graph = atom_graph(atoms, network.atom_cutoff, directions=network.architecture.uses_directions)
     # One torch thread at a time: products split among threads could round differently.
     with torch.inference_mode(), one_torch_thread():
         steps = network.atom_steps() if len(atoms) > chunk else None

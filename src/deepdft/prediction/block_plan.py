@@ -63,8 +63,8 @@ class BlockPlan:
             model_name=model.name,
             structure=structure_identity(atoms),
             precision=_precision(network),
-            filters=network.filters,
-            table_spacing=network.table_spacing,
+            filters=network.settings.filters,
+            table_spacing=network.settings.table_spacing,
             versions={name: version(name) for name in ("deepdft", "torch", "numpy", "numba")},
         )
 
@@ -99,7 +99,11 @@ class BlockPlan:
 
 def _precision(network: DensityModel) -> str:
     kind = str(next(network.parameters()).dtype).removeprefix("torch.")
-    return kind if network.products == "float32" else f"{kind}, products of {network.products}"
+    return (
+        kind
+        if network.settings.products == "float32"
+        else f"{kind}, products of {network.settings.products}"
+    )
 
 
 def block_shape_for(grid: Grid, points: int) -> Index:
@@ -140,7 +144,7 @@ def model_identity(model: TrainedModel) -> str:
     network = model.network
     options = network.options.model_dump(mode="json")
     digest = _Digest()
-    digest.add_text(network.architecture_name, json.dumps(options, sort_keys=True))
+    digest.add_text(network.architecture.name, json.dumps(options, sort_keys=True))
     digest.add_array("elements", np.array(network.elements))
     for name, tensor in sorted(network.state_dict().items()):
         digest.add_array(name, tensor.detach().cpu().numpy())

@@ -76,7 +76,7 @@ class DerivativeEngine:
         self._workspaces: list[Workspace] = []
         self._network = in_double_precision(engine.network)
         with torch.no_grad():
-            direct = engine.network.filters == "direct"
+            direct = engine.network.settings.filters == "direct"
             self._table = None if direct else self._network.probe_table()
         if self._table is not None and self._compiled is not None:
             self._polynomials = interval_polynomials(self._table)

@@ -156,7 +156,7 @@ class BatchEvaluator:
         """Return the network's density at the probes of the active groups."""
         n_probes = pairs.active.shape[0] * pairs.offsets_in_piece.shape[1]
         if self._readout is not None and not in_torch:
-            halves = 1 if self._network.products == "float16" else 2
+            halves = 1 if self._network.settings.products == "float16" else 2
             messages = summed_messages(pairs, filters, halves, self._readout.row_multiple)
             return self._readout.density(messages)[:n_probes]
         messages = summed_messages(pairs, filters, 0, 1)[:, :, : filters.channels]

@@ -54,10 +54,9 @@ _SINGLE: Index = (1, 1, 1)
 def suits_device(network: DensityModel) -> bool:
     """Return whether a network's density is a readout of summed messages, in float32."""
     return (
-        type(network).density is DensityModel.density
-        and type(network).messages is DensityModel.messages
+        network.architecture.sums_messages
         and next(network.parameters()).dtype == torch.float32
-        and network.filters != "direct"
+        and network.settings.filters != "direct"
     )
 
 

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -217,7 +218,9 @@ def _load_filler(path: str, identifier: str, threads: int | None, device: str) -
         ) from None
     if plan.identifier != identifier:
         raise ConfigurationError(f"{path} was replaced while it was being filled.")
-    network.filters, network.table_spacing = plan.filters, plan.table_spacing
+    network.settings = EvaluationSettings.from_dict(
+        {"filters": plan.filters, "table_spacing": plan.table_spacing}
+    )
     network.to(choose_device(device))
     return BlockFiller(store, network, baseline, threads or _threads_of_task())
 

@@ -80,7 +80,7 @@ class ProbeEngine:
             if senders is None:
                 senders = encode_atoms(network, atoms, self.threads)
             self.senders = senders.to(self.device, self.dtype)
-            self.table = None if network.filters == "direct" else network.probe_table()
+            self.table = None if network.settings.filters == "direct" else network.probe_table()
             self._compiled = (
                 None if self.table is None else network.block_network(self.senders, self.table)
             )
@@ -179,7 +179,7 @@ class ProbeEngine:
             positions,
             points,
             self.network.cutoff,
-            directions=self.network.uses_directions,
+            directions=self.network.architecture.uses_directions,
         )
         reached = edges.in_reach.numpy()
         if reached.any():

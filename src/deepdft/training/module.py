@@ -80,7 +80,9 @@ class DensityTraining(pytorch_lightning.LightningModule):
         """Forget the last validation."""
         self._validation = []
         # The averaged weights stay fixed during a validation: one table serves all batches.
-        self._table = self.averaged.probe_table() if self.averaged.filters != "direct" else None
+        self._table = (
+            self.averaged.probe_table() if self.averaged.settings.filters != "direct" else None
+        )
 
     def validation_step(self, batch: ProbeBatch, batch_index: int) -> None:
         """Estimate eps_mae (eq. 7) of one structure from its random probes."""
@@ -99,7 +101,7 @@ class DensityTraining(pytorch_lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note which network the state belongs to."""
         checkpoint["network"] = {
-            "architecture": self.model.architecture_name,
+            "architecture": self.model.architecture.name,
             "options": self.model.options.model_dump(),
             "elements": list(self.model.elements),
         }

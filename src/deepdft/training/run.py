@@ -111,7 +111,7 @@ def train(
             data,
             network.cutoff,
             baseline,
-            directions=network.uses_directions,
+            directions=network.architecture.uses_directions,
             atom_cutoff=network.atom_cutoff,
             reach=network.sampling_reach,
         )
@@ -244,7 +244,7 @@ def _with_inherited_model(
     if parent is None:
         return config
     model = ModelConfig(
-        architecture=parent.network.architecture_name,
+        architecture=parent.network.architecture.name,
         options=parent.network.options.model_dump(),
         baseline="none" if parent.baseline is None else "atoms",
     )

@@ -8,6 +8,7 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures import DensityModel
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import FloatArray
 from deepdft.geometry.graphs import Edges, atom_graph
 from deepdft.prediction.derivatives import DerivativeEngine
@@ -31,7 +32,7 @@ class DerivativeConformance:
     def test_derivatives_are_those_of_finite_differences(
         self, network: DensityModel, structure: Atoms, filters: str
     ) -> None:
-        network.filters = filters
+        network.settings = EvaluationSettings(filters=filters)
         points = points_near(structure, 7, seed=3)
         points = points[gap_to_cutoff(structure, points, network.cutoff) > 1e-3]
         engine = ProbeEngine(network, None, structure, threads=1)
@@ -50,9 +51,11 @@ class DerivativeConformance:
     def test_derivatives_are_those_of_differentiated_positions(
         self, network: DensityModel, structure: Atoms, filters: str
     ) -> None:
-        network.filters = filters
+        network.settings = EvaluationSettings(filters=filters)
         points = points_off_cutoff(structure, points_near(structure, 3, seed=5), network.cutoff)
-        graph = atom_graph(structure, network.atom_cutoff, directions=network.uses_directions)
+        graph = atom_graph(
+            structure, network.atom_cutoff, directions=network.architecture.uses_directions
+        )
         senders = network.encode(graph).detach()
         found = DerivativeEngine(ProbeEngine(network, None, structure, threads=1)).at(points)
         assert found.hessian is not None
@@ -88,7 +91,7 @@ class DerivativeConformance:
         expected = DerivativeEngine(ProbeEngine(network, None, structure, 1)).at(points)
         assert expected.hessian is not None
         np.testing.assert_allclose(found.density, expected.density, rtol=0, atol=EXACT)
-        kept = slice(2 if network.architecture_name in JUMP_ON_NUCLEI else 0, None)
+        kept = slice(2 if network.architecture.name in JUMP_ON_NUCLEI else 0, None)
         turned = expected.gradient @ rotation.T
         np.testing.assert_allclose(found.gradient[kept], turned[kept], rtol=0, atol=10 * EXACT)
         turned = rotation @ expected.hessian @ rotation.T
@@ -101,7 +104,7 @@ class DerivativeConformance:
     ) -> None:
         # Near a nucleus rho = A + d B; what is returned on it are the derivatives of A. B and the
         # derivatives of A, each with an error of order d, are found from points around it.
-        network.filters = filters
+        network.settings = EvaluationSettings(filters=filters)
         atoms = triclinic()
         engine = DerivativeEngine(ProbeEngine(network, None, atoms, 1))
         distances = (1e-5, 2e-5)
@@ -113,7 +116,7 @@ class DerivativeConformance:
             sides = density_at(network, atoms, nucleus + np.array([[1e-7, 0, 0], [-1e-7, 0, 0]]))
             if abs(sides[1] - sides[0]) > 1e-4:
                 # A jump, not a cusp: the architecture looks at directions even there.
-                assert network.uses_directions
+                assert network.architecture.uses_directions
                 continue
             gradients, hessians, cusps = [], [], []
             for distance in distances:

@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures import DensityModel
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import FloatArray
 from deepdft.errors import UnsupportedStructureError
 from deepdft.geometry.graphs import atom_graph, concatenate_edges, concatenate_graphs, probe_edges
@@ -32,7 +33,7 @@ class EvaluationConformance:
         corner = atoms.positions.max(axis=0)
         points = np.array([corner + network.cutoff, corner + 0.3, corner + 1e4])
         (alone,) = forward(network, atoms, points[:1]).tolist()
-        assert (alone != 0.0) == network.keeps_constant
+        assert (alone != 0.0) == network.architecture.keeps_constant
         for values in (
             density_at(network, atoms, points),
             forward(network, atoms, points).detach().numpy(),
@@ -41,7 +42,7 @@ class EvaluationConformance:
             assert abs(values[1] - alone) > 1e-4
         isolated = density_at(network, atoms, points[[0, 2]])
         np.testing.assert_allclose(isolated, alone, rtol=0, atol=1e-14)
-        if network.keeps_constant:
+        if network.architecture.keeps_constant:
             # It is learned, from points that training draws beyond the cutoff.
             assert network.sampling_reach > network.cutoff
         else:
@@ -49,9 +50,9 @@ class EvaluationConformance:
 
     @pytest.mark.parametrize("filters", ["tabulated", "direct"])
     def test_finite_on_a_nucleus(self, network: DensityModel, filters: str) -> None:
-        network.filters = filters
+        network.settings = EvaluationSettings(filters=filters)
         atoms = triclinic()
-        directions = network.uses_directions
+        directions = network.architecture.uses_directions
         edges = probe_edges(atoms, atoms.positions, network.cutoff, directions=directions)
         assert (edges.distances == 0.0).sum() == len(atoms)
         distances = edges.distances.clone().requires_grad_()
@@ -69,7 +70,7 @@ class EvaluationConformance:
         assert all(slope.abs().max() > 0.0 for slope in slopes)
         # The value on the nucleus is the limit of those beside it.
         beside = density_at(network, atoms, atoms.positions + np.array([1e-7, 0.0, 0.0]))
-        if network.architecture_name in JUMP_ON_NUCLEI:
+        if network.architecture.name in JUMP_ON_NUCLEI:
             assert np.abs(beside - value.detach().numpy()).max() > 1e-4
             value = density_at(network, atoms, atoms.positions + np.array([2e-8, 0.0, 0.0]))
         else:
@@ -80,7 +81,7 @@ class EvaluationConformance:
         self, network: DensityModel, structure: Atoms, points: FloatArray
     ) -> None:
         tabulated = density_at(network, structure, points)
-        network.filters = "direct"
+        network.settings = EvaluationSettings(filters="direct")
         direct = density_at(network, structure, points)
         np.testing.assert_allclose(tabulated, direct, rtol=0, atol=1e-6)
         assert (tabulated != direct).any()
@@ -112,7 +113,7 @@ class EvaluationConformance:
     def test_structures_of_a_batch_do_not_mix(self, network: DensityModel) -> None:
         parts = [make() for make in STRUCTURES.values()]
         points = [points_near(atoms, 7) for atoms in parts]
-        directions = network.uses_directions
+        directions = network.architecture.uses_directions
         graphs = [atom_graph(atoms, network.atom_cutoff, directions=directions) for atoms in parts]
         edges = [
             probe_edges(a, p, network.cutoff, directions=directions)

@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures import DensityModel, create_model
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Grid
 from deepdft.errors import FileFormatError
 from deepdft.levels import LevelOfTheory
@@ -38,7 +39,7 @@ class LearningConformance:
 
     @pytest.mark.parametrize("filters", ["tabulated", "direct"])
     def test_gradients_reach_every_parameter(self, network: DensityModel, filters: str) -> None:
-        network.filters = filters
+        network.settings = EvaluationSettings(filters=filters)
         network.train()
         atoms = triclinic()
         forward(network, atoms, points_near(atoms, 50)).square().sum().backward()
@@ -46,14 +47,14 @@ class LearningConformance:
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
-            if name in network.per_element:
+            if name in network.architecture.per_element:
                 reached = parameter.grad.flatten(1).abs().sum(dim=1) > 0
                 assert sorted(torch.nonzero(reached)[:, 0].tolist()) == sorted(rows), name
             else:
                 # All along the first axis: interaction steps, or outputs.
                 reached = (parameter.grad.reshape(len(parameter), -1) != 0).any(dim=1)
                 unreached = set(torch.nonzero(~reached)[:, 0].tolist())
-                key = (network.architecture_name, name)
+                key = (network.architecture.name, name)
                 assert unreached == NEVER_REACHED.get(key, set()), name
 
     def test_gradients_of_tabulated_filters_are_those_of_direct_ones(
@@ -62,7 +63,7 @@ class LearningConformance:
         atoms = triclinic()
         found = []
         for filters in ("tabulated", "direct"):
-            network.filters = filters
+            network.settings = EvaluationSettings(filters=filters)
             network.zero_grad()
             forward(network, atoms, points_near(atoms, 50)).square().sum().backward()
             found.append({name: p.grad.clone() for name, p in network.named_parameters()})
@@ -107,7 +108,7 @@ class LearningConformance:
         ]
         loaded = load_checkpoint(tmp_path / "model")
         assert (loaded.level, loaded.baseline, loaded.card) == (level, None, {"about": "Å"})
-        assert loaded.network.architecture_name == architecture
+        assert loaded.network.architecture.name == architecture
         assert loaded.network.options == network.options
         assert loaded.network.elements == network.elements
         assert not loaded.network.training
@@ -130,10 +131,10 @@ class LearningConformance:
         transfer_weights(network, target)
         old = [target.elements.index(z) for z in ELEMENTS]
         new = [target.elements.index(z) for z in (2, 79)]
-        assert network.per_element
+        assert network.architecture.per_element
         for name, tensor in target.state_dict().items():
             source = network.state_dict()[name]
-            if name in network.per_element:
+            if name in network.architecture.per_element:
                 assert torch.equal(tensor[old], source), name
                 assert torch.equal(tensor[new], fresh[name][new]), name
             else:

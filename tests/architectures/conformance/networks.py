@@ -21,7 +21,7 @@ from tests.structures import ELEMENTS
 PACKAGED = [
     name
     for name in architectures()
-    if registry._ARCHITECTURES[name][0].__module__.startswith("deepdft.")
+    if registry.architecture(name).options.__module__.startswith("deepdft.")
 ]
 """The architectures that come with the package; tests register some of their own."""
 
@@ -79,7 +79,7 @@ def density_at(network: DensityModel, atoms: Atoms, points: FloatArray) -> Float
 def forward(network: DensityModel, atoms: Atoms, points: FloatArray) -> torch.Tensor:
     """Predict by way of the module's `forward`."""
     dtype = next(network.parameters()).dtype
-    directions = network.uses_directions
+    directions = network.architecture.uses_directions
     graph = atom_graph(atoms, network.atom_cutoff, directions=directions).to(dtype=dtype)
     edges = probe_edges(atoms, points, network.cutoff, directions=directions)
     return network(graph, edges.to(dtype=dtype))

@@ -8,16 +8,17 @@ message, as in the right-hand side of eq. (6), so that W4 and W6 form one produc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from deepdft.architectures import jets
 from deepdft.architectures.atom_steps import AtomSteps
-from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.base import DensityModel
+from deepdft.architectures.deepdft import DEEPDFT
 from deepdft.architectures.deepdft.block_network import GatedNetwork
+from deepdft.architectures.deepdft.options import DeepDFTOptions
 from deepdft.architectures.device_readout import DeviceReadout
 from deepdft.architectures.layers import (
     GaussianBasis,
@@ -26,28 +27,10 @@ from deepdft.architectures.layers import (
     published_cutoff,
     softplus,
 )
-from deepdft.architectures.registry import register
 from deepdft.geometry.graphs import AtomGraph, Edges
 from deepdft.kernels.edges.block_messages import padded_senders, padded_table
 from deepdft.kernels.edges.messages import direct_messages, filtered_messages
 from deepdft.kernels.radial.tables import RadialTable
-
-
-class DeepDFTOptions(ArchitectureOptions):
-    """Options of the architecture `deepdft`."""
-
-    steps: int = Field(6, ge=1, description="Interaction steps T.")
-    channels: int = Field(128, ge=1, description="Width F of states and messages.")
-    gaussian_width: float = Field(
-        0.1, gt=0, description="Width and spacing of the Gaussians of eq. (2), Å."
-    )
-    envelope: Literal["published", "smooth"] = Field(
-        "published",
-        description=(
-            "'published': the soft cutoff of eq. (3), which jumps by 5.5e-4 at the cutoff; "
-            "'smooth': times a polynomial that vanishes there with slope and curvature."
-        ),
-    )
 
 
 class FilterNetwork(nn.Module):
@@ -88,11 +71,10 @@ class FilterNetwork(nn.Module):
         return envelope[:, None]
 
 
-@register("deepdft", DeepDFTOptions)
 class DeepDFT(DensityModel):
     """Message passing between atoms, then from atoms to probes, with gated probe updates."""
 
-    per_element = frozenset({"embedding.weight"})
+    architecture = DEEPDFT
 
     def __init__(self, options: DeepDFTOptions, elements: Sequence[int]) -> None:
         super().__init__(options, elements)
@@ -200,7 +182,7 @@ class _AtomSteps:
         self.count = self.sends = model.steps
         self.channels = model.atom_W1.weight.shape[2]
         self._model = model
-        direct = model.filters == "direct"
+        direct = model.settings.filters == "direct"
         self._table = None if direct else model._tabulate(model.atom_filters)
 
     def initial(self, numbers: Tensor) -> Tensor:

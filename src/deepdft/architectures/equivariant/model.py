@@ -23,12 +23,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from deepdft.architectures import jets
 from deepdft.architectures.atom_steps import AtomSteps
-from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.base import DensityModel
+from deepdft.architectures.equivariant import EQUIVARIANT
 from deepdft.architectures.equivariant.block_network import FieldNetwork
 from deepdft.architectures.equivariant.layers import (
     DegreeLinear,
@@ -37,8 +37,8 @@ from deepdft.architectures.equivariant.layers import (
     degrees,
     soft_normalised,
 )
+from deepdft.architectures.equivariant.options import EquivariantOptions
 from deepdft.architectures.layers import GaussianBasis, StackedLinear, polynomial_cutoff, softplus
-from deepdft.architectures.registry import register
 from deepdft.geometry.graphs import AtomGraph, Edges
 from deepdft.kernels.angular.angular_messages import (
     AngularLayout,
@@ -49,37 +49,6 @@ from deepdft.kernels.angular.angular_messages import (
 from deepdft.kernels.angular.harmonics import harmonic_count, soft_harmonics
 from deepdft.kernels.angular.tensor_messages import MessageLayout, tensor_messages
 from deepdft.kernels.radial.tables import RadialTable
-
-
-class EquivariantOptions(ArchitectureOptions):
-    """Options of the architecture `equivariant`."""
-
-    cutoff: float = Field(3.0, gt=0, description="Reach of an atom's fields, Å.")
-    atom_cutoff: float = Field(4.0, gt=0, description="Reach of an edge between atoms, Å.")
-    steps: int = Field(3, ge=1, description="Interaction steps between atoms.")
-    scalars: int = Field(128, ge=1, description="Scalar features of an atom.")
-    tensors: int = Field(32, ge=1, description="Channels of an atom's spherical tensors.")
-    degree: int = Field(3, ge=1, le=4, description="Largest degree of the spherical tensors.")
-    fields: tuple[int, ...] = Field(
-        (64, 64, 32, 32),
-        description="Fields at probes for each angular momentum l = 0, 1, ... (multiples of 32).",
-    )
-    hidden: int = Field(128, ge=1, description="Width of the network that maps fields to rho.")
-    gaussian_width: float = Field(
-        0.15, gt=0, description="Width and spacing of the Gaussians of distance, Å."
-    )
-    softness: float = Field(
-        0.4, gt=0, description="Distance below which a probe's directions are softened, Å."
-    )
-
-    @model_validator(mode="after")
-    def _fields_have_tensors(self) -> EquivariantOptions:
-        if not 1 <= len(self.fields) <= self.degree + 1 or min(self.fields) < 1:
-            raise ValueError(
-                f"fields must hold 1 to {self.degree + 1} positive numbers, "
-                "for l = 0 up to the degree of the tensors"
-            )
-        return self
 
 
 class RadialFunctions(nn.Module):
@@ -172,12 +141,10 @@ class Interaction(nn.Module):
         return self.split(_SCALE * messages)
 
 
-@register("equivariant", EquivariantOptions)
 class Equivariant(DensityModel):
     """Spherical tensors on atoms; fields at probes in one pass over their edges."""
 
-    per_element = frozenset({"embedding.weight"})
-    uses_directions = True
+    architecture = EQUIVARIANT
 
     def __init__(self, options: EquivariantOptions, elements: Sequence[int]) -> None:
         super().__init__(options, elements)
@@ -232,7 +199,7 @@ class Equivariant(DensityModel):
 
     def messages(self, senders: Tensor, edges: Edges, table: RadialTable | None = None) -> Tensor:
         """Return the fields at probes, (1, probes, fields)."""
-        if self.filters == "direct":
+        if self.settings.filters == "direct":
             filters = self.probe_filters(edges.distances)
             return plain_angular_messages(filters, senders, edges, self.layout)
         table = self.probe_table() if table is None else table

@@ -21,14 +21,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from deepdft.architectures import jets
-from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.base import DensityModel
 from deepdft.architectures.layers import StackedLinear
-from deepdft.architectures.registry import register
+from deepdft.architectures.released_painn import RELEASED_PAINN
+from deepdft.architectures.released_painn.options import ReleasedPaiNNOptions
 from deepdft.architectures.released_painn.sinc_basis import (
     SincBasis,
     cosine_cutoff,
@@ -37,14 +37,6 @@ from deepdft.architectures.released_painn.sinc_basis import (
 from deepdft.geometry.graphs import AtomGraph, Edges
 from deepdft.kernels.edges.vector_messages import direct_vector_messages, vector_messages
 from deepdft.kernels.radial.tables import RadialTable
-
-
-class ReleasedPaiNNOptions(ArchitectureOptions):
-    """Options of the architecture `released-painn`."""
-
-    steps: int = Field(3, ge=1, description="Interaction steps T.")
-    channels: int = Field(128, ge=1, description="Width F of states and messages.")
-    radial_functions: int = Field(30, ge=1, description="Functions sin(n pi d / cutoff) / d.")
 
 
 class VectorFilters(nn.Module):
@@ -119,13 +111,10 @@ def _norm(vectors: Tensor) -> Tensor:
     return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)
 
 
-@register("released-painn", ReleasedPaiNNOptions)
 class ReleasedPaiNN(DensityModel):
     """Messages of scalars, vectors and directions; probes gated by their scalar messages."""
 
-    per_element = frozenset({"embedding.weight"})
-    uses_directions = True
-    keeps_constant = True
+    architecture = RELEASED_PAINN
     probes_per_block = 256
 
     def __init__(self, options: ReleasedPaiNNOptions, elements: Sequence[int]) -> None:
@@ -149,7 +138,7 @@ class ReleasedPaiNN(DensityModel):
 
         The rows are those of `deepdft.kernels.edges.vector_messages`.
         """
-        direct = self.filters == "direct"
+        direct = self.settings.filters == "direct"
         table = None if direct else self._tabulate(self.atom_filters)
         filters = self.atom_filters(graph.edges.distances) if direct else None
         scalars: Tensor = self.embedding(self.species(graph.numbers))

@@ -23,12 +23,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from deepdft.architectures import jets
-from deepdft.architectures.base import ArchitectureOptions, DensityModel
+from deepdft.architectures.base import DensityModel
 from deepdft.architectures.layers import (
     GaussianBasis,
     StackedLinear,
@@ -36,20 +35,11 @@ from deepdft.architectures.layers import (
     shifted_softplus,
     softplus,
 )
-from deepdft.architectures.registry import register
+from deepdft.architectures.released_schnet import RELEASED_SCHNET
+from deepdft.architectures.released_schnet.options import ReleasedSchNetOptions
 from deepdft.geometry.graphs import AtomGraph, Edges
 from deepdft.kernels.edges.messages import direct_messages, filtered_messages
 from deepdft.kernels.radial.tables import RadialTable
-
-
-class ReleasedSchNetOptions(ArchitectureOptions):
-    """Options of the architecture `released-schnet`."""
-
-    steps: int = Field(6, ge=1, description="Interaction steps T.")
-    channels: int = Field(128, ge=1, description="Width F of states and messages.")
-    gaussian_width: float = Field(
-        0.1, gt=0, description="Width and spacing of the Gaussians of eq. (2), Å."
-    )
 
 
 class TwoLayers(nn.Module):
@@ -135,12 +125,10 @@ class PairMessages(nn.Module):
         return filtered_messages(one_step, factors[None], each_its_sender)[0]
 
 
-@register("released-schnet", ReleasedSchNetOptions)
 class ReleasedSchNet(DensityModel):
     """Messages of sender, receiver and distance; probes gated by their own state."""
 
-    per_element = frozenset({"embedding.weight"})
-    keeps_constant = True
+    architecture = RELEASED_SCHNET
 
     def __init__(self, options: ReleasedSchNetOptions, elements: Sequence[int]) -> None:
         super().__init__(options, elements)
@@ -163,7 +151,7 @@ class ReleasedSchNet(DensityModel):
             first message, in the other steps the senders' part of the hidden layer.
         """
         messages = self.atom_messages
-        table = None if self.filters == "direct" else self._tabulate(messages.filters)
+        table = None if self.settings.filters == "direct" else self._tabulate(messages.filters)
         states: Tensor = self.embedding(self.species(graph.numbers))
         sent_to_probes = []
         for t in range(self.steps):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.kernels.angular.harmonics import fill_soft_harmonics, harmonic_count
-from deepdft.kernels.radial.tables import HERMITE
+from deepdft.kernels.radial.hermite import HERMITE
 from deepdft.kernels.simd.vectors import aligned_zeros
 
 Array = NDArray[Any]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.kernels.edges import sorted_messages
-from deepdft.kernels.radial.tables import HERMITE
+from deepdft.kernels.radial.hermite import HERMITE
 
 Array = NDArray[Any]
 

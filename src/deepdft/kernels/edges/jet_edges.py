@@ -25,7 +25,8 @@ from deepdft.kernels.edges.block_edges import (
     sort_by_interval,
 )
 from deepdft.kernels.edges.block_messages import padded_channels
-from deepdft.kernels.radial.tables import HERMITE, RadialTable
+from deepdft.kernels.radial.hermite import HERMITE
+from deepdft.kernels.radial.tables import RadialTable
 from deepdft.kernels.simd.vectors import aligned_copy
 
 Array = NDArray[Any]
