@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deepdft.errors import ConfigurationError
+from deepdft.storage.locks import sole_writer
 
+LOCK = ".lock"
 SCRATCH = "scratch"
 """Folder of a store for work under way and for the files of failed calculations."""
 
@@ -18,21 +19,9 @@ SCRATCH = "scratch"
 @contextmanager
 def sole_campaign(store: Path) -> Iterator[None]:
     """Keep other campaigns out; the system ends the lock when the process ends."""
-    folder = os.open(store, os.O_RDONLY)
-    try:
-        try:
-            import fcntl
-
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(
-                f"Another campaign is working in {store}; wait until it has finished."
-            ) from None
-        except (ImportError, OSError):
-            pass  # Not on this file system.
+    taken = f"Another campaign is working in {store}; wait until it has finished"
+    with sole_writer(store / LOCK, taken):
         yield
-    finally:
-        os.close(folder)
 
 
 def clean_scratch(store: Path, kept: Collection[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -29,6 +28,7 @@ from deepdft.fields.atoms import superposition
 from deepdft.fields.atoms.tabulation import FloatArray, interval_polynomials
 from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.whole_files import AtomicFile
 
 _CHUNK = 1 << 18
 """Grid points evaluated at once."""
@@ -82,22 +82,16 @@ class AtomicDensityTables:
 
     def save(self, path: str | Path) -> None:
         """Write to an npz file."""
-        path = Path(path)
         description = {
             "elements": list(self.elements),
             "spacing": self.spacing,
             "level": self.level.to_dict(),
             "source": self.source,
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("xb") as stream:
-                np.savez_compressed(
-                    stream, knots=self.knots, description=np.array(json.dumps(description))
-                )
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with AtomicFile(path) as file:
+            np.savez_compressed(
+                file, knots=self.knots, description=np.array(json.dumps(description))
+            )
 
     @property
     def cutoff(self) -> float:

@@ -13,7 +13,6 @@ JSON text, names the level of theory; files without it are RKS/PBE/GTH-PBE/gth-d
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.orbitals.basis import load_basis
 from deepdft.fields.orbitals.density import OrbitalDensity
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.whole_files import AtomicFile
 from deepdft.units import HARTREE
 
 DEFAULT_LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
@@ -270,7 +270,8 @@ def write_orbital_archive(
         **_descriptions(densities, names),
         **_coefficients(densities, coefficients),
     }
-    _write_npz(Path(path), arrays)
+    with AtomicFile(path) as file:
+        np.savez_compressed(file, **arrays)
 
 
 def _descriptions(densities: Sequence[OrbitalDensity], names: Sequence[str]) -> dict[str, Any]:
@@ -323,14 +324,3 @@ def _require_fit(density: OrbitalDensity, level: LevelOfTheory) -> None:
             f"{density.atoms.symbols} is not in the basis set {level.basis} that "
             "its level of theory names."
         )
-
-
-def _write_npz(path: Path, arrays: dict[str, Any]) -> None:
-    """Write so that the file appears complete or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("xb") as stream:
-            np.savez_compressed(stream, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,211 @@
+"""Files and folders that appear whole or not at all, and outlive a failure of the machine.
+
+Whoever writes NAME gets a place in the hidden folder `.NAME.part` beside it, so on the same file
+system. When all is written and has reached the disk, it is put in the place of what was there. A
+place is locked while its writer lives. What killed writers have left is removed by the next one.
+
+A folder is exchanged with its old version in one step, on Linux and macOS. Where the system or the
+file system cannot do that, two renames follow each other: a kill between them leaves nothing under
+the name, until the next writer of the name puts the old version back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepdft.errors import ConfigurationError
+from deepdft.storage.locks import acquire
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_LOCK = ".lock"
+_OLD = ".old"
+_NO_DISK = {errno.EINVAL, errno.EBADF, errno.EROFS, errno.ENOTSUP}
+"""What is answered where there is nothing to bring to a disk."""
+_MANY_FILES = 64
+"""In folders of more, the whole file system is brought to the disk at once."""
+
+
+@contextmanager
+def replacing(path: str | Path, *, new: bool = False) -> Iterator[Path]:
+    """Yield a place to write a file or a folder at, which then takes the place of `path`.
+
+    If the block fails, what was at `path` stays as it was. A folder takes the place of a folder as
+    a whole: whatever else was in the old one is gone, so look before whose folder it is. Through
+    symbolic links, what they point to is replaced.
+
+    Args:
+        path: the destination, in a folder that exists.
+        new: refuse to take the place of anything but an empty folder.
+
+    Raises:
+        ConfigurationError: if the folder does not exist or cannot be written to, a file would take
+            the place of a folder or the other way round, or something is there that must not be.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise ConfigurationError(f"There is no folder {target.parent} to write {target.name} into.")
+    with _place_beside(target) as place:
+        yield place
+        try:
+            synchronise(place)
+            _put(place, target, new)
+        except OSError as error:
+            raise ConfigurationError(f"{target} cannot be written: {error.strerror}.") from None
+
+
+@contextmanager
+def _place_beside(target: Path) -> Iterator[Path]:
+    beside = target.with_name(f".{target.name}.part")
+    remove_leftovers(target)
+    try:
+        place, lock = _locked_place(beside)
+    except OSError as error:
+        raise ConfigurationError(f"{target} cannot be written: {error.strerror}.") from None
+    try:
+        yield place
+    finally:
+        _remove(place)
+        lock.release()
+        _lock_of(place).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # others are writing
+            beside.rmdir()
+
+
+def _locked_place(beside: Path) -> tuple[Path, BaseFileLock]:
+    for _ in range(100):
+        place = beside / secrets.token_hex(6)
+        beside.mkdir(exist_ok=True)
+        try:
+            lock = acquire(_lock_of(place))
+        except FileNotFoundError:  # whoever was last has just removed the folder
+            continue
+        if lock is not None:
+            return place, lock
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(place.name + _LOCK)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what killed writers of `path` have left beside it."""
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{target.name}.part")
+    if not beside.is_dir():
+        return
+    with contextlib.suppress(OSError):
+        names = {name.partition(".")[0] for name in os.listdir(beside)}
+        for place in (beside / name for name in names):
+            with contextlib.suppress(ConfigurationError):
+                lock = acquire(_lock_of(place))
+                if lock is None:
+                    continue
+                old = place.with_name(place.name + _OLD)
+                if old.exists() and not target.exists():
+                    os.rename(old, target)
+                _remove(place)
+                _remove(old)
+                lock.release()
+                _lock_of(place).unlink(missing_ok=True)
+        beside.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _put(place: Path, target: Path, new: bool) -> None:
+    if new and target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ConfigurationError(f"{target} exists already.")
+    if target.exists() and target.is_dir() != place.is_dir():
+        kind = "a folder" if target.is_dir() else "no folder"
+        raise ConfigurationError(f"{target} exists and is {kind}.")
+    if new or not (place.is_dir() and target.exists()):
+        os.replace(place, target)
+    elif not _exchange(place, target):
+        old = place.with_name(place.name + _OLD)
+        os.rename(target, old)
+        os.rename(place, target)
+        _remove(old)
+    _synchronise_file(target.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; return False where that cannot be done."""
+    call = _exchanging_call()
+    if call is None:
+        return False
+    if call(os.fsencode(one), os.fsencode(other)) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP):
+        return False
+    raise OSError(number, os.strerror(number))
+
+
+@cache
+def _exchanging_call() -> Any:
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "darwin":
+            swap = library.renamex_np  # RENAME_SWAP
+            return lambda one, other: swap(one, other, ctypes.c_uint(2))
+        exchange = library.renameat2  # AT_FDCWD, RENAME_EXCHANGE
+        return lambda one, other: exchange(-100, one, -100, other, ctypes.c_uint(2))
+    except (OSError, AttributeError, TypeError):
+        return None
+
+
+def synchronise(path: Path) -> None:
+    """Bring a file, or a folder with all that is in it, to the disk."""
+    if not path.is_dir():
+        _synchronise_file(path)
+        return
+    inside = [
+        Path(folder, name) for folder, folders, files in os.walk(path) for name in folders + files
+    ]
+    if len(inside) > _MANY_FILES and _synchronise_file_system(path):
+        return
+    for part in (*inside, path):
+        _synchronise_file(part)
+
+
+def _synchronise_file(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_DISK:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _synchronise_file_system(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return int(ctypes.CDLL(None).syncfs(descriptor)) == 0
+    except (OSError, AttributeError, TypeError):
+        return False
+    finally:
+        os.close(descriptor)
