@@ -271,7 +271,7 @@ def test_other_predictions_are_refused(model, atoms, grid, finished, tmp_path):
         != BlockPlan.make(model, atoms, (8, 8, 8)).model
     )
     moved = atoms.copy()
-    moved.positions[0, 0] += 1e-9
+    moved.positions[0, 0] += 1e-5
     refused("another structure", atoms=moved)
     open_structure = atoms.copy()
     open_structure.pbc = (True, True, False)

@@ -18,20 +18,20 @@ import numpy as np
 
 from deepdft.dft.calculate import RECORD, Calculate, Job, lost
 from deepdft.dft.calculation import ReferenceCalculation
-from deepdft.dft.folders import SCRATCH, clean_scratch, sole_campaign
+from deepdft.dft.folders import LOCK, SCRATCH, clean_scratch, sole_campaign
 from deepdft.dft.manifest import (
     DONE,
     FAILED,
     FILE,
     PENDING,
     Manifest,
-    fingerprint,
     new_record,
     read_manifest,
     record_from,
 )
 from deepdft.dft.pool import Lost, WorkerPool
 from deepdft.errors import ConfigurationError
+from deepdft.storage.identities import structure_identity
 from deepdft.structures.files import Structure
 
 _SAVE_INTERVAL = 2.0
@@ -142,7 +142,7 @@ def _require_store(store: Path) -> None:
     if store.exists() and not store.is_dir():
         raise ConfigurationError(f"{store} is a file; the store of a campaign is a folder.")
     if store.is_dir() and not (store / FILE).exists():
-        others = [path.name for path in store.iterdir() if path.name != SCRATCH]
+        others = [path.name for path in store.iterdir() if path.name not in (SCRATCH, LOCK)]
         if others:
             raise ConfigurationError(
                 f"The folder {store} is not a store of reference calculations and not empty; "
@@ -187,7 +187,7 @@ def _add(manifest: Manifest, structures: Sequence[Structure]) -> None:
         seen.add(name)
         known = manifest.structures.get(name)
         if known is not None:
-            if known.fingerprint != fingerprint(atoms):
+            if known.fingerprint != structure_identity(atoms):
                 raise ConfigurationError(
                     f"The store has another structure called {name} ({known.formula}, with other "
                     "positions, cell or moments); rename one of them."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from ase import Atoms
 
 from deepdft.errors import ConfigurationError
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.identities import structure_identity
 from deepdft.storage.whole_files import AtomicFile
 
 FILE = "manifest.json"
@@ -141,20 +141,8 @@ def new_record(name: str, index: int, atoms: Atoms) -> StructureRecord:
     """Return the record of a structure that is still to be calculated."""
     info = {str(key): value for key, value in atoms.info.items() if _is_storable(value)}
     return StructureRecord(
-        name, index, atoms.get_chemical_formula(), len(atoms), fingerprint(atoms), info
+        name, index, atoms.get_chemical_formula(), len(atoms), structure_identity(atoms), info
     )
-
-
-def fingerprint(atoms: Atoms) -> str:
-    """Return a hash of whatever of a structure decides its density."""
-    digest = hashlib.sha256()
-    digest.update(np.asarray(atoms.numbers, dtype="<i8").tobytes())
-    digest.update(np.asarray(atoms.pbc, dtype="<i8").tobytes())
-    lengths = [atoms.positions, np.asarray(atoms.cell), atoms.get_initial_magnetic_moments()]
-    for values in (*lengths, atoms.get_initial_charges(), atoms.info.get("charge", 0)):
-        # Rounded: a structure read again from a text file is the same.
-        digest.update((np.round(np.asarray(values, dtype=np.float64), 6) + 0.0).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def write_json(path: Path, content: Any) -> None:

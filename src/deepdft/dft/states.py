@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms
 
-from deepdft.dft.manifest import fingerprint
+from deepdft.storage.identities import structure_identity
 
 
 class States(NamedTuple):
@@ -27,7 +27,7 @@ def without_moments(atoms: Atoms) -> str:
     """Return a hash of a structure that does not depend on its initial magnetic moments."""
     copy = atoms.copy()
     copy.set_initial_magnetic_moments(np.zeros(len(copy)))
-    return fingerprint(copy)
+    return structure_identity(copy)
 
 
 def lowest_states(calculated: Iterable[tuple[Atoms, float]]) -> list[States]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError, did_you_mean
 from deepdft.models import released_checkpoint as released
 from deepdft.models.checkpoint import DESCRIPTION, WEIGHTS, Checkpoint, load_checkpoint
+from deepdft.storage.identities import ContentHash, file_identity
 
 _FOLDER = Path(__file__).resolve().parent.parent / "bundled" / "models"
 
@@ -52,15 +52,15 @@ def model_digest(folder: Path) -> str:
 
     The card, and what else is in the folder, do not change a prediction.
     """
-    digest = hashlib.sha256()
+    digest = ContentHash()
     for path in sorted(folder.iterdir()):
         if path.name == DESCRIPTION:
             description = json.loads(path.read_text(encoding="utf-8"))
             description.pop("card", None)
-            digest.update(json.dumps(description, sort_keys=True).encode())
+            digest.add(path.name, description)
         elif path.name in (WEIGHTS, released.WEIGHTS, released.ARGUMENTS):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+            digest.add(path.name, file_identity(path))
+    return digest.result()[:16]
 
 
 def open_checkpoint(name_or_path: str | Path) -> Checkpoint:

@@ -8,8 +8,6 @@ chunk for each thread. The result may be a file that is mapped into memory.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +24,7 @@ from deepdft.architectures.atom_steps import AtomSteps
 from deepdft.architectures.base import DensityModel
 from deepdft.geometry.graphs import AtomGraph, Edges, atom_graph
 from deepdft.prediction.torch_threads import one_torch_thread
+from deepdft.storage.replace import replacing
 from deepdft.threads import available_threads, run_in_threads
 
 CHUNK_ATOMS = 4096
@@ -84,23 +83,18 @@ def write_atom_states(
     Raises:
         UnsupportedStructureError: as `encode_atoms`.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     parameter = next(network.parameters())
     kind = torch.empty(0, dtype=parameter.dtype).numpy().dtype
     mapped: list[NDArray[Any]] = []
 
     def allocate(shape: tuple[int, int, int]) -> Tensor:
-        mapped.append(np.lib.format.open_memmap(temporary, "w+", kind, shape))
+        mapped.append(np.lib.format.open_memmap(place, "w+", kind, shape))
         return torch.from_numpy(mapped[0])
 
-    try:
+    with replacing(path) as place:
         _encode(network, atoms, threads, chunk, allocate)
         mapped[0].flush()  # type: ignore[attr-defined]
         mapped.clear()
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def map_atom_states(path: str | Path) -> NDArray[Any]:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import uuid
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from deepdft.architectures.base import DensityModel
 from deepdft.density import Grid
 from deepdft.errors import FileFormatError
 from deepdft.geometry.blocks import Index, block_shape
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.storage.identities import model_identity, structure_identity
 from deepdft.storage.zarr_chunks import ChunkedDensity
 
 _TILE_POINTS = 512
@@ -33,10 +30,11 @@ class BlockPlan:
         identifier: random name of the store.
         block_shape: grid points along each axis of a block. Blocks are numbered with the last
             axis fastest.
-        model: SHA-256 of architecture, options, weights and atomic baseline.
+        model: identity of architecture, options, weights and atomic baseline.
         model_name: what the model was called.
-        structure: SHA-256 of elements, positions, cell and periodicity.
+        structure: identity of the structure.
         precision: floating type of the computation.
+        device: "cpu" or "cuda", which round differently.
         filters: "tabulated" or "direct".
         table_spacing: distance between the knots of tables, Å.
         versions: of the packages that the last bits depend on, for the record.
@@ -48,21 +46,25 @@ class BlockPlan:
     model_name: str
     structure: str
     precision: str
+    device: str
     filters: str
     table_spacing: float
     versions: dict[str, str]
 
     @classmethod
-    def make(cls, model: TrainedModel, atoms: Atoms, shape: Index) -> BlockPlan:
-        """Return the plan of a new store."""
+    def make(
+        cls, model: TrainedModel, atoms: Atoms, shape: Index, device: str | None = None
+    ) -> BlockPlan:
+        """Return the plan of a new store; the device is the model's by default."""
         network = model.network
         return cls(
             identifier=uuid.uuid4().hex,
             block_shape=shape,
-            model=model_identity(model),
+            model=_model_identity(model),
             model_name=model.name,
             structure=structure_identity(atoms),
             precision=_precision(network),
+            device=device or model.network_device.type,
             filters=network.settings.filters,
             table_spacing=network.settings.table_spacing,
             versions={name: version(name) for name in ("deepdft", "torch", "numpy", "numba")},
@@ -88,6 +90,7 @@ class BlockPlan:
             "model": "model",
             "structure": "structure",
             "precision": "floating type",
+            "device": "kind of device (CPU or GPU)",
             "filters": "way to evaluate filters",
             "table_spacing": "spacing of filter tables",
         }
@@ -139,43 +142,18 @@ def _cubic_counts(grid: Grid, points: int) -> list[float]:
     return counts
 
 
-def model_identity(model: TrainedModel) -> str:
-    """Return the SHA-256 of all that a model's densities depend on."""
-    network = model.network
-    options = network.options.model_dump(mode="json")
-    digest = _Digest()
-    digest.add_text(network.architecture.name, json.dumps(options, sort_keys=True))
-    digest.add_array("elements", np.array(network.elements))
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.add_array(name, tensor.detach().cpu().numpy())
-    if model.baseline is not None:
-        digest.add_text("baseline", *model.baseline.elements, repr(model.baseline.spacing))
-        digest.add_array("knots", model.baseline.knots)
-    return digest.result()
-
-
-def structure_identity(atoms: Atoms) -> str:
-    """Return the SHA-256 of elements, positions, cell and periodicity."""
-    digest = _Digest()
-    digest.add_array("numbers", np.asarray(atoms.numbers, dtype=np.int64))
-    digest.add_array("positions", np.asarray(atoms.positions, dtype=np.float64))
-    digest.add_array("cell", np.asarray(atoms.cell, dtype=np.float64))
-    digest.add_array("pbc", np.asarray(atoms.pbc, dtype=bool))
-    return digest.result()
-
-
-class _Digest:
-    """SHA-256 of texts and arrays, each with its length, so that none can pass for another."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    def add_text(self, *texts: str) -> None:
-        self._hash.update(json.dumps(texts).encode())
-
-    def add_array(self, name: str, values: NDArray[Any]) -> None:
-        self.add_text(name, values.dtype.str, str(values.shape))
-        self._hash.update(np.ascontiguousarray(values).tobytes())
-
-    def result(self) -> str:
-        return self._hash.hexdigest()
+def _model_identity(model: TrainedModel) -> str:
+    network, baseline = model.network, model.baseline
+    below = None
+    if baseline is not None:
+        below = {
+            "elements": list(baseline.elements), "spacing": baseline.spacing,
+            "knots": baseline.knots,
+        }  # fmt: skip
+    return model_identity(
+        network.architecture.name,
+        network.options.model_dump(mode="json"),
+        [int(number) for number in network.elements],
+        {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()},
+        below,
+    )

@@ -41,7 +41,8 @@ class Cluster:
     Attributes:
         scheduler: address of a running dask scheduler, for example "tcp://10.0.0.1:8786".
         workers: number of processes to start on this machine instead.
-        device: where a worker computes, see `deepdft.load_model`.
+        device: where a worker computes, see `deepdft.load_model`; "auto" is a GPU where this
+            process has one, so that all workers compute alike.
         patience: seconds to wait for the scheduler, and for its first worker.
     """
 
@@ -55,6 +56,13 @@ class Cluster:
             raise ConfigurationError("Give either the address of a scheduler or a worker count.")
         if self.workers is not None and self.workers < 1:
             raise ConfigurationError(f"There must be at least one worker, not {self.workers}.")
+
+    @property
+    def device_type(self) -> str:
+        """Kind of the workers' devices: "cpu" or "cuda"."""
+        if self.device == "auto":
+            return choose_device("auto").type
+        return self.device.partition(":")[0]
 
 
 def fill_on_cluster(
@@ -83,7 +91,7 @@ def fill_on_cluster(
         str(store.path.resolve()),
         BlockPlan.of_store(store).identifier,
         threads=_threads_of_worker(model, cluster),
-        device=cluster.device,
+        device=cluster.device_type if cluster.device == "auto" else cluster.device,
     )
     with _client(cluster) as client:
         _gather(client, task, blocks, done)

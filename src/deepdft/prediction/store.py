@@ -9,11 +9,9 @@ once and the result is kept beside the chunks until the last one is there.
 from __future__ import annotations
 
 import math
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,15 +97,18 @@ def predict_to_store(
     model.check(atoms)
     if uncertainty:
         model.require_error_model()
-    store = open_store(atoms, path, model, grid, block_points)
-    expected = _uncertainty(store, model) if uncertainty else None
+    device = None if cluster is None else cluster.device_type
+    store = open_store(atoms, path, model, grid, block_points, device)
+    expected = None
     blocks = range(store.n_chunks)
     report = progress or (lambda points: None)
     computed = 0
     if store.attributes["finished"] and all(map(store.has_chunk, blocks)):
+        expected = model.uncertainty(store.atoms) if uncertainty else None
         report(grid.n_points)
     else:
-        with _sole_writer(store):
+        with store.sole_writer():
+            expected = _uncertainty(store, model) if uncertainty else None
             sums = _sums_of_present(store, report)
             missing = [block for block in blocks if block not in sums]
             computed = len(missing)
@@ -139,8 +140,6 @@ def predict_to_store(
 
 def _uncertainty(store: ChunkedDensity, model: TrainedModel) -> Uncertainty:
     """Return what error to expect; the atoms of an unfinished store are encoded for both uses."""
-    if store.attributes["finished"]:
-        return model.uncertainty(store.atoms)
     encode_for(store, model)
     states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
     return model.uncertainty_of_encoded(store.atoms, states)
@@ -152,14 +151,23 @@ def open_store(
     model: TrainedModel,
     grid: Grid,
     block_points: int | None = None,
+    device: str | None = None,
 ) -> ChunkedDensity:
     """Return the store at `path`, made if it does not exist.
+
+    Args:
+        atoms: the structure.
+        path: the group's directory.
+        model: the model.
+        grid: points.
+        block_points: points of a block, for a new group.
+        device: kind of device that computes the blocks; default: the model's.
 
     Raises:
         ConfigurationError: if what exists is another prediction or nothing of ours.
     """
     points = block_points or max(BLOCK_POINTS, grid.n_points // MOST_BLOCKS)
-    plan = BlockPlan.make(model, atoms, block_shape_for(grid, points))
+    plan = BlockPlan.make(model, atoms, block_shape_for(grid, points), device)
     if not Path(path).exists():
         return ChunkedDensity.create(
             path, atoms, grid, plan.block_shape, level=model.level,
@@ -265,8 +273,7 @@ def finish(store: ChunkedDensity, sums: dict[int, float]) -> None:
         )
     # Summed exactly, so that the order in which blocks were done does not matter.
     electrons = math.fsum(sums.values()) * store.grid.voxel_volume
-    store.update_attributes(finished=True, electrons=electrons)
-    shutil.rmtree(store.work_folder, ignore_errors=True)
+    store.finish(electrons=electrons)
 
 
 def _sums_of_present(store: ChunkedDensity, report: Progress) -> dict[int, float]:
@@ -289,27 +296,6 @@ def _sums_of_present(store: ChunkedDensity, report: Progress) -> dict[int, float
 
 def _sum(values: NDArray[np.float32]) -> float:
     return float(np.sum(np.ascontiguousarray(values), dtype=np.float64))
-
-
-@contextmanager
-def _sole_writer(store: ChunkedDensity) -> Iterator[None]:
-    """Keep others from filling a store; the system ends the lock when the process ends."""
-    folder = store.work_folder
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError(
-                f"{store.path} is being filled by another process; wait until it has finished."
-            ) from None
-        except (ImportError, OSError):
-            pass  # Not on this system or file system. Two at once would do the work twice.
-        for left in folder.glob("*.part"):
-            left.unlink(missing_ok=True)
-        yield
 
 
 def _same_grid(one: Grid, other: Grid) -> bool:

@@ -6,7 +6,6 @@ missing; what is there of another structure, model or grid is refused.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +31,7 @@ def fill_uncertainty(
         model: the model.
 
     Raises:
-        ConfigurationError: if the path holds anything else.
+        ConfigurationError: if the path holds anything else, or another process is filling it.
     """
     errors = model.require_error_model()
     plan = BlockPlan.of_store(density)
@@ -41,12 +40,13 @@ def fill_uncertainty(
     store = _opened(path, density, plan, model)
     if store.attributes["finished"]:
         return
-    store.work_folder.mkdir(exist_ok=True)
-    for block in range(store.n_chunks):
-        if store.read_chunk(block) is None:
-            store.write_chunk(block, expected.on_grid(store.grid, *store.box(block)))
-    store.update_attributes(finished=True, expected_eps_mae=expected.eps_mae)
-    shutil.rmtree(store.work_folder, ignore_errors=True)
+    with store.sole_writer():
+        if store.attributes["finished"]:
+            return
+        for block in range(store.n_chunks):
+            if store.read_chunk(block) is None:
+                store.write_chunk(block, expected.on_grid(store.grid, *store.box(block)))
+        store.finish(expected_eps_mae=expected.eps_mae)
 
 
 def _opened(

@@ -15,6 +15,8 @@ import os
 import secrets
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +30,9 @@ from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats.npz import FORMAT, VERSION
 from deepdft.formats.zarr_density import read_structure
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.locks import sole_writer
+from deepdft.storage.replace import replacing, synchronise
+from deepdft.storage.whole_files import replace_locked
 
 Index = tuple[int, int, int]
 
@@ -100,23 +105,13 @@ class ChunkedDensity:
         Raises:
             ConfigurationError: if the path exists or cannot be written to.
         """
-        target = Path(os.path.abspath(path))
-        if not target.parent.is_dir():
-            raise ConfigurationError(
-                f"There is no folder {target.parent} to write {target.name} into."
-            )
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
         about = _attributes(atoms, grid, level) | (attributes or {})
-        try:
-            _write_empty(temporary, about, atoms, grid, chunk_shape)
-            if target.exists():
-                raise ConfigurationError(f"{path} exists already.")
-            os.rename(temporary, target)
-        except OSError as error:
-            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return cls(target)
+        with replacing(path, new=True) as place:
+            try:
+                _write_empty(place, about, atoms, grid, chunk_shape)
+            except OSError as error:
+                raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
+        return cls(path)
 
     @cached_property
     def atoms(self) -> Atoms:
@@ -207,18 +202,42 @@ class ChunkedDensity:
             temporary.unlink(missing_ok=True)
         return stored
 
+    @contextmanager
+    def sole_writer(self) -> Iterator[None]:
+        """Keep other processes from filling the group; `attributes` are read once more.
+
+        Raises:
+            ConfigurationError: if another process is filling it.
+        """
+        taken = f"{self.path} is being filled by another process; wait until it has finished"
+        with sole_writer(self.work_folder / "lock", taken):
+            self.attributes = self._description()["attributes"]
+            for left in self.work_folder.glob("[0-9]*.part"):
+                left.unlink(missing_ok=True)
+            yield
+
+    def finish(self, **attributes: Any) -> None:
+        """Mark the group as finished; what was needed to fill it is removed.
+
+        Args:
+            attributes: more attributes, JSON-like.
+        """
+        synchronise(self.path)
+        self.update_attributes(finished=True, **attributes)
+        shutil.rmtree(self.work_folder, ignore_errors=True)
+
     def update_attributes(self, **changes: Any) -> None:
-        """Change attributes of the group, all or none."""
-        target = self.path / _METADATA
-        description = json.loads(target.read_text(encoding="utf-8"))
+        """Change attributes of the group, all or none; the caller is its only writer."""
+        description = self._description()
         description["attributes"].update(changes)
-        temporary = target.with_name(f".{_METADATA}.{secrets.token_hex(6)}.part")
-        try:
-            temporary.write_text(json.dumps(description, indent=2), encoding="utf-8")
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_locked(
+            self.path / _METADATA, json.dumps(description, indent=2).encode(), durable=True
+        )
         self.attributes = description["attributes"]
+
+    def _description(self) -> dict[str, Any]:
+        known: dict[str, Any] = json.loads((self.path / _METADATA).read_text(encoding="utf-8"))
+        return known
 
     def _chunk_path(self, chunk: int) -> Path:
         i, j, k = np.unravel_index(chunk, self.counts)

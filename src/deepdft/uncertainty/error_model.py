@@ -6,7 +6,6 @@ in one safetensors file, whose header holds what is not an array.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -19,13 +18,15 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models import released_checkpoint as released
 from deepdft.models.checkpoint import WEIGHTS
+from deepdft.storage.identities import ContentHash, file_identity
+from deepdft.storage.whole_files import replace_file
 from deepdft.uncertainty.amplitudes import Amplitudes
 from deepdft.uncertainty.features import FeatureSpace, FloatArray, IntegerArray
 from deepdft.uncertainty.shapes import error_basis, shape_tables
@@ -75,11 +76,12 @@ class ErrorModel:
     @cached_property
     def identity(self) -> str:
         """SHA-256 of all that expected errors depend on, and of the weights they belong to."""
-        digest = hashlib.sha256(self.weights.encode())
+        known = [self.weights, self.elements, self.cutoff, self.amplitudes.exponent]
+        digest = ContentHash()
+        digest.add("error model", known)
         for name, array in sorted(_arrays(self).items()):
-            digest.update(f"{name} {array.shape}".encode() + array.tobytes())
-        digest.update(repr((self.elements, self.cutoff, self.amplitudes.exponent)).encode())
-        return digest.hexdigest()
+            digest.add(name, array)
+        return digest.result()
 
     def species(self, numbers: ArrayLike) -> IntegerArray:
         """Return the index of each atomic number in `elements`.
@@ -115,7 +117,7 @@ def weights_identity(folder: str | Path) -> str:
     """Return the SHA-256 of the weights in a model folder."""
     paths = [Path(folder) / name for name in (WEIGHTS, released.WEIGHTS)]
     path = next((path for path in paths if path.exists()), paths[0])
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return file_identity(path)
 
 
 def require_error_model(folder: Path | None, name: str) -> ErrorModel:
@@ -155,7 +157,6 @@ def require_writable(folder: Path | None) -> None:
 def save_error_model(model: ErrorModel, folder: str | Path) -> Path:
     """Write an error model into the folder of its model; it appears whole or not at all."""
     path = Path(folder) / FILE
-    beside = path.with_name(f".{FILE}.{os.getpid()}")
     description = {
         "format": FORMAT,
         "elements": model.elements,
@@ -168,17 +169,8 @@ def save_error_model(model: ErrorModel, folder: str | Path) -> Path:
         "weights": weights_identity(folder),
         "about": model.about,
     }
-    try:
-        save_file(dict(_arrays(model)), beside, {"description": json.dumps(description)})
-        # safetensors creates files that only their owner can read.
-        mode = next(
-            (p.stat().st_mode for p in Path(folder).iterdir() if p.is_file() and p != beside), None
-        )
-        if mode is not None:
-            beside.chmod(mode)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    content = save(dict(_arrays(model)), {"description": json.dumps(description)})
+    replace_file(path, content)
     return path
 
 
