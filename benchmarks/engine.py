@@ -152,10 +152,10 @@ def main() -> None:
     names = ("engine", "direct, plain", "direct, tuned", "engine, whole grid")
     timings = {name: Timing() for name in names}
     for _ in range(arguments.repeat):
-        fast = timings["engine"].add(lambda: engine.on_grid(grid, (0, 0, 0), box))
-        slow = timings["direct, plain"].add(lambda: direct.on_grid(grid, (0, 0, 0), box))
-        other = timings["direct, tuned"].add(lambda: tuned.on_grid(grid, (0, 0, 0), box))
-        timings["engine, whole grid"].add(lambda: engine.on_grid(grid, (0, 0, 0), grid.shape))
+        fast = timings["engine"].add(lambda: engine.box(grid, (0, 0, 0), box))
+        slow = timings["direct, plain"].add(lambda: direct.box(grid, (0, 0, 0), box))
+        other = timings["direct, tuned"].add(lambda: tuned.box(grid, (0, 0, 0), box))
+        timings["engine, whole grid"].add(lambda: engine.box(grid, (0, 0, 0), grid.shape))
     difference = max(
         float(np.abs(np.asarray(values) - np.asarray(slow)).max()) for values in (fast, other)
     )
@@ -204,7 +204,7 @@ def random_network(arguments: argparse.Namespace, atoms: Atoms) -> DensityModel:
 
 def warm(engine: ProbeEngine, grid: Grid) -> None:
     """Compile, or load what was compiled before."""
-    engine.on_grid(grid, (0, 0, 0), tuple(min(8, n) for n in grid.shape))
+    engine.box(grid, (0, 0, 0), tuple(min(8, n) for n in grid.shape))
 
 
 def edges_per_probe(atoms: Atoms, grid: Grid, cutoff: float) -> float:

@@ -124,11 +124,11 @@ def compare(arguments: argparse.Namespace) -> None:
     direct_network.settings = EvaluationSettings(filters="direct")
 
     begun = time.perf_counter()
-    ProbeEngine(network, None, atoms).on_grid(grid, (0, 0, 0), (8, 8, 8))
+    ProbeEngine(network, None, atoms).box(grid, (0, 0, 0), (8, 8, 8))
     first = time.perf_counter() - begun
     begun = time.perf_counter()
     engine = ProbeEngine(network, None, atoms)
-    engine.on_grid(grid, (0, 0, 0), (8, 8, 8))
+    engine.box(grid, (0, 0, 0), (8, 8, 8))
     preparation = time.perf_counter() - begun
     if not engine.is_fused:
         raise SystemExit("This GPU, or the Triton here, is older than what the kernels need.")
@@ -141,15 +141,15 @@ def compare(arguments: argparse.Namespace) -> None:
     origin = (0, 0, 0)
 
     def whole(of: ProbeEngine, on: Grid) -> Callable[[], FloatArray]:
-        return lambda: of.on_grid(on, origin, on.shape)
+        return lambda: of.box(on, origin, on.shape)
 
     cases: dict[str, tuple[int, Callable[[], FloatArray]]] = {
         "engine, whole grid": (grid.n_points, whole(engine, grid)),
         f"engine, {len(larger):,} atoms": (
             larger_grid.n_points, whole(larger_engine, larger_grid)
         ),
-        "direct, plain": (int(np.prod(box)), lambda: direct.on_grid(grid, origin, box)),
-        "direct, tuned": (int(np.prod(box)), lambda: tuned.on_grid(grid, origin, box)),
+        "direct, plain": (int(np.prod(box)), lambda: direct.box(grid, origin, box)),
+        "direct, tuned": (int(np.prod(box)), lambda: tuned.box(grid, origin, box)),
     }  # fmt: skip
     for _, work in cases.values():
         work()
@@ -208,7 +208,7 @@ def print_stages(
     """Print the time of each stage on the device beside the least it can take."""
     work = CountedWork()
     with work.counting():
-        seconds = device_seconds(lambda: engine.on_grid(grid, (0, 0, 0), grid.shape))
+        seconds = device_seconds(lambda: engine.box(grid, (0, 0, 0), grid.shape))
     properties = torch.cuda.get_device_properties(0)
     clock = 1e3 * getattr(properties, "clock_rate", 1.755e6)
     fma_rate = properties.multi_processor_count * FMA_UNITS * clock
@@ -304,10 +304,10 @@ def difference_to_double(
     exact_network.settings = EvaluationSettings(filters="direct")
     chosen = np.random.default_rng(0).choice(grid.n_points, size=500, replace=False)
     points = grid.points().reshape(-1, 3)[chosen]
-    exact = ProbeEngine(exact_network, None, atoms).density_at(points)
-    whole = engine.on_grid(grid, (0, 0, 0), grid.shape).ravel()[chosen]
-    listed = engine.density_at(points)
-    plain = ProbeEngine(direct_network, None, atoms, threads=1).density_at(points)
+    exact = ProbeEngine(exact_network, None, atoms).at(points)
+    whole = engine.box(grid, (0, 0, 0), grid.shape).ravel()[chosen]
+    listed = engine.at(points)
+    plain = ProbeEngine(direct_network, None, atoms, threads=1).at(points)
     return "\n".join(
         f"{name} against float64 on the CPU: largest difference {np.abs(found - exact).max():.1e} "
         f"e/Å³, eps_mae {100 * np.abs(found - exact).sum() / np.abs(exact).sum():.1e} %"

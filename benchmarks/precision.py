@@ -132,7 +132,7 @@ def on_gpu(network: DeepDFT, atoms: Atoms, points: FloatArray) -> dict[str, Floa
         moved.settings = EvaluationSettings(products=products)
         engine = ProbeEngine(moved, None, atoms)
         if engine.is_fused:
-            results[f"GPU, {products}"] = engine.density_at(points)
+            results[f"GPU, {products}"] = engine.at(points)
     network.to("cpu")
     return results
 

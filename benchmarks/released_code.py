@@ -169,8 +169,8 @@ def main() -> None:
     grid = Grid(np.asarray(atoms.cell), released.shape)
     tile = block_shape(grid, engine.block_size)
     box = tuple(min(3 * n, end) for n, end in zip(tile, grid.shape, strict=True))
-    engine.on_grid(grid, (0, 0, 0), (4, 4, 4))  # compiles, or loads what was compiled
-    engine.density_at(points[:2])
+    engine.box(grid, (0, 0, 0), (4, 4, 4))  # compiles, or loads what was compiled
+    engine.at(points[:2])
     released.density(chosen[0])
 
     names = ("released code", "of it, edges", "engine, same points", "engine, box of the grid")
@@ -178,8 +178,8 @@ def main() -> None:
     for _ in range(options.repeat):
         timings[names[0]].add(lambda: [released.density(number) for number in chosen])
         timings[names[1]].add(lambda: [released.edges(number) for number in chosen])
-        timings[names[2]].add(lambda: engine.density_at(points))
-        timings[names[3]].add(lambda: engine.on_grid(grid, (0, 0, 0), box))
+        timings[names[2]].add(lambda: engine.at(points))
+        timings[names[3]].add(lambda: engine.box(grid, (0, 0, 0), box))
     edges = sum(len(released.edges(number)["probe_edges"]) for number in chosen)
     if edges != len(probe_edges(atoms, points, CUTOFF).senders):
         raise SystemExit("The two sides have found different edges.")

@@ -91,7 +91,7 @@ def errors(network: DensityModel, atoms: Atoms, count: int) -> dict[str, Any]:
 def density(network: DensityModel, atoms: Atoms, points: FloatArray) -> FloatArray:
     """Return what the network alone predicts."""
     with torch.inference_mode():
-        return ProbeEngine(network, None, atoms).density_at(points)
+        return ProbeEngine(network, None, atoms).at(points)
 
 
 if __name__ == "__main__":

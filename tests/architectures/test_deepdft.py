@@ -218,7 +218,7 @@ def test_atoms_are_encoded_once_for_all_probes(monkeypatch):
     )
     engine = ProbeEngine(network, None, ethanol(), threads=2)
     for seed in range(3):
-        engine.density_at(points_near(ethanol(), 2000, seed))
+        engine.at(points_near(ethanol(), 2000, seed))
     assert len(calls) == 1
 
 

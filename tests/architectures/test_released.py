@@ -70,7 +70,7 @@ def test_every_number_of_the_released_code(kind, name):
         found = forward(network, expected.atoms, expected.probes).numpy()
         np.testing.assert_allclose(found, expected.density, rtol=0, atol=tolerance)
         engine = ProbeEngine(network, None, expected.atoms, threads=1)
-        found = engine.density_at(expected.probes)
+        found = engine.at(expected.probes)
         np.testing.assert_allclose(found, expected.density, rtol=0, atol=tolerance)
 
 
@@ -81,7 +81,7 @@ def test_probes_with_no_atom_in_reach_keep_the_constant(kind):
     edges = probe_edges(expected.atoms, expected.probes, network.cutoff)
     alone = ~edges.in_reach.numpy()
     assert alone.sum() >= 3
-    found = ProbeEngine(network, None, expected.atoms).density_at(expected.probes[alone])
+    found = ProbeEngine(network, None, expected.atoms).at(expected.probes[alone])
     np.testing.assert_allclose(found, expected.density[alone], rtol=0, atol=1e-15)
     assert np.ptp(found) == 0.0
     assert found[0] != 0.0
@@ -93,7 +93,7 @@ def test_single_precision_as_stored(kind):
     assert load_model(FOLDER / kind, "cpu").network.embedding.weight.dtype == torch.float32
     for name in STRUCTURES:
         expected = Expected(kind, name)
-        found = ProbeEngine(network, None, expected.atoms).density_at(expected.probes)
+        found = ProbeEngine(network, None, expected.atoms).at(expected.probes)
         np.testing.assert_allclose(found, expected.density, rtol=0, atol=2e-6)
 
 
@@ -293,7 +293,7 @@ def test_an_imported_model_is_the_same_model(kind, tmp_path):
     assert loaded.network.elements == source.network.elements
     expected = Expected(kind, "triclinic_small")
     found = [
-        ProbeEngine(c.network, None, expected.atoms, 1).density_at(expected.probes)
+        ProbeEngine(c.network, None, expected.atoms, 1).at(expected.probes)
         for c in (loaded, source)
     ]
     assert np.array_equal(*found)

@@ -146,7 +146,7 @@ def test_an_existing_file_survives_a_failed_prediction(run, small_model, methano
     def fail(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine.ProbeEngine, "on_grid", fail)
+    monkeypatch.setattr(engine.ProbeEngine, "box", fail)
     assert run("predict", methanol, "-m", small_model, "-o", "keep.cube").code == 130
     assert open("keep.cube", "rb").read() == before  # noqa: SIM115
     assert [p for p in methanol.parent.iterdir() if "keep" in p.name] == [

@@ -27,7 +27,7 @@ from tests.small_data import orbital_density
 class Constant:
     """Predicts the same density everywhere."""
 
-    def on_grid(self, grid, start, stop):
+    def box(self, grid, start, stop):
         return np.full([b - a for a, b in zip(start, stop, strict=True)], 0.01)
 
 

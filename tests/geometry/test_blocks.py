@@ -79,15 +79,15 @@ def test_slabs_of_a_grid_are_parts_of_the_whole():
     # The first slab, the second (which begins a search for the whole grid) and the rest.
     atoms = triclinic()
     engine = ProbeEngine(small_network("deepdft", torch.float32), None, atoms, threads=1)
-    whole = engine.on_grid(SKEWED, (0, 0, 0), SKEWED.shape)
+    whole = engine.box(SKEWED, (0, 0, 0), SKEWED.shape)
     thickness = block_shape(SKEWED, engine.block_size)[2]
     for first in range(0, 14, thickness):
         last = min(first + thickness, 14)
-        slab = engine.on_grid(SKEWED, (0, 0, first), (11, 9, last))
+        slab = engine.box(SKEWED, (0, 0, first), (11, 9, last))
         assert np.array_equal(slab, whole[:, :, first:last])
     other = Grid(SKEWED.cell, SKEWED.shape, SKEWED.origin + 0.05)
-    moved = engine.on_grid(other, (0, 0, 0), (3, 3, 3))
-    expected = engine.density_at(other.points((0, 0, 0), (3, 3, 3)).reshape(-1, 3))
+    moved = engine.box(other, (0, 0, 0), (3, 3, 3))
+    expected = engine.at(other.points((0, 0, 0), (3, 3, 3)).reshape(-1, 3))
     np.testing.assert_allclose(moved.ravel(), expected, rtol=0, atol=1e-6)
 
 
@@ -97,5 +97,5 @@ def test_compiled_values_do_not_depend_on_the_block_at_all():
     points = points_near(atoms, 700, spread=3.0)
     results = []
     for engine.block_size in (1, 7, 64, 700):
-        results.append(engine.density_at(points))
+        results.append(engine.at(points))
     assert all(np.array_equal(result, results[0]) for result in results)

@@ -202,7 +202,7 @@ def test_compiled_network_is_the_plain_one(steps, channels, envelope):
         points = points_near(atoms, 700, seed=steps, spread=6.0)
         engine = ProbeEngine(network, None, atoms, threads=1)
         assert engine.is_compiled
-        found = engine.density_at(points)
+        found = engine.at(points)
         single, double = (evaluate(plain.to(dtype), atoms, points) for dtype in PRECISIONS)
         assert (found[double == 0.0] == 0.0).all()
         # What float32 itself costs differs from network to network; torch shows how much.
@@ -246,7 +246,7 @@ torch.manual_seed(0)
 network = create_model("deepdft", {"steps": 2, "channels": 40}, ELEMENTS).eval()
 points = points_near(triclinic(), 100, spread=3.0)
 values = [
-    ProbeEngine(network.to(dtype), None, triclinic(), 1).density_at(points)
+    ProbeEngine(network.to(dtype), None, triclinic(), 1).at(points)
     for dtype in (torch.float32, torch.float64)
 ]
 print(LANES, np.abs(values[0] - values[1]).max(), np.std(values[1]))

@@ -51,9 +51,9 @@ def test_two_threads_predicting_at_once(threads_of_each):
 
     def predict(job):
         atoms, points = job
-        return ProbeEngine(network, None, atoms, threads_of_each).density_at(points)
+        return ProbeEngine(network, None, atoms, threads_of_each).at(points)
 
-    alone = [ProbeEngine(network, None, *job[:1], threads=1).density_at(job[1]) for job in jobs]
+    alone = [ProbeEngine(network, None, *job[:1], threads=1).at(job[1]) for job in jobs]
     with ThreadPoolExecutor(2) as pool:
         for _ in range(8):
             for found, expected in zip(pool.map(predict, jobs), alone, strict=True):
@@ -78,7 +78,7 @@ def test_forked_workers(tmp_path):
         points = np.random.default_rng(0).uniform(0, 20, (500, 3))
 
         def predict(threads):
-            return ProbeEngine(network, None, atoms, threads).density_at(points)
+            return ProbeEngine(network, None, atoms, threads).at(points)
 
         if __name__ == "__main__":
             assert torch.get_num_threads() == 2
@@ -116,7 +116,7 @@ def test_a_package_that_cannot_be_written(tmp_path):
         from deepdft.prediction.engine import ProbeEngine
 
         network = create_model("deepdft", {"steps": 1, "channels": 2}, [1]).eval()
-        found = ProbeEngine(network, None, Atoms("H"), 1).density_at(np.zeros((1, 3)))
+        found = ProbeEngine(network, None, Atoms("H"), 1).at(np.zeros((1, 3)))
         print(deepdft.__file__)
         print(bool(np.isfinite(found).all() and found[0] != 0))
         """,

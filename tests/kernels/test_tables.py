@@ -160,7 +160,7 @@ def test_tables_change_the_density_by_less_than_a_millionth(name):
     found = {}
     for filters in ("tabulated", "direct"):
         network.settings = EvaluationSettings(filters=filters)
-        found[filters] = ProbeEngine(network, None, atoms, threads=1).density_at(points)
+        found[filters] = ProbeEngine(network, None, atoms, threads=1).at(points)
     assert found["direct"].std() > 1e-2
     np.testing.assert_allclose(found["tabulated"], found["direct"], rtol=0, atol=1e-6)
     assert (found["tabulated"] != found["direct"]).any()

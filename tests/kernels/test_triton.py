@@ -74,7 +74,7 @@ import deepdft.cli, deepdft.training
 network = create_model("deepdft", {"steps": 1, "channels": 4}, [1]).eval()
 engine = ProbeEngine(network, None, Atoms("H"), 1)
 print(triton_installed(), triton_serves(torch.device("cuda")), engine.is_fused)
-print(np.isfinite(engine.density_at(np.zeros((1, 3)))).all())
+print(np.isfinite(engine.at(np.zeros((1, 3)))).all())
 """
     assert run("-c", script).split() == ["False", "False", "False", "True"]
 
@@ -89,7 +89,7 @@ from deepdft.architectures import create_model
 from deepdft.prediction.engine import ProbeEngine
 
 network = create_model("deepdft", {"steps": 1, "channels": 4}, [1])
-ProbeEngine(network.eval(), None, Atoms("H"), 1).density_at([[0.0, 0.0, 0.1]])
+ProbeEngine(network.eval(), None, Atoms("H"), 1).at([[0.0, 0.0, 0.1]])
 print("triton" in sys.modules and not before)
 """
     assert run("-c", script).split() == ["False"]

@@ -67,7 +67,7 @@ def test_every_size(steps, channels, envelope):
         grid = Grid(np.diag([0.9, 1.0, 1.1]), (9, 10, 11), atoms.positions[0] - 0.4)
         points = np.concatenate((grid.points().reshape(-1, 3), points_near(atoms, 300, spread=5.0)))
         found = np.concatenate(
-            (engine.on_grid(grid, (0, 0, 0), grid.shape).ravel(), engine.density_at(points[990:]))
+            (engine.box(grid, (0, 0, 0), grid.shape).ravel(), engine.at(points[990:]))
         )
         exact = evaluate(double, atoms, points)
         # What float32 costs differs from network to network; torch on the CPU shows how much.
@@ -84,11 +84,11 @@ def test_the_bundled_model_with_its_baseline():
     grid = Grid(np.diag([8.0, 8.0, 8.0]), (80, 80, 80), atoms.positions.mean(axis=0) - 4.0)
     exact = ProbeEngine(copy.deepcopy(network).double(), tables, atoms)
     engine = ProbeEngine(network.to(CUDA), tables, atoms)
-    found = engine.on_grid(grid, (0, 0, 0), grid.shape)
+    found = engine.box(grid, (0, 0, 0), grid.shape)
     for corner in (0, 38):  # far from the atoms, and among them
         low, high = (corner,) * 3, (corner + 4,) * 3
         place = (slice(corner, corner + 4),) * 3
-        assert np.abs(found[place] - exact.on_grid(grid, low, high)).max() < 3e-6
+        assert np.abs(found[place] - exact.box(grid, low, high)).max() < 3e-6
 
 
 def test_results_are_the_same_every_time_and_in_every_box():
@@ -96,9 +96,9 @@ def test_results_are_the_same_every_time_and_in_every_box():
     atoms = sodium_chloride()
     engine = ProbeEngine(on_gpu, None, atoms)
     grid = Grid.of_cell(atoms, 0.1)
-    whole = engine.on_grid(grid, (0, 0, 0), grid.shape)
-    assert np.array_equal(engine.on_grid(grid, (0, 0, 0), grid.shape), whole)
-    part = ProbeEngine(on_gpu, None, atoms).on_grid(grid, (7, 3, 0), (40, 20, 31))
+    whole = engine.box(grid, (0, 0, 0), grid.shape)
+    assert np.array_equal(engine.box(grid, (0, 0, 0), grid.shape), whole)
+    part = ProbeEngine(on_gpu, None, atoms).box(grid, (7, 3, 0), (40, 20, 31))
     assert np.array_equal(part, whole[7:40, 3:20, :31])
 
 
@@ -108,11 +108,11 @@ def test_more_probes_than_fit_a_batch_or_a_part(monkeypatch):
     on_gpu, _, _ = networks(steps=1, channels=16)
     atoms = sodium_chloride()
     grid = Grid.of_cell(atoms, 0.15)
-    whole = ProbeEngine(on_gpu, None, atoms).on_grid(grid, (0, 0, 0), grid.shape)
+    whole = ProbeEngine(on_gpu, None, atoms).box(grid, (0, 0, 0), grid.shape)
     monkeypatch.setattr(device_batches, "PROBES_PER_BATCH", 5000)
     monkeypatch.setattr(device_engine, "PROBES_PER_BLOCK", 700)
     monkeypatch.setattr(device_engine, "_PROBES_PER_PART", 9000)
-    pieces = ProbeEngine(on_gpu, None, atoms).on_grid(grid, (0, 0, 0), grid.shape)
+    pieces = ProbeEngine(on_gpu, None, atoms).box(grid, (0, 0, 0), grid.shape)
     assert np.array_equal(pieces, whole)
 
 
@@ -139,7 +139,7 @@ def test_products_of_half_precision_are_near():
     on_gpu.settings = EvaluationSettings(products="float16")
     atoms = ethanol()
     points = points_near(atoms, 2000)
-    found = ProbeEngine(on_gpu, None, atoms).density_at(points)
+    found = ProbeEngine(on_gpu, None, atoms).at(points)
     exact = evaluate(double, atoms, points)
     share = np.abs(found - exact).sum() / np.abs(exact).sum()
     assert 1e-6 < share < 1e-3

@@ -202,8 +202,8 @@ def pairs_are_the_edges_of_the_cpu(device):
 def compare_on_grid(device, atoms, grid, tolerance, baseline=None, **options):
     engine, exact = fused_engine(device, atoms, baseline, **options)
     start = (1, 0, 0)
-    found = engine.on_grid(grid, start, grid.shape)
-    expected = exact.on_grid(grid, start, grid.shape)
+    found = engine.box(grid, start, grid.shape)
+    expected = exact.box(grid, start, grid.shape)
     scale = np.abs(expected).max()
     assert np.ptp(expected) > 1e-3
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * scale)
@@ -259,8 +259,8 @@ def grid_with_superposed_atoms(device):
 def boxes_of_a_grid_change_nothing(device):
     grid = Grid(np.diag([0.5, 0.4, 0.4]), (5, 4, 4), np.array([0.1, 0.1, 0.2]))
     engine, _ = fused_engine(device, water(), steps=1)
-    whole = engine.on_grid(grid, (0, 0, 0), grid.shape)
-    part = engine.on_grid(grid, (1, 1, 0), (4, 4, 3))
+    whole = engine.box(grid, (0, 0, 0), grid.shape)
+    part = engine.box(grid, (1, 1, 0), (4, 4, 3))
     assert np.array_equal(part, whole[1:4, 1:4, :3])
 
 
@@ -270,12 +270,12 @@ def batches_and_parts_change_nothing(device):
     # A line along the first axis, through the cell of an atom and beyond its reach.
     grid = Grid(np.diag([9.0, 1.0, 1.0]), (70, 1, 1), np.array([-4.4, 0.3, 0.2]))
     engine, _ = fused_engine(device, Atoms("O"), steps=1)
-    whole = engine.on_grid(grid, (0, 0, 0), grid.shape)
+    whole = engine.box(grid, (0, 0, 0), grid.shape)
     with (
         mock.patch.object(device_batches, "PROBES_PER_BATCH", 24),
         mock.patch.multiple(device_engine, PROBES_PER_BLOCK=10, _PROBES_PER_PART=40),
     ):
-        found = engine.on_grid(grid, (0, 0, 0), grid.shape)
+        found = engine.box(grid, (0, 0, 0), grid.shape)
     assert np.array_equal(found, whole)
     assert np.array_equal(whole.ravel() == 0.0, (grid.points() ** 2).sum(axis=-1).ravel() >= 16.0)
 
@@ -284,12 +284,12 @@ def listed_points(device):
     atoms = water()
     points = np.array([[0.1, 0.2, 0.3], [90.0, 0.0, 0.0], [0.02, 0.0, 0.119], [3.0, 1.0, -1.0]])
     engine, exact = fused_engine(device, atoms)
-    found, expected = engine.density_at(points), exact.density_at(points)
+    found, expected = engine.at(points), exact.at(points)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
     assert found[1] == 0.0
     assert found[0] != 0.0
-    assert np.array_equal(engine.density_at(points[2:]), found[2:])
-    assert engine.density_at(points[:0]).shape == (0,)
+    assert np.array_equal(engine.at(points[2:]), found[2:])
+    assert engine.at(points[:0]).shape == (0,)
 
 
 def readout_in_torch(device):
@@ -309,8 +309,8 @@ def values_beyond_half_precision(device):
     with use_triton(device)[1]:
         engine = ProbeEngine(large.to(device), None, water(), threads=1)
     exact = ProbeEngine(copy.deepcopy(large).cpu().double(), None, water(), threads=1)
-    found = engine.on_grid(grid, (0, 0, 0), grid.shape)
-    expected = exact.on_grid(grid, (0, 0, 0), grid.shape)
+    found = engine.box(grid, (0, 0, 0), grid.shape)
+    expected = exact.box(grid, (0, 0, 0), grid.shape)
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
 
 
@@ -318,8 +318,8 @@ def products_of_half_precision(device):
     grid = Grid(np.diag([0.3, 0.3, 0.3]), (3, 2, 2), np.array([0.3, 0.1, 0.2]))
     engine, exact = fused_engine(device, water())
     engine.network.settings = EvaluationSettings(products="float16")
-    found = engine.on_grid(grid, (0, 0, 0), grid.shape)
-    expected = exact.on_grid(grid, (0, 0, 0), grid.shape)
+    found = engine.box(grid, (0, 0, 0), grid.shape)
+    expected = exact.box(grid, (0, 0, 0), grid.shape)
     error = np.abs(found - expected).max() / np.abs(expected).max()
     assert 1e-6 < error < 3e-3
 

@@ -67,9 +67,9 @@ def test_states_in_a_file(tmp_path, chunk):
     assert np.array_equal(mapped, encode_atoms(network, atoms, 1, chunk=chunk).numpy())
     points = points_near(atoms, 50)
     engine = ProbeEngine(network, None, atoms, 1, senders=torch.from_numpy(mapped))
-    expected = ProbeEngine(network, None, atoms, 1).density_at(points)
+    expected = ProbeEngine(network, None, atoms, 1).at(points)
     assert np.ptp(expected) > 1e-2
-    np.testing.assert_allclose(engine.density_at(points), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(engine.at(points), expected, rtol=0, atol=1e-5)
     assert [file.name for file in tmp_path.iterdir()] == ["states.npy"]
 
 

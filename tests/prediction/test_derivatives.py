@@ -18,9 +18,10 @@ from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
 from deepdft.fields.atoms.tabulation import switch_off
+from deepdft.fields.field import Derivatives
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
-from deepdft.prediction.derivatives import DensityDerivatives, DerivativeEngine
+from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from tests.architectures.conformance import finite_differences, small_network
@@ -79,7 +80,7 @@ def compiled_and_double(architecture, options, seed):
         for order in (1, 2):
             found = DerivativeEngine(engine, order).at(points)
             assert_close(found, DerivativeEngine(exact, order).at(points), 2e-5, 3e-7)
-        np.testing.assert_allclose(found.density, engine.density_at(points), rtol=0, atol=3e-6)
+        np.testing.assert_allclose(found.value, engine.at(points), rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
@@ -90,14 +91,14 @@ def test_lists_grids_and_slabs_agree(make, dtype, tolerance, order):
     tables = AtomicDensityTables.load("pbe-gth-dzvp")
     engine = engine_for(atoms, dtype, tables, order, cutoff=3.0)
     grid = Grid(SKEWED, (9, 7, 10), atoms.positions[0] - 3.0)
-    whole = engine.on_grid(grid, (0, 0, 0), grid.shape)
-    assert whole.density.shape == grid.shape
+    whole = engine.box(grid, (0, 0, 0), grid.shape)
+    assert whole.value.shape == grid.shape
     assert whole.gradient.shape == (*grid.shape, 3)
     assert (whole.hessian is None) == (order == 1)
     assert whole.hessian is None or whole.hessian.shape == (*grid.shape, 3, 3)
     flat = engine.at(grid.points().reshape(-1, 3))
     assert_close(flat, of_each(whole, lambda x: x.reshape(-1, *x.shape[3:])), tolerance)
-    part = engine.on_grid(grid, (3, 2, 5), (5, 3, 10))
+    part = engine.box(grid, (3, 2, 5), (5, 3, 10))
     assert_close(part, of_each(whole, lambda x: x[3:5, 2:3, 5:10]), tolerance)
     for axis in range(3):
         seen = 0
@@ -117,7 +118,7 @@ def test_slabs_are_thin(monkeypatch):
     grid = Grid(np.diag([30.0, 6.0, 6.0]), (100, 8, 8), -3 * np.ones(3))
     slabs = list(engine.slabs(grid))
     assert len(slabs) > 3
-    whole = engine.on_grid(grid, (0, 0, 0), grid.shape).gradient
+    whole = engine.box(grid, (0, 0, 0), grid.shape).gradient
     together = np.concatenate([slab.gradient for _, _, slab in slabs])
     np.testing.assert_allclose(together, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
 
@@ -146,9 +147,9 @@ def test_memory_depends_on_the_block():
     used = []
     for n in (16, 32):
         grid = Grid(np.eye(3) * 5, (n, n, n), -2.5 * np.ones(3))
-        engine.on_grid(grid, (0, 0, 0), (2, 2, 2))
+        engine.box(grid, (0, 0, 0), (2, 2, 2))
         tracemalloc.start()
-        result = engine.on_grid(grid, (0, 0, 0), grid.shape)
+        result = engine.box(grid, (0, 0, 0), grid.shape)
         used.append(tracemalloc.get_traced_memory()[1] - sum(x.nbytes for x in result))
         tracemalloc.stop()
     assert used[1] < 1.5 * used[0] + 200_000
@@ -255,7 +256,7 @@ def test_a_trained_model_has_derivatives():
     atoms, chosen = ethanol(), model()
     points = points_near(atoms, 6)
     together = chosen.derivative_engine(atoms).at(points)
-    assert isinstance(together, DensityDerivatives)
+    assert isinstance(together, Derivatives)
     assert np.array_equal(chosen.hessian_at(atoms, points), together.hessian)
     gradient = chosen.gradient_at(atoms, points)
     np.testing.assert_allclose(gradient, together.gradient, rtol=0, atol=1e-12)

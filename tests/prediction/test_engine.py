@@ -31,7 +31,7 @@ def test_lists_grids_and_single_points_agree(make, dtype, tolerance):
     atoms = make()
     engine = engine_for(atoms, dtype)
     grid = Grid(SKEWED, (11, 9, 14), atoms.positions[0] - 4.0)
-    whole = engine.on_grid(grid, (0, 0, 0), grid.shape)
+    whole = engine.box(grid, (0, 0, 0), grid.shape)
     assert whole.dtype == np.float64
     assert whole.shape == grid.shape
     scale = np.abs(whole).max()
@@ -40,14 +40,14 @@ def test_lists_grids_and_single_points_agree(make, dtype, tolerance):
     def same(found, expected):
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * scale)
 
-    same(engine.density_at(points.reshape(-1, 3)).reshape(grid.shape), whole)
+    same(engine.at(points.reshape(-1, 3)).reshape(grid.shape), whole)
     expected = forward(engine.network, atoms, points.reshape(-1, 3)).detach().numpy()
     same(expected.reshape(grid.shape), whole)
     for start, stop in [((3, 2, 5), (4, 3, 6)), ((0, 8, 0), (11, 9, 14)), ((5, 1, 2), (9, 9, 9))]:
         place = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        same(engine.on_grid(grid, start, stop), whole[place])
+        same(engine.box(grid, start, stop), whole[place])
     for i, j, k in [(0, 0, 0), (10, 8, 13), (4, 4, 7)]:
-        same(engine.density_at(points[i, j, k][None]), whole[i, j, k])
+        same(engine.at(points[i, j, k][None]), whole[i, j, k])
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -57,7 +57,7 @@ def test_the_number_of_threads_changes_nothing(dtype):
     grid = Grid.of_cell(atoms, 0.3)
     points = points_near(atoms, 4000)
     results = [
-        (engine.on_grid(grid, (0, 0, 0), grid.shape), engine.density_at(points))
+        (engine.box(grid, (0, 0, 0), grid.shape), engine.at(points))
         for engine in (ProbeEngine(network, None, atoms, threads) for threads in (1, 2, 5))
     ]
     for on_grid, at_points in results[1:]:
@@ -70,8 +70,8 @@ def test_a_grid_of_the_cell_is_periodic():
     engine = engine_for(atoms)
     once = Grid(np.asarray(atoms.cell), (4, 3, 5))
     twice = Grid(np.asarray(atoms.cell) * 2, (8, 6, 10))
-    values = engine.on_grid(once, (0, 0, 0), once.shape)
-    repeated = engine.on_grid(twice, (0, 0, 0), twice.shape)
+    values = engine.box(once, (0, 0, 0), once.shape)
+    repeated = engine.box(twice, (0, 0, 0), twice.shape)
     np.testing.assert_allclose(repeated, np.tile(values, (2, 2, 2)), rtol=0, atol=1e-9)
     assert np.ptp(values) > 0.05
 
@@ -80,12 +80,12 @@ def test_points_far_from_all_atoms_are_exactly_zero():
     atoms = ethanol()
     engine = engine_for(atoms)
     grid = Grid(np.diag([60.0, 60.0, 60.0]), (30, 30, 30), np.full(3, -30.0))
-    values = engine.on_grid(grid, (0, 0, 0), grid.shape)
+    values = engine.box(grid, (0, 0, 0), grid.shape)
     gap = np.linalg.norm(grid.points()[..., None, :] - atoms.positions, axis=-1).min(axis=-1)
     assert np.array_equal(values != 0, gap < engine.network.cutoff)
-    assert not engine.density_at(points_near(atoms, 10) + 100.0).any()
+    assert not engine.at(points_near(atoms, 10) + 100.0).any()
     away = Grid(np.eye(3), (2, 2, 2), np.full(3, 90.0))
-    assert not engine.on_grid(away, (0, 0, 0), (2, 2, 2)).any()
+    assert not engine.box(away, (0, 0, 0), (2, 2, 2)).any()
 
 
 @pytest.mark.parametrize("architecture", ["released-painn", "released-schnet"])
@@ -100,22 +100,22 @@ def test_a_constant_fills_what_no_atom_reaches(architecture, dtype, tolerance):
     # Some blocks have atoms for all of their points, some for a few and most for none.
     grid = Grid(np.diag([30.0, 30.0, 30.0]), (18, 18, 18), np.full(3, -15.0))
     points = grid.points().reshape(-1, 3)
-    values = plain.on_grid(grid, (0, 0, 0), grid.shape).ravel()
+    values = plain.box(grid, (0, 0, 0), grid.shape).ravel()
     np.testing.assert_allclose(values, forward(network, atoms, points).detach(), 0, tolerance)
     gap = np.linalg.norm(points[:, None] - atoms.positions, axis=-1).min(axis=-1)
     away = gap >= network.cutoff
     assert 0 < away.sum() < len(points)
     np.testing.assert_allclose(values[away], constant, rtol=0, atol=tolerance)
     assert np.ptp(values[~away]) > 1e-2
-    np.testing.assert_allclose(plain.density_at(points), values, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(plain.at(points), values, rtol=0, atol=tolerance)
     tables = AtomicDensityTables.load("pbe-gth-dzvp")
     corrected = ProbeEngine(network, tables, atoms, 1)
     expected = values + tables.superpose(atoms, points)
-    for found in (corrected.density_at(points), corrected.on_grid(grid, (0, 0, 0), grid.shape)):
+    for found in (corrected.at(points), corrected.box(grid, (0, 0, 0), grid.shape)):
         np.testing.assert_allclose(found.ravel(), expected, rtol=0, atol=1e-9 + tolerance)
     outside = Grid(np.eye(3), (2, 2, 2), np.full(3, 900.0))
     np.testing.assert_allclose(
-        corrected.on_grid(outside, (0, 0, 0), (2, 2, 2)), constant, rtol=0, atol=tolerance
+        corrected.box(outside, (0, 0, 0), (2, 2, 2)), constant, rtol=0, atol=tolerance
     )
 
 
@@ -124,9 +124,7 @@ def test_points_far_apart():
     engine = engine_for(atoms)
     points = points_near(atoms, 5)
     far = np.concatenate((points[:2], [[1e6, -1e6, 1e6]], points[2:]))
-    np.testing.assert_allclose(
-        np.delete(engine.density_at(far), 2), engine.density_at(points), rtol=0, atol=1e-12
-    )
+    np.testing.assert_allclose(np.delete(engine.at(far), 2), engine.at(points), rtol=0, atol=1e-12)
 
 
 def test_points_of_a_crystal_far_apart():
@@ -135,23 +133,23 @@ def test_points_of_a_crystal_far_apart():
     engine = engine_for(atoms)
     points = points_near(atoms, 6)
     shifts = np.array([[0, 0, 0], [20, 0, 0], [0, -15, 0], [0, 0, 10], [9, 9, 9], [-9, 8, 7]])
-    found = engine.density_at(points + shifts @ np.asarray(atoms.cell))
-    np.testing.assert_allclose(found, engine.density_at(points), rtol=0, atol=1e-9)
+    found = engine.at(points + shifts @ np.asarray(atoms.cell))
+    np.testing.assert_allclose(found, engine.at(points), rtol=0, atol=1e-9)
 
 
 def test_no_points_at_all():
     engine = engine_for(ethanol())
-    assert engine.density_at(np.zeros((0, 3))).shape == (0,)
+    assert engine.at(np.zeros((0, 3))).shape == (0,)
     grid = Grid(np.eye(3), (2, 2, 2))
-    assert engine.on_grid(grid, (1, 1, 1), (1, 2, 2)).shape == (0, 1, 1)
+    assert engine.box(grid, (1, 1, 1), (1, 2, 2)).shape == (0, 1, 1)
 
 
 def test_points_have_to_be_points():
     engine = engine_for(ethanol())
     with pytest.raises(ConfigurationError, match=r"\(n, 3\)"):
-        engine.density_at(np.zeros(3))
+        engine.at(np.zeros(3))
     with pytest.raises(ConfigurationError, match="not finite"):
-        engine.density_at([[0.0, 0.0, np.inf]])
+        engine.at([[0.0, 0.0, np.inf]])
 
 
 def test_a_single_atom_gives_a_spherical_density():
@@ -159,7 +157,7 @@ def test_a_single_atom_gives_a_spherical_density():
     directions = np.random.default_rng(0).standard_normal((20, 3))
     directions /= np.linalg.norm(directions, axis=1)[:, None]
     for radius in (0.0, 0.7, 3.9):
-        values = engine.density_at(np.array([1.0, 2.0, 3.0]) + radius * directions)
+        values = engine.at(np.array([1.0, 2.0, 3.0]) + radius * directions)
         np.testing.assert_allclose(values, values[0], rtol=0, atol=1e-12)
         assert values[0] != 0.0
 
@@ -181,16 +179,16 @@ def test_the_atomic_baseline_is_added(dtype, tolerance):
     points[0] = direction * (edge + network.cutoff + 0.01)
     assert between > network.cutoff
     superposed = tables.superpose(atoms, points)
-    assert plain.density_at(points[:1])[0] == 0.0
+    assert plain.at(points[:1])[0] == 0.0
     assert superposed[0] > 0.0
-    found = corrected.density_at(points)
+    found = corrected.at(points)
     np.testing.assert_allclose(
-        found, plain.density_at(points) + superposed, rtol=0, atol=tolerance * superposed.max()
+        found, plain.at(points) + superposed, rtol=0, atol=tolerance * superposed.max()
     )
     grid = Grid(SKEWED, (8, 7, 9), atoms.positions[0] - 4.0)
     np.testing.assert_allclose(
-        corrected.on_grid(grid, (0, 0, 0), grid.shape).ravel(),
-        corrected.density_at(grid.points().reshape(-1, 3)),
+        corrected.box(grid, (0, 0, 0), grid.shape).ravel(),
+        corrected.at(grid.points().reshape(-1, 3)),
         rtol=0,
         atol=tolerance * superposed.max(),
     )
@@ -202,8 +200,8 @@ def test_the_baseline_of_a_crystal_includes_its_images():
     network = small_network("deepdft")
     points = points_near(atoms, 30)
     added = (
-        ProbeEngine(network, tables, atoms, 1).density_at(points)
-        - ProbeEngine(network, None, atoms, 1).density_at(points)
+        ProbeEngine(network, tables, atoms, 1).at(points)
+        - ProbeEngine(network, None, atoms, 1).at(points)
     )  # fmt: skip
     np.testing.assert_allclose(added, tables.superpose(atoms, points), rtol=0, atol=1e-9)
 
@@ -216,9 +214,9 @@ def test_memory_depends_on_the_block(dtype):
     used = []
     for n in (20, 40):
         grid = Grid(np.eye(3) * 5, (n, n, n), -2.5 * np.ones(3))
-        engine.on_grid(grid, (0, 0, 0), (2, 2, 2))
+        engine.box(grid, (0, 0, 0), (2, 2, 2))
         tracemalloc.start()
-        result = engine.on_grid(grid, (0, 0, 0), grid.shape)
+        result = engine.box(grid, (0, 0, 0), grid.shape)
         used.append(tracemalloc.get_traced_memory()[1] - result.nbytes)
         tracemalloc.stop()
     more_blocks = (40**3 - 20**3) / engine.block_size
@@ -233,13 +231,13 @@ def test_failures_in_threads_are_reported(monkeypatch):
 
     monkeypatch.setattr(engine, "_block", fail)
     with pytest.raises(MemoryError, match="not enough"):
-        engine.density_at(points_near(ethanol(), 3000))
+        engine.at(points_near(ethanol(), 3000))
 
 
 def test_torch_keeps_its_threads():
     torch.set_num_threads(2)
     try:
-        engine_for(ethanol(), threads=3).density_at(points_near(ethanol(), 2000))
+        engine_for(ethanol(), threads=3).at(points_near(ethanol(), 2000))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)

@@ -47,19 +47,17 @@ def test_negative_values_become_zero_and_no_others_change(architecture, dtype):
     points[0] = 40.0
     network = small_network(architecture, dtype)
     plain = ProbeEngine(network, both_signs(), atoms, 1)
-    limited = ProbeEngine(network, both_signs(), atoms, 1, nonnegative=True)
-    expected = plain.density_at(points)
+    limited = ProbeEngine(network, both_signs(), atoms, 1, level=ORBITALS)
+    expected = plain.at(points)
     assert (expected < 0).any()
     assert (expected > 0).any()
-    np.testing.assert_array_equal(limited.density_at(points), np.maximum(expected, 0.0))
+    np.testing.assert_array_equal(limited.at(points), np.maximum(expected, 0.0))
     grid = Grid(np.diag([6.0, 5.0, 4.0]), (9, 8, 7), (-3.0, -2.5, -2.0))
     box = ((0, 0, 0), grid.shape)
-    np.testing.assert_array_equal(
-        limited.on_grid(grid, *box), np.maximum(plain.on_grid(grid, *box), 0.0)
-    )
+    np.testing.assert_array_equal(limited.box(grid, *box), np.maximum(plain.box(grid, *box), 0.0))
     both = [DerivativeEngine(engine, 2).at(points) for engine in (plain, limited)]
     for before, after in zip(*both, strict=True):
-        kept = both[0].density >= 0.0
+        kept = both[0].value >= 0.0
         np.testing.assert_array_equal(after[kept], before[kept])
         assert not after[~kept].any()
 
@@ -70,13 +68,11 @@ def test_the_level_of_the_model_decides(level, tmp_path):
     model = TrainedModel(Checkpoint(small_network("deepdft"), level, None, {}), "mine")
     model.baseline = both_signs()
     grid = Grid(np.diag([6.0, 5.0, 4.0]), (9, 8, 7), (-3.0, -2.5, -2.0))
-    expected = ProbeEngine(model.network, model.baseline, atoms, 1).on_grid(
-        grid, (0, 0, 0), grid.shape
-    )
+    expected = ProbeEngine(model.network, model.baseline, atoms, 1).box(grid, (0, 0, 0), grid.shape)
     assert (expected < 0).any()
     if level is ORBITALS:
         expected = np.maximum(expected, 0.0)
-    found = model.engine(atoms).on_grid(grid, (0, 0, 0), grid.shape)
+    found = model.engine(atoms).box(grid, (0, 0, 0), grid.shape)
     np.testing.assert_array_equal(found, expected)
     predict_to_store(atoms, tmp_path / "rho.zarr", model, grid)
     from deepdft.formats import read

@@ -62,7 +62,7 @@ def grid(atoms):
 @pytest.fixture(scope="module")
 def expected(model, atoms, grid):
     """The density by the engine, all at once."""
-    values = ProbeEngine(model.network, None, atoms, 1).on_grid(grid, (0, 0, 0), grid.shape)
+    values = ProbeEngine(model.network, None, atoms, 1).box(grid, (0, 0, 0), grid.shape)
     assert np.ptp(values) > 1e-2
     return values
 
@@ -330,7 +330,7 @@ def test_blocks_of_nothing_hold_the_constant_of_a_network(tmp_path):
     model = TrainedModel(Checkpoint(network, LevelOfTheory("PBE", "PAW")), "constant")
     summary = predict(tmp_path / "rho.zarr", model, atoms, grid)
     values = read(tmp_path / "rho.zarr").values
-    expected = ProbeEngine(network, None, atoms).on_grid(grid, (0, 0, 0), grid.shape)
+    expected = ProbeEngine(network, None, atoms).box(grid, (0, 0, 0), grid.shape)
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
     assert np.ptp(values[20:]) == 0.0
     assert values[-1, 0, 0] != 0.0
@@ -345,7 +345,7 @@ def test_the_baseline_and_double_precision_go_through(tmp_path):
     tables = AtomicDensityTables.load("pbe-gth-dzvp")
     model = TrainedModel(Checkpoint(network, LEVEL, "pbe-gth-dzvp"), "double")
     predict_to_store(atoms, tmp_path / "rho.zarr", model, grid, block_points=300)
-    whole = ProbeEngine(network, tables, atoms, 1).on_grid(grid, (0, 0, 0), grid.shape)
+    whole = ProbeEngine(network, tables, atoms, 1).box(grid, (0, 0, 0), grid.shape)
     assert np.array_equal(read(tmp_path / "rho.zarr").values, whole.astype(np.float32))
     assert ChunkedDensity(tmp_path / "rho.zarr").attributes["plan"]["precision"] == "float64"
 

@@ -45,7 +45,7 @@ def test_a_model_is_loaded_and_predicts(folder):
     atoms = ethanol()
     points = points_near(atoms, 50)
     tables = AtomicDensityTables.load("pbe-gth-dzvp")
-    expected = ProbeEngine(network(), tables, atoms, 1).density_at(points)
+    expected = ProbeEngine(network(), tables, atoms, 1).at(points)
     found = loaded.density_at(atoms, points)
     assert found.shape == (50,)
     assert found.dtype == np.float64

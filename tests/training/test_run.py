@@ -103,7 +103,7 @@ def test_the_released_architectures_train(architecture, archive, tmp_path):
     # What was drawn beyond the cutoff has moved the constant.
     constants = []
     for trained in (network, untrained(config, network.elements)):
-        constants.append(ProbeEngine(trained, None, atoms).density_at([far])[0])
+        constants.append(ProbeEngine(trained, None, atoms).at([far])[0])
     assert abs(constants[0] - constants[1]) > 1e-4
 
 

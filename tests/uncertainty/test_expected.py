@@ -85,7 +85,7 @@ def test_parts_of_a_grid_and_single_points_give_the_same_values(model):
     grid = Grid.around(atoms, 0.4, 2.0)
     whole = found.volume(grid).values
     middle = grid.shape[1] // 2
-    part = found.on_grid(grid, (1, 2, 0), (5, middle, grid.shape[2] - 1))
+    part = found.box(grid, (1, 2, 0), (5, middle, grid.shape[2] - 1))
     np.testing.assert_allclose(part, whole[1:5, 2:middle, : grid.shape[2] - 1], rtol=1e-12)
     points = grid.points().reshape(-1, 3)[::7]
     np.testing.assert_allclose(found.at(points), whole.ravel()[::7], rtol=1e-9, atol=1e-18)

@@ -28,7 +28,7 @@ _LAYERS = 16
 class OnGrid(Protocol):
     """What predicts a density on a part of a grid."""
 
-    def on_grid(
+    def box(
         self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
     ) -> FloatArray: ...
 
@@ -90,7 +90,7 @@ def functional_spread(
         for name, members in rows.items():
             sums[name] += _distances_from_median(values[members])
         for name, prediction in (predictions or {}).items():
-            predicted = prediction.on_grid(grid, (start, 0, 0), (stop, *grid.shape[1:]))
+            predicted = prediction.box(grid, (start, 0, 0), (stop, *grid.shape[1:]))
             errors[name] += float(np.abs(predicted - reference).sum(dtype=np.float64))
     main = next(iter(sets))
     return Spread(

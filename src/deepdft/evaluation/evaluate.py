@@ -33,9 +33,9 @@ _QUICK_REACH = 5.0
 
 
 class _Evaluator(Protocol):
-    def density_at(self, points: FloatArray) -> FloatArray: ...
+    def at(self, points: FloatArray) -> FloatArray: ...
 
-    def on_grid(
+    def box(
         self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
     ) -> FloatArray: ...
 
@@ -83,14 +83,14 @@ class _SuperpositionEngine:
     tables: AtomicDensityTables
     atoms: Atoms
 
-    def density_at(self, points: FloatArray) -> FloatArray:
+    def at(self, points: FloatArray) -> FloatArray:
         return np.asarray(self.tables.superpose(self.atoms, points), dtype=np.float64)
 
-    def on_grid(
+    def box(
         self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
     ) -> FloatArray:
         points = grid.points(start, stop)
-        return self.density_at(points.reshape(-1, 3)).reshape(points.shape[:3])
+        return self.at(points.reshape(-1, 3)).reshape(points.shape[:3])
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _on_grid(
         norm += float(np.abs(reference).sum(dtype=np.float64))
         electrons += float(reference.sum(dtype=np.float64))
         for number, engine in enumerate(engines):
-            values = engine.on_grid(grid, (start, 0, 0), (stop, *grid.shape[1:]))
+            values = engine.box(grid, (start, 0, 0), (stop, *grid.shape[1:]))
             absolute = np.abs(values - reference)
             errors[number] += absolute.sum(dtype=np.float64)
             if number == 0 and uncertainty is not None:
@@ -269,7 +269,7 @@ def _at_random(
     norm = probes.weights * np.abs(probes.values)
     sums = []
     for number, engine in enumerate(engines):
-        absolute = np.abs(engine.density_at(probes.points) - probes.values)
+        absolute = np.abs(engine.at(probes.points) - probes.values)
         error = probes.weights * absolute
         if number == 0 and uncertainty is not None:
             volumes = probes.weights * (dataset.n_electrons(index) / norm.sum())

@@ -7,7 +7,7 @@ Memory depends on the block and the result, not on the number of points at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepdft.architectures.derivatives import in_double_precision
 from deepdft.density import FloatArray, Grid, as_points
 from deepdft.errors import ConfigurationError
+from deepdft.fields.field import Derivatives
 from deepdft.geometry.blocks import Index, block_shape
 from deepdft.geometry.graphs import edges_to_images
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
@@ -35,26 +36,6 @@ _SLAB_POINTS = 250_000
 """Grid points of a slab: at most 26 MB."""
 
 
-class DensityDerivatives(NamedTuple):
-    """A density with its derivatives by position, at points or on a grid (...).
-
-    Attributes:
-        density: (...) e/Å^3.
-        gradient: (..., 3) e/Å^4.
-        hessian: (..., 3, 3) e/Å^5, symmetric; None where only first derivatives were asked for.
-    """
-
-    density: FloatArray
-    gradient: FloatArray
-    hessian: FloatArray | None
-
-    def assign(self, place: Any, values: DensityDerivatives, shape: Sequence[int]) -> None:
-        """Put the values of a list of points, reshaped, to some place."""
-        for target, found in zip(self, values, strict=True):
-            if target is not None and found is not None:
-                target[place] = found.reshape(*shape, *found.shape[1:])
-
-
 class DerivativeEngine:
     """Evaluates derivatives for the structure of a probe engine.
 
@@ -66,7 +47,7 @@ class DerivativeEngine:
         ConfigurationError: for another order.
     """
 
-    def __init__(self, engine: ProbeEngine, order: int = 2) -> None:
+    def __init__(self, engine: ProbeEngine, order: Literal[1, 2] = 2) -> None:
         if order not in (1, 2):
             raise ConfigurationError(f"Derivatives are of order 1 or 2, not {order}.")
         self.order = order
@@ -84,14 +65,14 @@ class DerivativeEngine:
         kind = "cuda" if engine.device.type == "cuda" else kind
         self.block_size = PROBES_PER_BLOCK[kind][order]
 
-    def at(self, points: ArrayLike) -> DensityDerivatives:
+    def at(self, points: ArrayLike) -> Derivatives:
         """Return the derivatives at points (n, 3) in Å, as (n,), (n, 3) and (n, 3, 3)."""
         positions = moved_into_cell(as_points(points), self._engine.atoms)
         result = self._without_atoms((len(positions),))
         self._engine.walk.points(positions, self.block_size, self._block, result.assign)
         return result
 
-    def on_grid(self, grid: Grid, start: Index, stop: Index) -> DensityDerivatives:
+    def box(self, grid: Grid, start: Index, stop: Index) -> Derivatives:
         """Return the derivatives on the index box start:stop of a grid, as (mx, my, mz, ...)."""
         shape = [high - low for low, high in zip(start, stop, strict=True)]
         result = self._without_atoms(shape)
@@ -100,7 +81,7 @@ class DerivativeEngine:
 
     def slabs(
         self, grid: Grid, axis: int = 0, progress: Callable[[int], None] | None = None
-    ) -> Iterator[tuple[int, int, DensityDerivatives]]:
+    ) -> Iterator[tuple[int, int, Derivatives]]:
         """Yield (start, stop, derivatives) of consecutive slabs of a grid along an axis."""
         per_layer = grid.n_points // grid.shape[axis]
         layers = block_shape(grid, self.block_size)[axis]
@@ -108,12 +89,12 @@ class DerivativeEngine:
         for first in range(0, grid.shape[axis], thickness):
             start, stop = [0, 0, 0], list(grid.shape)
             start[axis], stop[axis] = first, min(first + thickness, grid.shape[axis])
-            slab = self.on_grid(grid, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+            slab = self.box(grid, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
             if progress is not None:
-                progress(slab.density.size)
+                progress(slab.value.size)
             yield start[axis], stop[axis], slab
 
-    def _block(self, points: FloatArray, search: NeighbourhoodSearch) -> DensityDerivatives:
+    def _block(self, points: FloatArray, search: NeighbourhoodSearch) -> Derivatives:
         """Derivatives at probes that lie near each other."""
         result = self._without_atoms((len(points),))
         atoms, positions = search.near_points(points)
@@ -127,23 +108,20 @@ class DerivativeEngine:
         if superposition is not None:
             superposition.add_derivatives_to(*result, points, atoms, positions)
         if self._engine.nonnegative:
-            negative = result.density < 0.0
+            negative = result.value < 0.0
             for values in result:
                 if values is not None:
                     values[negative] = 0.0
         return result
 
-    def _without_atoms(self, shape: Sequence[int]) -> DensityDerivatives:
+    def _without_atoms(self, shape: Sequence[int]) -> Derivatives:
         """What the network says where no atom is in reach."""
-        zeros = DensityDerivatives(
-            np.zeros(shape), np.zeros((*shape, 3)),
-            np.zeros((*shape, 3, 3)) if self.order == 2 else None,
-        )  # fmt: skip
-        zeros.density[...] = self._engine._isolated
+        zeros = Derivatives.zeros(shape, self.order)
+        zeros.value[...] = self._engine._isolated
         return zeros
 
     def _set_compiled(
-        self, result: DensityDerivatives, points: FloatArray, atoms: IntegerArray,
+        self, result: Derivatives, points: FloatArray, atoms: IntegerArray,
         positions: FloatArray, compiled: JetNetwork,
     ) -> None:  # fmt: skip
         """Put in what the network makes of image atoms, in compiled code."""
@@ -160,7 +138,7 @@ class DerivativeEngine:
         if edges.n_receivers:
             jets = compiled.jets(edges, self._polynomials, self.order, workspace)
             chosen = edges.points[: edges.n_receivers]
-            result.density[chosen] = jets[0]
+            result.value[chosen] = jets[0]
             result.gradient[chosen] = jets[1:4].T
             if result.hessian is not None:
                 result.hessian[chosen] = jets[_SYMMETRIC].transpose(2, 0, 1)
@@ -172,7 +150,7 @@ class DerivativeEngine:
         self._workspaces.append(workspace)
 
     def _set_network(
-        self, result: DensityDerivatives, points: FloatArray, atoms: IntegerArray,
+        self, result: Derivatives, points: FloatArray, atoms: IntegerArray,
         positions: FloatArray,
     ) -> None:  # fmt: skip
         """Put in what the network makes of image atoms, in torch."""

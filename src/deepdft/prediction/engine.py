@@ -8,7 +8,7 @@ architecture's readout. Memory depends on the block, not on how many probes ther
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 import numpy as np
 import torch
@@ -20,16 +20,20 @@ from deepdft.architectures.base import DensityModel
 from deepdft.density import FloatArray, Grid, as_points
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
+from deepdft.fields.field import Derivatives, Order, check_order
 from deepdft.fields.walk import BlockWalk, into
+from deepdft.geometry.blocks import Index
 from deepdft.geometry.graphs import edges_to_images
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.kernels.edges.block_edges import BlockNetwork, Workspace, block_edges
 from deepdft.kernels.triton.support import triton_serves
+from deepdft.levels import LevelOfTheory
 from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.torch_threads import one_torch_thread
 from deepdft.threads import available_threads, run_in_threads
 
 if TYPE_CHECKING:
+    from deepdft.prediction.derivatives import DerivativeEngine
     from deepdft.prediction.device_engine import DeviceEngine
 
 IntegerArray = NDArray[np.int64]
@@ -41,7 +45,7 @@ PROBES_PER_BLOCK = {"compiled": 512, "cpu": 64, "cuda": 32768}
 
 
 class ProbeEngine:
-    """Evaluates a network for one structure at any number of probes.
+    """Evaluates a network for one structure at any number of probes: a `Field`.
 
     Args:
         network: the network; its parameters' type is the type of the computation.
@@ -50,7 +54,8 @@ class ProbeEngine:
         threads: CPU threads; default: all that this process may use.
         senders: what `deepdft.prediction.atom_states` has computed for the structure before,
             (steps, atoms, channels).
-        nonnegative: whether negative values become zero, see `LevelOfTheory.is_nonnegative`.
+        level: level of theory; where its densities are nowhere negative, negative values become
+            zero.
 
     Raises:
         UnsupportedStructureError: if the network does not know an element.
@@ -63,7 +68,7 @@ class ProbeEngine:
         atoms: Atoms,
         threads: int | None = None,
         senders: Tensor | None = None,
-        nonnegative: bool = False,
+        level: LevelOfTheory | None = None,
     ) -> None:
         parameter = next(network.parameters())
         self.network = network
@@ -71,7 +76,9 @@ class ProbeEngine:
         self.atoms = atoms
         self.device, self.dtype = parameter.device, parameter.dtype
         self.threads = threads or available_threads()
-        self.nonnegative = nonnegative
+        self.level = level or LevelOfTheory()
+        self.nonnegative = self.level.is_nonnegative
+        self._derivatives: dict[int, DerivativeEngine] = {}
         self._superposition = None if baseline is None else BlockSuperposition(baseline, atoms)
         self._workspaces: list[Workspace] = []
         reach = max(network.cutoff, 0.0 if baseline is None else baseline.cutoff)
@@ -87,6 +94,11 @@ class ProbeEngine:
             self._isolated = self._limited(network.isolated_density(self.senders, self.table))
             self._on_device = self._device_engine()
         self.block_size = self._best_block_size()
+
+    @property
+    def largest_order(self) -> Order:
+        """Largest order of derivatives."""
+        return 2
 
     @property
     def is_compiled(self) -> bool:
@@ -116,15 +128,26 @@ class ProbeEngine:
         wanted = None if self.table is None else self.network.probes_per_block
         return wanted or PROBES_PER_BLOCK["cpu"]
 
-    def density_at(self, points: ArrayLike) -> FloatArray:
+    @overload
+    def at(self, points: ArrayLike, order: Literal[0] = 0) -> FloatArray: ...
+    @overload
+    def at(self, points: ArrayLike, order: Literal[1, 2]) -> Derivatives: ...
+    def at(self, points: ArrayLike, order: Order = 0) -> FloatArray | Derivatives:
         """Return the density at points.
 
         Args:
             points: (n, 3) Å.
+            order: of the derivatives that are wanted as well.
 
         Returns:
             (n,) e/Å^3; the value at a point does not depend on the other points.
+
+        Raises:
+            ConfigurationError: if the points have another shape or are not finite, or the order
+                is none of 0, 1 and 2.
         """
+        if order:
+            return self._derivatives_of(order).at(points)
         positions = moved_into_cell(as_points(points), self.atoms)
         result = self._without_atoms(len(positions))
         if len(positions) == 0:
@@ -135,10 +158,16 @@ class ProbeEngine:
         self.walk.points(positions, self.block_size, self._block, into(result))
         return result
 
-    def on_grid(
-        self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
-    ) -> FloatArray:
-        """Return the density on the index box start:stop of a grid, (mx, my, mz) e/Å^3."""
+    @overload
+    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0) -> FloatArray: ...
+    @overload
+    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2]) -> Derivatives: ...
+    def box(
+        self, grid: Grid, start: Index, stop: Index, order: Order = 0
+    ) -> FloatArray | Derivatives:
+        """Return the density on the index box start:stop of a grid, (mx, my, mz), as `at`."""
+        if order:
+            return self._derivatives_of(order).box(grid, start, stop)
         result = self._without_atoms(*(high - low for low, high in zip(start, stop, strict=True)))
         if result.size == 0:
             return result
@@ -147,6 +176,14 @@ class ProbeEngine:
             return self._limited(self._on_device.on_grid(grid, start, stop, search))
         self.walk.grid(grid, start, stop, self.block_size, self._block, into(result))
         return result
+
+    def _derivatives_of(self, order: Literal[1, 2]) -> DerivativeEngine:
+        from deepdft.prediction.derivatives import DerivativeEngine
+
+        check_order(order, self.largest_order, "A predicted density")
+        if order not in self._derivatives:
+            self._derivatives[order] = DerivativeEngine(self, order)
+        return self._derivatives[order]
 
     def _block(self, points: FloatArray, search: NeighbourhoodSearch) -> FloatArray:
         """Density of probes that lie near each other."""

@@ -185,7 +185,7 @@ def predict_to_file(
             total += float(slab.sum())
             writer.write_slab(slab)
             if second is not None and expected is not None:
-                second.write_slab(expected.on_grid(grid, *layers(grid, writer.axis, first, last)))
+                second.write_slab(expected.box(grid, *layers(grid, writer.axis, first, last)))
     return PredictionSummary(
         Path(path),
         atoms.get_chemical_formula(),
@@ -231,7 +231,7 @@ def predicted_slabs(
     thickness = whole * max(1, _SLAB_POINTS // (per_layer * whole))
     for first in range(0, grid.shape[axis], thickness):
         last = min(first + thickness, grid.shape[axis])
-        slab = engine.on_grid(grid, *layers(grid, axis, first, last))
+        slab = engine.box(grid, *layers(grid, axis, first, last))
         if progress is not None:
             progress(slab.size)
         yield first, last, slab

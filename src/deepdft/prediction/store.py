@@ -25,7 +25,6 @@ from deepdft.architectures.base import DensityModel
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
-from deepdft.levels import LevelOfTheory
 from deepdft.prediction.atom_states import map_atom_states, write_atom_states
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine
@@ -203,17 +202,16 @@ class BlockFiller:
     ) -> None:
         self.store = store
         states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
-        level = LevelOfTheory.from_dict(store.attributes.get("level", {}))
         self._engine = ProbeEngine(
             network, baseline, store.atoms, threads,
-            senders=states, nonnegative=level.is_nonnegative,
+            senders=states, level=store.level,
         )  # fmt: skip
 
     def fill(self, block: int) -> float:
         """Compute a block, unless it is there already; return the sum of its values, e/Å^3."""
         values = self.store.read_chunk(block)
         if values is None:
-            density = self._engine.on_grid(self.store.grid, *self.store.box(block))
+            density = self._engine.box(self.store.grid, *self.store.box(block))
             values = self.store.write_chunk(block, density)
         return _sum(values)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -72,8 +72,8 @@ class TrainedModel:
         """Compile what the first prediction would compile, so that rates shown are true ones."""
         atom = Atoms(numbers=[self.network.elements[0]], positions=[(0.0, 0.0, 0.0)])
         engine = ProbeEngine(self.network, self.baseline, atom, self.threads)
-        engine.density_at([(0.0, 0.0, 0.5), (0.0, 0.5, 0.0)])
-        engine.on_grid(Grid(np.eye(3), (2, 2, 2)), (0, 0, 0), (2, 2, 2))
+        engine.at([(0.0, 0.0, 0.5), (0.0, 0.5, 0.0)])
+        engine.box(Grid(np.eye(3), (2, 2, 2)), (0, 0, 0), (2, 2, 2))
 
     def engine(self, atoms: Atoms) -> ProbeEngine:
         """Return the engine for one structure: its atoms encoded, ready for any probes.
@@ -82,9 +82,7 @@ class TrainedModel:
             UnsupportedStructureError: see `check`.
         """
         self.check(atoms)
-        return ProbeEngine(
-            self.network, self.baseline, atoms, self.threads, nonnegative=self.level.is_nonnegative
-        )
+        return ProbeEngine(self.network, self.baseline, atoms, self.threads, level=self.level)
 
     def density_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
         """Return the density at points.
@@ -100,7 +98,7 @@ class TrainedModel:
             UnsupportedStructureError: see `check`.
             ConfigurationError: if the points have another shape or are not finite.
         """
-        return self.engine(atoms).density_at(points)
+        return self.engine(atoms).at(points)
 
     def gradient_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
         """Return the gradient of the density at points (n, 3) in Å: (n, 3) e/Å^4.
@@ -180,7 +178,7 @@ class TrainedModel:
             self.error_model = require_error_model(self.folder, self.name)
         return self.error_model
 
-    def derivative_engine(self, atoms: Atoms, order: int = 2) -> DerivativeEngine:
+    def derivative_engine(self, atoms: Atoms, order: Literal[1, 2] = 2) -> DerivativeEngine:
         """Return what evaluates density, gradient and Hessian together, at points and on grids.
 
         Args:

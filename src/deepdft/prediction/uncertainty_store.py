@@ -45,7 +45,7 @@ def fill_uncertainty(
             return
         for block in range(store.n_chunks):
             if store.read_chunk(block) is None:
-                store.write_chunk(block, expected.on_grid(store.grid, *store.box(block)))
+                store.write_chunk(block, expected.box(store.grid, *store.box(block)))
         store.finish(expected_eps_mae=expected.eps_mae)
 
 

@@ -120,15 +120,15 @@ class Uncertainty:
         """
         return self._volume.at(points)
 
-    def on_grid(
+    def box(
         self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
     ) -> FloatArray:
         """Return the expected error on the index box start:stop of a grid, (mx, my, mz) e/Å^3."""
-        return self._volume.on_grid(grid, start, stop)
+        return self._volume.box(grid, start, stop)
 
     def volume(self, grid: Grid) -> Density:
         """Return the expected absolute error on a grid, as a density."""
-        values = self.on_grid(grid, (0, 0, 0), grid.shape)
+        values = self.box(grid, (0, 0, 0), grid.shape)
         return Density(self.atoms, grid, values, level=self._model.level)
 
     def warning(self) -> str | None:

@@ -85,7 +85,7 @@ class UncertaintyMeasurement:
         errors: FloatArray,
     ) -> None:  # fmt: skip
         """Take in the absolute errors on an index box of a grid."""
-        expected = self._expected.on_grid(grid, start, stop)
+        expected = self._expected.box(grid, start, stop)
         self._add(expected.ravel(), errors.ravel(), np.full(errors.size, grid.voxel_volume))
 
     def add_points(self, points: FloatArray, weights: FloatArray, errors: FloatArray) -> None:

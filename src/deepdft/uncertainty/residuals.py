@@ -84,7 +84,7 @@ def sample_residuals(
         engine = model.engine(atoms)
         generator = np.random.default_rng((seed, index))
         probes = dataset.draw(index, count, generator, cutoff=_REACH, importance=0.5)
-        errors = np.abs(engine.density_at(probes.points) - probes.values)
+        errors = np.abs(engine.at(probes.points) - probes.values)
         electrons = dataset.n_electrons(index)
         # The points' weights are relative; the integral of the density says what they stand for.
         weights = probes.weights * (electrons / (probes.weights @ np.abs(probes.values)))

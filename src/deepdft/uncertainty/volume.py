@@ -51,7 +51,7 @@ class ErrorVolume:
         self._walk.points(positions, _BLOCK_POINTS, self._block, into(result))
         return result
 
-    def on_grid(
+    def box(
         self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
     ) -> FloatArray:
         """Return the expected error on the index box start:stop of a grid, (mx, my, mz) e/Å^3."""

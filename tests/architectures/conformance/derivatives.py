@@ -37,8 +37,8 @@ class DerivativeConformance:
         points = points[gap_to_cutoff(structure, points, network.cutoff) > 1e-3]
         engine = ProbeEngine(network, None, structure, threads=1)
         found = DerivativeEngine(engine).at(points)
-        np.testing.assert_allclose(found.density, engine.density_at(points), rtol=0, atol=1e-12)
-        gradient = finite_differences(engine.density_at, points)
+        np.testing.assert_allclose(found.value, engine.at(points), rtol=0, atol=1e-12)
+        gradient = finite_differences(engine.at, points)
         hessian = finite_differences(lambda at: DerivativeEngine(engine, 1).at(at).gradient, points)
         assert found.hessian is not None
         assert min(np.abs(gradient).max(), np.abs(hessian).max()) > 1e-2
@@ -90,7 +90,7 @@ class DerivativeConformance:
         found = DerivativeEngine(ProbeEngine(network, None, rotated, 1)).at(points @ rotation.T)
         expected = DerivativeEngine(ProbeEngine(network, None, structure, 1)).at(points)
         assert expected.hessian is not None
-        np.testing.assert_allclose(found.density, expected.density, rtol=0, atol=EXACT)
+        np.testing.assert_allclose(found.value, expected.value, rtol=0, atol=EXACT)
         kept = slice(2 if network.architecture.name in JUMP_ON_NUCLEI else 0, None)
         turned = expected.gradient @ rotation.T
         np.testing.assert_allclose(found.gradient[kept], turned[kept], rtol=0, atol=10 * EXACT)

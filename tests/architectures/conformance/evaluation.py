@@ -105,7 +105,7 @@ class EvaluationConformance:
         scale = np.abs(together).max()
         engine = ProbeEngine(network, None, atoms, threads=1)
         for p in range(0, 700, 43):
-            alone = engine.density_at(points[p : p + 1])
+            alone = engine.at(points[p : p + 1])
             np.testing.assert_allclose(alone, together[p], rtol=0, atol=tolerance * scale)
         backwards = density_at(network, atoms, points[::-1])[::-1]
         np.testing.assert_allclose(backwards, together, rtol=0, atol=tolerance * scale)

@@ -73,7 +73,7 @@ def small_network(
 
 def density_at(network: DensityModel, atoms: Atoms, points: FloatArray) -> FloatArray:
     """Predict by way of the engine."""
-    return ProbeEngine(network, None, atoms, threads=1).density_at(points)
+    return ProbeEngine(network, None, atoms, threads=1).at(points)
 
 
 def forward(network: DensityModel, atoms: Atoms, points: FloatArray) -> torch.Tensor:
