@@ -275,3 +275,24 @@ def test_points_are_checked():
             as_points(bad)
     with pytest.raises(ConfigurationError, match="not finite"):
         as_points([[0.0, np.nan, 0.0]])
+
+
+def test_a_density_keeps_its_structure_when_the_atoms_move_on():
+    atoms = Atoms("H2", [(0, 0, 0), (0, 0, 0.74)])
+    grid = Grid.around(atoms, 0.5, 1.0)
+    collected = []
+    for length in (0.7, 0.8):
+        atoms.positions[1, 2] = length
+        collected.append(Density(atoms, grid, np.zeros(grid.shape)))
+    assert [density.atoms.positions[1, 2] for density in collected] == [0.7, 0.8]
+
+
+def test_grids_are_equal_if_their_points_are():
+    one = Grid(np.eye(3), (2, 3, 4))
+    assert one == Grid(np.eye(3), (2, 3, 4))
+    assert hash(one) == hash(Grid(np.eye(3), (2, 3, 4), -np.zeros(3)))
+    for other in (Grid(np.eye(3), (2, 3, 5)), Grid(np.eye(3), (2, 3, 4), np.full(3, 1e-9)), "grid"):
+        assert one != other
+    density = Density(Atoms(), one, np.zeros(one.shape))
+    assert density == density
+    assert density != Density(Atoms(), one, np.zeros(one.shape))

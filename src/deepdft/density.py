@@ -21,12 +21,13 @@ from deepdft.levels import LevelOfTheory
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """A regular grid of points in any parallelepiped.
 
     Point (i, j, k) lies at ``origin + i/nx * cell[0] + j/ny * cell[1] + k/nz * cell[2]``: the far
-    faces are not repeated, as in periodic files. `shape` is (nx, ny, nz).
+    faces are not repeated, as in periodic files. `shape` is (nx, ny, nz). Grids are equal if their
+    points are, to the last bit; see also `is_close`.
 
     Attributes:
         cell: (3, 3) rows are the edge vectors of the whole box, Å.
@@ -140,6 +141,12 @@ class Grid:
         for start in range(0, self.shape[axis], thickness):
             yield start, min(start + thickness, self.shape[axis])
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Grid) and self.is_close(other, 0.0)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, *self.cell.ravel().tolist(), *self.origin.tolist()))
+
     def is_close(self, other: Grid, tolerance: float = 1e-4) -> bool:
         """Return whether both grids have the same points to within `tolerance` (Å)."""
         return (
@@ -166,13 +173,13 @@ class Comparison:
     electrons: tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Density:
     """An electron density on a grid.
 
     Attributes:
-        atoms: the structure; its cell and periodicity are those of the structure, which for a
-            molecule in a box differ from `grid.cell`.
+        atoms: a copy of the structure, which may move on afterwards; its cell and periodicity are
+            those of the structure, which for a molecule in a box differ from `grid.cell`.
         grid: where the values are.
         values: (nx, ny, nz) number density of electrons, e/Å^3 (positive for electrons).
         spin: None, (nx, ny, nz) spin-up minus spin-down density, or (3, nx, ny, nz)
@@ -190,6 +197,7 @@ class Density:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "atoms", self.atoms.copy())
         if self.values.shape != self.grid.shape:
             raise ConfigurationError(
                 f"The values have shape {self.values.shape} but the grid has {self.grid.shape}."
