@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -61,6 +63,53 @@ def test_a_wire_is_periodic_in_one_direction():
     fractional = np.linalg.solve(grid.cell.T, (atoms.positions - grid.origin).T).T
     assert (fractional[:, :2] > 0).all()
     assert (fractional[:, :2] < 1).all()
+
+
+CELLS = {
+    "upright": np.diag([3.0, 4.0, 5.0]),
+    "hexagonal": np.array([[3.0, 0, 0], [-1.5, 2.6, 0], [0, 0, 5.0]]),
+    "skewed": np.array([[3.0, 0.4, 0.2], [0.3, 4.1, 0.8], [1.0, -0.5, 5.2]]),
+}
+
+
+@pytest.mark.parametrize("pbc", [p for p in itertools.product((True, False), repeat=3) if any(p)])
+@pytest.mark.parametrize("name", CELLS)
+def test_axes_are_those_of_the_cell_and_right_handed(name, pbc):
+    cell = CELLS[name]
+    atoms = Atoms("C2", [(0, 0, 0), (0.1, 0.2, 0.3)], cell=cell, pbc=pbc)
+    grid = choose_grid(atoms, shape=(4, 5, 6), vacuum=2.0)
+    assert np.linalg.det(grid.cell) > 0
+    for axis, periodic in enumerate(pbc):
+        if periodic:
+            np.testing.assert_array_equal(grid.cell[axis], cell[axis])
+            continue
+        others = np.delete(grid.cell, axis, axis=0)
+        np.testing.assert_allclose(others @ grid.cell[axis], 0, atol=1e-9)
+        # Nearer to the cell's own vector than to its opposite or to being across it.
+        own = cell[axis] / np.linalg.norm(cell[axis])
+        assert own @ grid.cell[axis] > 0.7 * np.linalg.norm(grid.cell[axis])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("direction", np.eye(3).tolist())
+def test_a_chain_without_other_vectors_is_right_handed(axis, direction):
+    cell, pbc = np.zeros((3, 3)), np.zeros(3, bool)
+    cell[axis], pbc[axis] = 2.5 * np.array(direction), True
+    atoms = Atoms("C2", [(0, 0, 0), (0.1, 0.2, 0.3)], cell=cell, pbc=pbc)
+    grid = choose_grid(atoms, spacing=0.5)
+    assert np.linalg.det(grid.cell) > 0
+    np.testing.assert_array_equal(grid.cell[axis], cell[axis])
+    if direction[axis]:
+        np.testing.assert_allclose(grid.cell, np.diag(np.diag(grid.cell)), atol=1e-12)
+        assert (np.diag(grid.cell) > 0).all()
+
+
+def test_a_left_handed_cell_becomes_right_handed_where_it_is_free():
+    cell = np.array([[0, 3.0, 0], [3.0, 0, 0], [0, 0, 5.0]])
+    grid = choose_grid(Atoms("C", cell=cell, pbc=(True, True, False)), spacing=0.5, vacuum=2.0)
+    np.testing.assert_array_equal(grid.cell[:2], cell[:2])
+    np.testing.assert_allclose(grid.cell[2], [0, 0, -4.0])
+    assert grid.origin[2] == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(

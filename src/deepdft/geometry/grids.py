@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from deepdft.density import FloatArray, Grid
 from deepdft.errors import ConfigurationError
 
 DEFAULT_SPACING = 0.1
 """Largest distance between points, Å."""
+
+_LEAST_SINE = 0.1
+"""Of the angle to the others from which on a vector shows a direction of its own."""
 
 DEFAULT_VACUUM = 3.0
 """Space beyond the outermost nuclei in directions without periodicity, Å."""
@@ -27,7 +31,8 @@ def choose_grid(
     """Return a grid for a structure.
 
     Along periodic directions it spans the cell; along others it reaches `vacuum` (Å) beyond the
-    outermost nuclei, and the cell plays no part.
+    outermost nuclei, at right angles to the periodic directions and as nearly along the cell's own
+    vectors as that allows. Its axes are numbered as those of the cell and right-handed.
 
     Args:
         atoms: the structure.
@@ -68,7 +73,7 @@ def _box(atoms: Atoms, vacuum: float) -> tuple[FloatArray, FloatArray]:
     if not periodic.any():
         cell = np.eye(3)
     elif not periodic.all():
-        cell[~periodic] = _orthogonal_directions(cell[periodic])
+        _fill_directions(cell, periodic)
     origin = np.zeros(3)
     fractional = np.linalg.solve(cell.T, atoms.positions.T).T
     for axis in np.flatnonzero(~periodic):
@@ -80,8 +85,23 @@ def _box(atoms: Atoms, vacuum: float) -> tuple[FloatArray, FloatArray]:
     return cell, origin
 
 
-def _orthogonal_directions(vectors: FloatArray) -> FloatArray:
-    """Unit vectors that complete `vectors` (1 or 2 rows) to three dimensions."""
-    _, _, rows = np.linalg.svd(vectors)
-    missing: FloatArray = rows[len(vectors) :]
-    return missing
+def _fill_directions(cell: FloatArray, periodic: NDArray[np.bool_]) -> None:
+    """Put unit vectors at right angles to all others where a cell is not periodic.
+
+    They are as near as can be to the cell's own vectors, or to the Cartesian axes of the same
+    number where these do not help. The result is right-handed.
+    """
+    taken = np.linalg.qr(cell[periodic].T)[0].T
+    missing = np.flatnonzero(~periodic)
+    for axis in missing:
+        wanted = [cell[axis], *np.roll(np.eye(3), -axis, axis=0)]
+        across = [vector - (taken @ vector) @ taken for vector in wanted]
+        sine = [
+            np.linalg.norm(rest) / max(float(np.linalg.norm(vector)), 1e-6)
+            for rest, vector in zip(across, wanted, strict=True)
+        ]
+        chosen = across[next(i for i, size in enumerate(sine) if size > _LEAST_SINE)]
+        cell[axis] = chosen / np.linalg.norm(chosen)
+        taken = np.vstack([taken, cell[axis]])
+    if np.linalg.det(cell) < 0:
+        cell[missing[-1]] *= -1
