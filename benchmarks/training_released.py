@@ -53,7 +53,7 @@ from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.training.batches import BatchBuilder, ProbeBatch, TrainingBatches
 from deepdft.training.config import OptimizerConfig, SamplingConfig, TrainerConfig
 from deepdft.training.module import DensityTraining
-from deepdft.training.run import drawing_threads
+from deepdft.training.trainer import drawing_threads
 from engine import LIQUID
 from released_code import load_released_code
 from reporting import add_output_option, write_result

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from deepdft.training.config import TrainConfig, parse_config
-from deepdft.training.run import STATE
+from deepdft.training.trainer import STATE
 
 MODEL = {"architecture": "deepdft", "options": {"steps": 2, "channels": 8}}
 

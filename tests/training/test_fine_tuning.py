@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.errors import ConfigurationError
 from deepdft.models.checkpoint import load_checkpoint
 from deepdft.training import train
 from tests.small_data import write_archive
@@ -87,7 +87,7 @@ def test_a_fine_tuning_run_is_resumed_without_its_parent(finished, tmp_path, kil
 
 def test_fine_tuning_needs_the_same_options(finished, archive, tmp_path):
     config = small_config(tmp_path / "run", archive, model={"options": {"steps": 1, "channels": 8}})
-    with pytest.raises(FileFormatError, match="same architecture and options"):
+    with pytest.raises(ConfigurationError, match=r"model\.options\.steps 2, this run has 1"):
         train(config, start_from=directory_of(finished[0]))
     with pytest.raises(ConfigurationError, match="There is no model"):
         train(config, start_from=tmp_path / "nowhere")

@@ -12,7 +12,7 @@ import torch
 
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.training import callbacks, train
-from deepdft.training.run import STATE
+from deepdft.training.trainer import STATE
 from tests.training.small_runs import (
     Killed,
     assert_same,
@@ -153,7 +153,11 @@ def test_a_fresh_start_does_not_overwrite_a_run(finished):
 def test_another_network_cannot_go_on_with_a_run(archive, tmp_path):
     train(small_config(tmp_path / "run", archive, trainer={"max_steps": 3}))
     other = {"options": {"steps": 2, "channels": 5}}
-    with pytest.raises(ConfigurationError, match="cannot go on"):
+    with pytest.raises(ConfigurationError, match=r"cannot go on with model\.options\.channels 5"):
+        train(small_config(tmp_path / "run", archive, model=other), resume=True)
+    # Also where the configuration of the run is not there to compare with.
+    (tmp_path / "run" / "config.yaml").unlink()
+    with pytest.raises(ConfigurationError, match="it cannot go on as deepdft"):
         train(small_config(tmp_path / "run", archive, model=other), resume=True)
     (tmp_path / "run" / STATE).write_bytes(b"damaged")
     with pytest.raises(FileFormatError, match="damaged"):

@@ -25,7 +25,7 @@ from deepdft.prediction.trained_model import load_model
 from deepdft.training import callbacks, train
 from deepdft.training.config import read_config
 from deepdft.training.module import DensityTraining
-from deepdft.training.run import STATE
+from deepdft.training.trainer import STATE
 from tests.small_data import PBE, gaussian_density, orbital_density, write_archive
 from tests.structures import points_near
 from tests.training.small_runs import (

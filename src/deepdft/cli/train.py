@@ -20,22 +20,37 @@ def train(
         typer.Option("--from", help="Fine-tune this model (bundled name or folder)."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in run_directory.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in run_directory, with what is not given as it was.",
+        ),
     ] = False,
 ) -> None:
     """Train a model on DFT densities."""
     from deepdft.training import train as run
     from deepdft.training.config import read_config
+    from deepdft.training.trainer import is_first_process
 
-    console = Console()
-    result = run(read_config(config, overrides or ()), start_from=start_from, resume=resume)
+    # Further processes of the same run compute and say nothing.
+    console = Console(quiet=not is_first_process())
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    result = run(
+        read_config(config, overrides or ()), start_from=start_from, resume=resume, notify=say
+    )
     before = (
         "" if result.eps_mae_before is None else f" ({100 * result.eps_mae_before:.3f} % before)"
     )
-    console.print(
+    say(
         f"best model: {result.folder}, validation eps_mae {100 * result.eps_mae:.3f} %{before} "
         f"after {result.steps} steps; {result.structures_per_second:.3g} structures/s, "
-        f"{result.probes_per_second:,.0f} probes/s",
-        highlight=False,
-        soft_wrap=True,
+        f"{result.probes_per_second:,.0f} probes/s"
     )
+    if result.steps_left_out:
+        say(
+            f"warning: {result.steps_left_out} of {result.steps} steps were left out because their "
+            "gradient was not finite"
+        )

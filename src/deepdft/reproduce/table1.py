@@ -137,7 +137,7 @@ def trained(system: System, choices: Choices) -> Path:
     if choices.threads is not None:
         overrides.append(f"trainer.threads={choices.threads}")
     from deepdft.training import train
-    from deepdft.training.run import STATE
+    from deepdft.training.trainer import STATE
 
     train(read_config(config, overrides), resume=(run / STATE).exists())
     return find_model(run)

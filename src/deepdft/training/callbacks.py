@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from deepdft.errors import ConfigurationError
@@ -70,13 +71,15 @@ class SaveBestModel(pytorch_lightning.Callback):
                 f"Training diverged: after step {trainer.global_step} the validation error is "
                 f"{value}; lower optimizer.learning_rate or optimizer.gradient_clip."
             )
-        if not trainer.is_global_zero:
-            return
         if self.best is not None and not value < self.best:
             return
         self.best = value
+        if not trainer.is_global_zero:
+            return
         card = dict(self.description.card)
         card["validation"] = {"eps_mae_percent": value, "step": trainer.global_step}
+        if pl_module.left_out:
+            card["training"] = {**card["training"], "steps_left_out": pl_module.left_out}
         save_checkpoint(
             Checkpoint(pl_module.averaged, self.description.level, self.description.baseline, card),
             self.folder,
@@ -94,6 +97,34 @@ class SaveBestModel(pytorch_lightning.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the best value of the run before."""
         self.best = state_dict["best"]
+
+
+class Patience(EarlyStopping):
+    """Ends a run after so many validations without a better one, also where that was changed.
+
+    Args:
+        validations: how many.
+    """
+
+    def __init__(self, validations: int) -> None:
+        # A resumed run may begin with the end of an epoch, long after its validation.
+        super().__init__("validation/eps_mae", patience=validations, check_on_train_epoch_end=False)
+
+    def on_train_start(
+        self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
+    ) -> None:
+        """End a resumed run at once that had ended for lack of a better validation."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+    @property
+    def state_key(self) -> str:
+        """The name of its part of a state, which is Lightning's."""
+        return f"EarlyStopping{{'monitor': {self.monitor!r}, 'mode': {self.mode!r}}}"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting, up to the number that is asked for now."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 class StepBookkeeping(pytorch_lightning.Callback):
@@ -125,6 +156,12 @@ class StepBookkeeping(pytorch_lightning.Callback):
         self.batches.processes = trainer.world_size
         self._probes = self._steps = 0
         self._started = self._last = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: pytorch_lightning.Trainer, *arguments: Any, **options: Any
+    ) -> None:
+        """Have the logs labelled with the step; Lightning counts one more with each resumption."""
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
 
     def on_train_batch_end(
         self,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
+from numpy.typing import NDArray
 
 from deepdft.data import DensityDataset
 from deepdft.models.checkpoint import DESCRIPTION, Checkpoint, read_description
@@ -18,6 +20,7 @@ def model_card(
     training: DensityDataset,
     validation: DensityDataset,
     started_from: dict[str, Any] | None,
+    changes: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return a model's card as it is before the first validation.
 
@@ -25,6 +28,7 @@ def model_card(
         config: the run.
         training, validation: its densities.
         started_from: what `described_start` or `recorded_start` returned.
+        changes: what was changed while the run was interrupted, see `settings.all_changes`.
     """
     sizes = [len(training.atoms(i)) for i in range(len(training))]
     card: dict[str, Any] = {
@@ -38,9 +42,13 @@ def model_card(
     }
     if started_from is not None:
         card["training"]["started_from"] = started_from
+    if changes:
+        card["training"]["changes"] = [dict(entry) for entry in changes]
+    charges = [_charge(training, i) for i in range(len(training))]
+    card["charges"] = sorted(set(charges))
     if any(training.atoms(i).get_initial_magnetic_moments().any() for i in range(len(training))):
         card["spin"] = True
-    electrons = _electrons_per_element(training)
+    electrons = _electrons_per_element(training, np.array(charges))
     if electrons is not None:
         card["electrons"] = electrons
     return card
@@ -73,7 +81,13 @@ def recorded_start(best: Path) -> dict[str, Any] | None:
     return found
 
 
-def _electrons_per_element(training: DensityDataset) -> dict[str, int] | None:
+def _charge(data: DensityDataset, index: int) -> int:
+    return round(float(data.atoms(index).info.get("charge") or 0.0))
+
+
+def _electrons_per_element(
+    training: DensityDataset, charges: NDArray[np.int64]
+) -> dict[str, int] | None:
     """Infer how many electrons each element brings, if whole numbers explain the data."""
     elements = training.elements()
     every = np.array(
@@ -82,7 +96,8 @@ def _electrons_per_element(training: DensityDataset) -> dict[str, int] | None:
     # Some structures with each element: densities on grids have to be read to be counted.
     chosen = sorted({int(i) for column in every.T for i in np.flatnonzero(column)[:40]})
     counts = every[chosen]
-    totals = np.array([training.n_electrons(i) for i in chosen])
+    # Of the neutral structures.
+    totals = np.array([training.n_electrons(i) for i in chosen]) + charges[chosen]
     found, _, rank, _ = np.linalg.lstsq(counts.astype(float), totals, rcond=None)
     whole = np.rint(found)
     if rank < len(elements) or np.abs(counts @ whole - totals).max() > 0.2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning
@@ -11,8 +12,12 @@ import torch
 from torch import Tensor
 
 from deepdft.architectures.base import DensityModel
+from deepdft.errors import ConfigurationError
 from deepdft.training.batches import ProbeBatch
 from deepdft.training.config import OptimizerConfig
+
+MOST_LEFT_OUT_IN_A_ROW = 100
+"""Steps whose gradient is not finite after which nothing better is to be expected."""
 
 
 class DensityTraining(pytorch_lightning.LightningModule):
@@ -22,14 +27,27 @@ class DensityTraining(pytorch_lightning.LightningModule):
         model: the network to train.
         optimizer: loss, optimiser and learning rate.
         max_steps: length of the learning-rate schedule.
+        data: kept with the state, to tell whose data it is about.
+
+    Attributes:
+        left_out: steps so far that changed nothing, because their gradient was not finite.
     """
 
-    def __init__(self, model: DensityModel, optimizer: OptimizerConfig, max_steps: int) -> None:
+    def __init__(
+        self,
+        model: DensityModel,
+        optimizer: OptimizerConfig,
+        max_steps: int,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.averaged = copy.deepcopy(model).eval().requires_grad_(False)
         self.optimizer_config = optimizer
         self.max_steps = max_steps
+        self.data = data
+        self.left_out = 0
+        self._left_out_in_a_row = 0
         self._validation: list[Tensor] = []
 
     def transfer_batch_to_device(
@@ -57,14 +75,33 @@ class DensityTraining(pytorch_lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradient; leave out a step whose gradient is not finite."""
+        """Clip the gradient; leave out a step whose gradient is not finite.
+
+        Raises:
+            ConfigurationError: after many such steps one after the other.
+        """
         parameters = [p for p in self.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])  # type: ignore[misc]
         if not bool(torch.isfinite(norm)):
             for parameter in parameters:
                 parameter.grad = None
-        elif gradient_clip_val is not None:
+            self._note_step_left_out()
+            return
+        self._left_out_in_a_row = 0
+        if gradient_clip_val is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+
+    def _note_step_left_out(self) -> None:
+        self.left_out += 1
+        self._left_out_in_a_row += 1
+        self.log("steps left out", float(self.left_out), prog_bar=True)
+        if self._left_out_in_a_row == MOST_LEFT_OUT_IN_A_ROW:
+            raise ConfigurationError(
+                f"Training ended at step {self.global_step + 1}: the gradients of the last "
+                f"{MOST_LEFT_OUT_IN_A_ROW} steps were not finite; lower optimizer.learning_rate "
+                "or optimizer.gradient_clip, and look for structures without a sensible density "
+                "among the data."
+            )
 
     def on_train_batch_end(self, outputs: Any, batch: ProbeBatch, batch_idx: int) -> None:
         """Update the moving average."""
@@ -99,12 +136,33 @@ class DensityTraining(pytorch_lightning.LightningModule):
         self.log("validation/eps_mae_max", 100.0 * values.max(), sync_dist=True, reduce_fx="max")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note which network the state belongs to."""
+        """Note which network and data the state belongs to."""
+        if self.data is not None:
+            checkpoint["data"] = dict(self.data)
+        checkpoint["steps_left_out"] = self.left_out
         checkpoint["network"] = {
             "architecture": self.model.architecture.name,
             "options": self.model.options.model_dump(),
             "elements": list(self.model.elements),
         }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting the steps left out."""
+        self.left_out = checkpoint.get("steps_left_out", 0)
+
+    def on_train_start(self) -> None:
+        """Have the optimiser of a resumed run go by the configuration, not by its state."""
+        config = self.optimizer_config
+        scheduler = self.lr_schedulers()
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
+        assert isinstance(optimizer, torch.optim.Adam)
+        scheduler.base_lrs = [config.learning_rate] * len(optimizer.param_groups)
+        rate = config.learning_rate * self._learning_rate_factor(scheduler.last_epoch)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = config.learning_rate
+            group["lr"] = rate
+            group["betas"] = (0.9, config.second_moment_decay)
 
     def configure_optimizers(self) -> Any:
         """Adam with warm-up and, if asked for, cosine decay."""

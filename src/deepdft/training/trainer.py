@@ -1,0 +1,92 @@
+"""Lightning's trainer as runs use it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytorch_lightning
+from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from deepdft.threads import available_threads
+from deepdft.training.callbacks import Patience, RenamedCheckpointIO
+from deepdft.training.config import TrainConfig, TrainerConfig
+
+STATE = "trainer_state.ckpt"
+
+_MOST_WORKERS = 8
+"""Threads that draw probes for a GPU, where the configuration says nothing."""
+
+
+def make_trainer(
+    config: TrainConfig, directory: Path, callbacks: Sequence[Callback]
+) -> pytorch_lightning.Trainer:
+    """Return the trainer of a run; its state goes to `directory`."""
+    options = config.trainer
+    # Announcements of which accelerators there are, and advertisements.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    every = [
+        *callbacks,
+        ModelCheckpoint(
+            dirpath=directory, filename=STATE.removesuffix(".ckpt"), save_top_k=1,
+            enable_version_counter=False, save_on_train_epoch_end=True,
+        ),
+        RichProgressBar(leave=False),
+    ]  # fmt: skip
+    if options.patience is not None:
+        every.append(Patience(options.patience))
+    return pytorch_lightning.Trainer(
+        max_steps=options.max_steps,
+        accelerator=options.accelerator,
+        devices=options.devices,
+        strategy="ddp" if options.devices > 1 else "auto",
+        callbacks=every,
+        logger=[CSVLogger(directory, "logs"), TensorBoardLogger(directory, "tensorboard", "")],
+        plugins=[RenamedCheckpointIO()],
+        gradient_clip_val=config.optimizer.gradient_clip,
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+    )
+
+
+def drawing_threads(options: TrainerConfig, trainer: pytorch_lightning.Trainer) -> int:
+    """Return how many threads draw the probes of the next steps (`TrainerConfig.workers`)."""
+    if options.workers is not None:
+        return options.workers
+    if isinstance(trainer.accelerator, CPUAccelerator):
+        # What draws here computes as well.
+        return 0
+    return min(_MOST_WORKERS, max(1, available_threads() // options.devices - 1))
+
+
+def is_first_process() -> bool:
+    """Return whether this process is the one of a run that writes and speaks for all."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """Silence Lightning's hints that do not apply here; warnings of substance still show."""
+    with warnings.catch_warnings():
+        for start in (
+            "Checkpoint directory",
+            "`isinstance\\(treespec, LeafSpec\\)`",
+            "Your `IterableDataset` has `__len__` defined",
+            "Found .* in eval mode at the start of training",
+            "The number of training batches",
+            # Every batch is a function of its step, so nothing is lost by stopping in an epoch.
+            "You're resuming from a checkpoint that ended before the epoch ended",
+            "The '.*_dataloader' does not have many workers",
+            # A run that began with patience may go on without.
+            "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
+        ):
+            warnings.filterwarnings("ignore", message=start)
+        yield
