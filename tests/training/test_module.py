@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from deepdft.data import open_dataset
+from deepdft.errors import ConfigurationError
 from deepdft.training.batches import BatchBuilder
 from deepdft.training.config import OptimizerConfig
-from deepdft.training.module import DensityTraining
+from deepdft.training.module import MOST_LEFT_OUT_IN_A_ROW, DensityTraining
 from tests.architectures.conformance import small_network
 
 
@@ -27,7 +28,7 @@ def training(monkeypatch=None, max_steps=1000, **options):
         small_network("deepdft", torch.float32), OptimizerConfig(**options), max_steps
     )
     module.logged = {}
-    module.log = lambda name, value, **rest: module.logged.update({name: value.item()})
+    module.log = lambda name, value, **rest: module.logged.update({name: float(value)})
     return module
 
 
@@ -123,3 +124,44 @@ def test_the_validation_error_is_equation_7_of_the_averaged_network(archive):
     # A second validation forgets the first.
     module.on_validation_epoch_start()
     assert module._validation == []
+
+
+# Gradients that are not finite
+
+
+def with_gradient(module, value):
+    """Give every weight a gradient and clip it as the trainer would."""
+    for parameter in module.model.parameters():
+        parameter.grad = torch.full_like(parameter, value)
+    module.configure_gradient_clipping(None, 1.0, "norm")
+    return [p.grad for p in module.model.parameters()]
+
+
+def test_steps_that_are_left_out_are_counted():
+    module = training()
+    assert all(gradient is not None for gradient in with_gradient(module, 1.0))
+    assert module.left_out == 0
+    for value in (math.nan, math.inf):
+        assert all(gradient is None for gradient in with_gradient(module, value))
+    assert module.left_out == module.logged["steps left out"] == 2
+    state = {}
+    module.on_save_checkpoint(state)
+    again = training()
+    again.on_load_checkpoint(state)
+    assert again.left_out == 2
+    # States written before they were counted.
+    again.on_load_checkpoint({})
+    assert again.left_out == 0
+
+
+def test_a_stretch_of_steps_left_out_ends_the_run():
+    module = training()
+    for _ in range(3):
+        for _ in range(MOST_LEFT_OUT_IN_A_ROW - 1):
+            with_gradient(module, math.nan)
+        with_gradient(module, 1.0)
+    for _ in range(MOST_LEFT_OUT_IN_A_ROW - 1):
+        with_gradient(module, math.nan)
+    with pytest.raises(ConfigurationError, match=r"step 1: .* last 100 steps were not finite"):
+        with_gradient(module, math.nan)
+    assert module.left_out == 4 * MOST_LEFT_OUT_IN_A_ROW - 3

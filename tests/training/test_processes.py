@@ -8,8 +8,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
+from deepdft.cli import main
 from deepdft.prediction.trained_model import load_model
+from deepdft.training.module import RunEndedError
 from tests.training.small_runs import UNCHANGING, directory_of, read_state, small_config
 
 SCRIPT = """
@@ -71,6 +74,7 @@ def test_two_processes(archive, tmp_path):
     )  # fmt: skip
     first, second = run(tmp_path, config)
     assert first["steps"] == second["steps"] == 4
+    assert first["eps_mae"] == second["eps_mae"]
     assert [entry[0] for entry in first["record"]] == [0, 1, 2, 3]
     assert [entry[0] for entry in second["record"]] == [0, 1, 2, 3]
     # Between them the two see every structure once an epoch of four, and never the same points.
@@ -102,3 +106,38 @@ def test_two_processes_fine_tune(finished, archive, tmp_path):
     assert first["steps"] == second["steps"] == 2
     card = load_model(tmp_path / "run").card
     assert card["training"]["started_from"]["model"] == str(start)
+
+
+def test_two_processes_speak_once(archive, tmp_path):
+    config = small_config(
+        tmp_path / "run", archive, sampling={"structures": 1},
+        trainer={"devices": 2, "max_steps": 2, "validation_interval": 2},
+    )  # fmt: skip
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    program = tmp_path / "program.py"
+    program.write_text("from deepdft.cli import main\n\nmain()\n")
+    result = subprocess.run(
+        [sys.executable, str(program), "train", str(tmp_path / "config.yaml")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=tmp_path, timeout=300, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert (result.stdout + result.stderr).count("best model: ") == 1
+    assert "nan %" not in result.stdout
+
+
+@pytest.mark.parametrize(("rank", "said"), [("0", "it ended"), ("1", "")])
+def test_the_first_process_tells_why_a_run_ended(tmp_path, monkeypatch, capsys, rank, said):
+    def ended(*arguments, **options):
+        raise RunEndedError("it ended")
+
+    (tmp_path / "config.yaml").write_text("")
+    monkeypatch.setattr("deepdft.training.train", ended)
+    monkeypatch.setattr(sys, "argv", ["deepdft", "train", str(tmp_path / "config.yaml")])
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert bool(captured.out + captured.err) == bool(said)

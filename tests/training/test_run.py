@@ -183,6 +183,22 @@ def test_a_run_that_diverges_is_ended(archive, tmp_path):
         train(config)
 
 
+def test_a_run_tells_how_many_steps_it_left_out(archive, tmp_path, monkeypatch):
+    step = DensityTraining.training_step
+
+    def sometimes_not_finite(self, batch, index):
+        return step(self, batch, index) * (float("nan") if self.global_step in (1, 4, 5) else 1.0)
+
+    monkeypatch.setattr(DensityTraining, "training_step", sometimes_not_finite)
+    config = small_config(tmp_path / "run", archive, trainer={"max_steps": 6})
+    assert train(config).steps_left_out == 3
+    longer = small_config(tmp_path / "run", archive, trainer={"max_steps": 9})
+    assert train(longer, resume=True).steps_left_out == 3
+    card = load_model(tmp_path / "run").card
+    known = {3: 1, 6: 3, 9: 3}
+    assert card["training"]["steps_left_out"] == known[card["validation"]["step"]]
+
+
 def test_early_stopping(archive, tmp_path):
     config = small_config(
         tmp_path / "run", archive, optimizer=UNCHANGING, trainer={"max_steps": 30, "patience": 2}

@@ -30,6 +30,7 @@ def train(
     """Train a model on DFT densities."""
     from deepdft.training import train as run
     from deepdft.training.config import read_config
+    from deepdft.training.module import RunEndedError
     from deepdft.training.trainer import is_first_process
 
     # Further processes of the same run compute and say nothing.
@@ -38,9 +39,14 @@ def train(
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
-    result = run(
-        read_config(config, overrides or ()), start_from=start_from, resume=resume, notify=say
-    )
+    try:
+        result = run(
+            read_config(config, overrides or ()), start_from=start_from, resume=resume, notify=say
+        )
+    except RunEndedError:
+        if is_first_process():
+            raise
+        raise typer.Exit(2) from None
     before = (
         "" if result.eps_mae_before is None else f" ({100 * result.eps_mae_before:.3f} % before)"
     )

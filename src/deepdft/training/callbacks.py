@@ -13,10 +13,9 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from deepdft.errors import ConfigurationError
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 from deepdft.training.batches import TrainingBatches
-from deepdft.training.module import DensityTraining
+from deepdft.training.module import DensityTraining, RunEndedError
 
 
 class RenamedCheckpointIO(TorchCheckpointIO):
@@ -62,12 +61,12 @@ class SaveBestModel(pytorch_lightning.Callback):
         """Write the model if it is the best so far.
 
         Raises:
-            ConfigurationError: if the error is no longer a number, which nothing can mend.
+            RunEndedError: if the error is no longer a number, which nothing can mend.
         """
         assert isinstance(pl_module, DensityTraining)
         value = float(trainer.callback_metrics["validation/eps_mae"])
         if not math.isfinite(value):
-            raise ConfigurationError(
+            raise RunEndedError(
                 f"Training diverged: after step {trainer.global_step} the validation error is "
                 f"{value}; lower optimizer.learning_rate or optimizer.gradient_clip."
             )

@@ -20,6 +20,10 @@ MOST_LEFT_OUT_IN_A_ROW = 100
 """Steps whose gradient is not finite after which nothing better is to be expected."""
 
 
+class RunEndedError(ConfigurationError):
+    """A run cannot go on; all of its processes find the same at the same step."""
+
+
 class DensityTraining(pytorch_lightning.LightningModule):
     """Trains `model`; validates and keeps the moving average `averaged`.
 
@@ -78,7 +82,7 @@ class DensityTraining(pytorch_lightning.LightningModule):
         """Clip the gradient; leave out a step whose gradient is not finite.
 
         Raises:
-            ConfigurationError: after many such steps one after the other.
+            RunEndedError: after many such steps one after the other.
         """
         parameters = [p for p in self.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])  # type: ignore[misc]
@@ -96,7 +100,7 @@ class DensityTraining(pytorch_lightning.LightningModule):
         self._left_out_in_a_row += 1
         self.log("steps left out", float(self.left_out), prog_bar=True)
         if self._left_out_in_a_row == MOST_LEFT_OUT_IN_A_ROW:
-            raise ConfigurationError(
+            raise RunEndedError(
                 f"Training ended at step {self.global_step + 1}: the gradients of the last "
                 f"{MOST_LEFT_OUT_IN_A_ROW} steps were not finite; lower optimizer.learning_rate "
                 "or optimizer.gradient_clip, and look for structures without a sensible density "

@@ -162,7 +162,7 @@ def train(
         torch.set_num_threads(1)
     module = DensityTraining(
         network, config.optimizer, config.trainer.max_steps,
-        data=data_identity(training_data, validation_data),
+        data_identity(training_data, validation_data),
     )  # fmt: skip
     validation_loader = DataLoader(validation, batch_size=None)
     before = None

@@ -29,8 +29,9 @@ def make_trainer(
 ) -> pytorch_lightning.Trainer:
     """Return the trainer of a run; its state goes to `directory`."""
     options = config.trainer
-    # Announcements of which accelerators there are, and advertisements.
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    # Announcements of accelerators and processes, and advertisements.
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.distributed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     every = [
         *callbacks,
         ModelCheckpoint(
