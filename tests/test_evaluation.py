@@ -8,7 +8,7 @@ from ase import Atoms
 
 from deepdft.data import DensityDataset, Probes
 from deepdft.density import Grid
-from deepdft.errors import LevelOfTheoryError
+from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.evaluation.evaluate import AtomicSuperposition, evaluate
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
@@ -93,3 +93,15 @@ def test_levels_of_theory_are_not_mixed(tables):
     with pytest.raises(LevelOfTheoryError, match="superposed atoms"):
         evaluate([AtomicSuperposition(tables)], data)
     assert evaluate([AtomicSuperposition(tables)], data, quick=20, mix_levels=True)
+
+
+def test_nothing_to_evaluate_gets_a_sentence(tables):
+    with pytest.raises(ConfigurationError, match="no structures to evaluate"):
+        evaluate([AtomicSuperposition(tables)], Scaled([], tables))
+
+
+@pytest.mark.parametrize("quick", [None, 50])
+def test_a_density_that_is_zero_gets_a_sentence(tables, quick):
+    data = Scaled([1.25, 0.0], tables)
+    with pytest.raises(ConfigurationError, match=r"density of x0\.0 is zero everywhere"):
+        evaluate([AtomicSuperposition(tables)], data, quick=quick, spacing=0.5, margin=2.0)

@@ -22,6 +22,10 @@ class ConfigurationError(DeepDFTError):
     """A configuration or a command line option has an unusable value."""
 
 
+class StaleErrorModelError(ConfigurationError):
+    """A model's weights have changed since its errors were looked at."""
+
+
 class UnsupportedStructureError(DeepDFTError):
     """A model cannot treat a structure (unknown elements, net charge, ...)."""
 

@@ -126,6 +126,12 @@ def test_missing_parts_and_files(dataset, write_split, tmp_path):
         read_split(tmp_path / "missing.json", dataset)
 
 
+def test_a_part_that_is_empty_is_refused(dataset, write_split):
+    path = write_split({"train": [10], "test": []})
+    with pytest.raises(ConfigurationError, match="has no structures under 'test'"):
+        split_part(path, "test", dataset)
+
+
 def test_random_split():
     parts = random_split(20, 5, seed=3)
     assert len(parts["validation"]) == 5

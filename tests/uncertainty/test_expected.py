@@ -140,8 +140,16 @@ def test_an_error_model_of_other_weights_is_refused(folder, tmp_path):
         next(checkpoint.network.parameters()).add_(0.1)
     save_checkpoint(checkpoint, tmp_path)
     (tmp_path / FILE).write_bytes((folder / FILE).read_bytes())
+    model = load_model(tmp_path, "cpu")
     with pytest.raises(ConfigurationError, match=r"weights of the model .* have changed"):
-        load_model(tmp_path, "cpu").uncertainty(ethanol())
+        model.uncertainty(ethanol())
+    # A prediction warns that it cannot warn.
+    warning = model.warning(model.engine(ethanol()))
+    assert warning is not None
+    assert "have changed since its errors were looked at; repeat 'deepdft uncertainty" in warning
+    (tmp_path / FILE).unlink()
+    model = load_model(tmp_path, "cpu")
+    assert model.warning(model.engine(ethanol())) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"x" * 100])

@@ -158,7 +158,7 @@ def split_part(path: str | Path, part: str, dataset: DensityDataset) -> DensityD
     """Return one part ('test', ...) of a split as a dataset.
 
     Raises:
-        ConfigurationError: as `read_split`, or if there is no such part.
+        ConfigurationError: as `read_split`, or if there is no such part or nothing in it.
     """
     parts = read_split(path, dataset)
     if part not in parts:
@@ -166,6 +166,8 @@ def split_part(path: str | Path, part: str, dataset: DensityDataset) -> DensityD
             f"The split {path} has no part '{part}'; it has {', '.join(parts) or 'none'}."
             + did_you_mean(part, parts)
         )
+    if not parts[part]:
+        raise ConfigurationError(f"The split {path} has no structures under '{part}'.")
     return dataset.subset(parts[part])
 
 

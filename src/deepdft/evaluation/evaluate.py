@@ -16,6 +16,7 @@ from ase import Atoms
 
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.density import FloatArray, Grid
+from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.geometry.blocks import block_shape
@@ -196,7 +197,10 @@ def evaluate(
 
     Raises:
         LevelOfTheoryError: if levels differ and `mix_levels` is not set.
+        ConfigurationError: if there are no structures, or a density is zero everywhere.
     """
+    if len(dataset) == 0:
+        raise ConfigurationError("There are no structures to evaluate.")
     for predictor in predictors:
         if not mix_levels:
             dataset.level.require_match(
@@ -249,6 +253,7 @@ def _on_grid(
             if number == 0 and uncertainty is not None:
                 uncertainty.add_box(grid, (start, 0, 0), (stop, *grid.shape[1:]), absolute)
             predicted[number] += values.sum(dtype=np.float64)
+    _require_density(norm, dataset.names[index])
     volume = grid.voxel_volume
     return [
         {
@@ -267,6 +272,7 @@ def _at_random(
     generator = np.random.default_rng((seed, index))
     probes = dataset.draw(index, count, generator, cutoff=_QUICK_REACH, importance=0.5)
     norm = probes.weights * np.abs(probes.values)
+    _require_density(float(norm.sum()), dataset.names[index])
     sums = []
     for number, engine in enumerate(engines):
         absolute = np.abs(engine.at(probes.points) - probes.values)
@@ -280,6 +286,14 @@ def _at_random(
         spread = float(np.sqrt((residual**2).sum()) / norm.sum())
         sums.append({"eps_mae": ratio, "eps_mae_standard_error": spread})
     return sums, len(probes.points)
+
+
+def _require_density(norm: float, name: str) -> None:
+    if norm == 0.0:
+        raise ConfigurationError(
+            f"The density of {name} is zero everywhere: no error can be measured against it; "
+            "leave it out."
+        )
 
 
 def write_evaluation(folder: str | Path, evaluations: Sequence[Evaluation]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from deepdft.density import FloatArray, Grid
-from deepdft.errors import ConfigurationError, UnsupportedStructureError
+from deepdft.errors import ConfigurationError, StaleErrorModelError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models.bundled import find_model, open_checkpoint
@@ -144,7 +144,8 @@ class TrainedModel:
     def warning(self, engine: ProbeEngine) -> str | None:
         """Return a sentence where a structure lies outside what the model knows, else None.
 
-        A model that does not know its errors, or not those of an element, says nothing.
+        A model that does not know its errors, or not those of an element, says nothing; one whose
+        weights have changed since its errors were looked at says so.
 
         Args:
             engine: of the structure, from `engine`.
@@ -154,6 +155,8 @@ class TrainedModel:
         """
         try:
             return self.uncertainty_of_encoded(engine.atoms, engine.senders).warning()
+        except StaleErrorModelError as error:
+            return f"{error} Until then no structure is found to be unusual."
         except (ConfigurationError, UnsupportedStructureError):
             return None
 

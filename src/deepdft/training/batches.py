@@ -6,14 +6,15 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from deepdft.data import DensityDataset
+from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.graphs import (
     AtomGraph,
@@ -24,6 +25,7 @@ from deepdft.geometry.graphs import (
     probe_edges,
 )
 from deepdft.training.config import SamplingConfig
+from deepdft.training.epochs import Epochs
 
 _VALIDATION_STREAM = 1 << 20
 """Keeps the draws of validation apart from those of training."""
@@ -139,6 +141,7 @@ class TrainingBatches(IterableDataset[ProbeBatch]):
         count: steps in one pass (an epoch of the trainer).
         workers: threads that draw the probes of the next steps while one is computed; without any
             they are drawn in between. The batches are the same.
+        factors: how much more often each structure is seen, see `Epochs`.
     """
 
     def __init__(
@@ -148,12 +151,14 @@ class TrainingBatches(IterableDataset[ProbeBatch]):
         seed: int,
         count: int,
         workers: int = 0,
+        factors: NDArray[np.float64] | None = None,
     ) -> None:
         self.builder = builder
         self.sampling = sampling
         self.seed = seed
         self.count = count
         self.workers = workers
+        self._epochs = Epochs(len(builder.dataset), seed, factors)
         self.first_step = 0
         self.rank = 0
         self.processes = 1
@@ -203,21 +208,10 @@ class TrainingBatches(IterableDataset[ProbeBatch]):
 
     def structures(self, step: int) -> list[int]:
         """Return the structures of one step: a new random order of all of them every epoch."""
-        n_structures = len(self.builder.dataset)
         per_step = self.sampling.structures * self.processes
         first = step * per_step + self.rank * self.sampling.structures
-        chosen = []
-        for position in range(first, first + self.sampling.structures):
-            epoch, place = divmod(position, n_structures)
-            chosen.append(int(self._order(epoch)[place]))
-        return chosen
-
-    def _order(self, epoch: int) -> Any:
-        if getattr(self, "_ordered_epoch", None) != epoch:
-            generator = np.random.default_rng((self.seed, epoch, _VALIDATION_STREAM - 1))
-            self._permutation = generator.permutation(len(self.builder.dataset))
-            self._ordered_epoch = epoch
-        return self._permutation
+        positions = range(first, first + self.sampling.structures)
+        return [self._epochs.structure(position) for position in positions]
 
 
 class ValidationBatches(torch.utils.data.Dataset[ProbeBatch]):
@@ -237,5 +231,11 @@ class ValidationBatches(torch.utils.data.Dataset[ProbeBatch]):
             raise IndexError(index)
         if index not in self._batches:
             generator = np.random.default_rng((self.seed, index, _VALIDATION_STREAM))
-            self._batches[index] = self.builder.build([index], self.probes, 0.5, generator)
+            batch = self.builder.build([index], self.probes, 0.5, generator)
+            if not batch.target.any():
+                raise ConfigurationError(
+                    f"The density of {self.builder.dataset.names[index]} is zero wherever it was "
+                    "looked at; it cannot be validated with: leave it out."
+                )
+            self._batches[index] = batch
         return self._batches[index]

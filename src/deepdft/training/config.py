@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -85,6 +85,13 @@ class SamplingConfig(_Section):
         description=(
             "Fraction of the probes drawn where the density is large; the loss is weighted so that "
             "its expectation stays that of uniform probes. 0 is the paper's uniform sampling."
+        ),
+    )
+    weights: dict[str, Annotated[float, Field(gt=0.0, allow_inf_nan=False)]] = Field(
+        default_factory=dict,
+        description=(
+            "Factors by group of structures (`group` in the data): how much more often one of the "
+            "group is seen than one of a group without a factor. An epoch stays as long."
         ),
     )
 

@@ -29,6 +29,7 @@ from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBa
 from deepdft.training.callbacks import SaveBestModel, StepBookkeeping
 from deepdft.training.card import described_start, model_card, recorded_start
 from deepdft.training.config import TrainConfig
+from deepdft.training.epochs import factors_of_groups
 from deepdft.training.module import DensityTraining
 from deepdft.training.settings import (
     all_changes,
@@ -135,7 +136,11 @@ def train(
         for data in (training_data, validation_data)
     )
     batches = TrainingBatches(
-        builder, config.sampling, config.seed, config.trainer.validation_interval
+        builder,
+        config.sampling,
+        config.seed,
+        config.trainer.validation_interval,
+        factors=factors_of_groups(training_data, config.sampling.weights),
     )
     validation = ValidationBatches(
         validation_builder,

@@ -20,7 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
+from deepdft.errors import (
+    ConfigurationError,
+    FileFormatError,
+    StaleErrorModelError,
+    UnsupportedStructureError,
+)
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models import released_checkpoint as released
@@ -128,7 +133,8 @@ def require_error_model(folder: Path | None, name: str) -> ErrorModel:
         name: what the model is called.
 
     Raises:
-        ConfigurationError: if there is none, or it was fitted to errors of other weights.
+        ConfigurationError: if there is none.
+        StaleErrorModelError: if it was fitted to errors of other weights.
         FileFormatError: if its file is damaged.
     """
     command = f"'deepdft uncertainty {name} DATA --train FILE:train --split FILE:validation'"
@@ -139,7 +145,7 @@ def require_error_model(folder: Path | None, name: str) -> ErrorModel:
             f"held out of its training, once, with {command}."
         )
     if found.weights != weights_identity(folder):
-        raise ConfigurationError(
+        raise StaleErrorModelError(
             f"The weights of the model '{name}' have changed since its errors were looked at; "
             f"repeat {command}."
         )
