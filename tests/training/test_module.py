@@ -28,7 +28,9 @@ def training(monkeypatch=None, max_steps=1000, **options):
         small_network("deepdft", torch.float32), OptimizerConfig(**options), max_steps
     )
     module.logged = {}
-    module.log = lambda name, value, **rest: module.logged.update({name: float(value)})
+    module.log = lambda name, value, **rest: module.logged.update(
+        {name: float(torch.as_tensor(value).detach())}
+    )
     return module
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning
 import torch
@@ -102,7 +103,7 @@ def train(
     directory = Path(config.run_directory)
     state = _state_to_resume(directory, resume)
     parent = None
-    changes = {}
+    changes: dict[str, tuple[Any, Any]] = {}
     if state is not None:
         # The weights of a resumed run are in its state.
         config, changes = settings_of_resumed(config, directory)
