@@ -95,7 +95,8 @@ def test_read_on_a_grid(tmp_path):
     density = read(path, spacing=0.25)
     assert len(density.atoms) == 2
     assert density.n_electrons == pytest.approx(2, abs=0.01)
-    assert not density.metadata["notes"][1:]
+    (ghost,) = density.metadata["notes"][1:]
+    assert "atom 2 of the file" in ghost
 
 
 @pytest.fixture

@@ -25,7 +25,10 @@ def test_every_format_has_a_row_and_its_options() -> None:
     rows = [line for line in table().splitlines() if line.startswith("|")]
     assert len(rows) == len(FORMATS) + 2
     assert len({len(row) for row in rows}) == 1
-    assert "- `cube`: read: `quantity`, `component`, `unit`, `pbc`; write: `digits`" in options()
+    assert (
+        "- `cube`: read: `quantity`, `component`, `unit`, `pbc`, `repeated`; write: `digits`"
+        in options()
+    )
 
 
 def test_only_what_is_between_the_marks_changes() -> None:

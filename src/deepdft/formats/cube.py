@@ -20,11 +20,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.formats.elements import is_centre
+from deepdft.formats.faces import crop, describe_faces, find_repeated
 from deepdft.formats.interpretation import UNITS, Interpretation, atomic_unit_of, check_unit
 from deepdft.formats.provenance import describe, parse_description, strip_description
 from deepdft.formats.quantities import QUANTITIES, recognise, refusal, require_density
@@ -99,7 +100,7 @@ def _read_atoms(stream: TextStream, count: int, unit: float) -> tuple[Atoms, NDA
     while len(rows) < count:
         line = stream.read_line(f"atom {len(rows) + 1} of {count}")
         rows.append(stream.floats(line, 5, "an atomic number, a charge and a position"))
-        if rows[-1][0] not in range(len(chemical_symbols)):
+        if not is_centre(rows[-1][0]):
             raise stream.error(f"There is no element {rows[-1][0]:g}.", stream.line - 1)
     table = np.array(rows).reshape(-1, 5)
     return Atoms(numbers=table[:, 0].astype(int), positions=table[:, 2:] * unit), table[:, 1]
@@ -141,6 +142,7 @@ def read(
     component: int | None = None,
     unit: str | None = None,
     pbc: bool | None = None,
+    repeated: bool | None = None,
 ) -> Density:
     """Read a cube file.
 
@@ -150,6 +152,8 @@ def read(
         component: which of several values a voxel to take, from 0.
         unit: "e/bohr^3" or "e/angstrom^3", instead of the convention above.
         pbc: whether the structure is periodic, which a cube file does not say.
+        repeated: whether the last layers of a periodic grid repeat the first, instead of deciding
+            by the values and the electron count.
 
     Raises:
         FileFormatError: if the file is not a cube file, is damaged, or holds something else.
@@ -178,7 +182,42 @@ def read(
         )
     # Of several values a voxel, those that were asked for are kept alone.
     chosen = np.ascontiguousarray(values[..., component or 0])
+    if "pbc" not in interpretation.described and pbc is not False:
+        axes = _repeated_faces(header, chosen, interpretation, repeated)
+        grid = _without(header.grid, axes)
+        chosen = np.ascontiguousarray(crop(chosen, axes))
+        spin = None if spin is None else np.ascontiguousarray(crop(spin, axes))
+        return interpretation.density(header.atoms, grid, chosen, spin)
     return interpretation.density(header.atoms, header.grid, chosen, spin)
+
+
+def _repeated_faces(
+    header: _Header,
+    values: NDArray[np.float64],
+    interpretation: Interpretation,
+    told: bool | None,
+) -> tuple[int, ...]:
+    """Return the axes whose last layer repeats the first, against the convention."""
+    unit = interpretation.unit
+    units = [UNITS[unit]] if unit else list(UNITS.values())
+    faces = find_repeated(
+        values,
+        range(3),
+        header.atoms.numbers,
+        lambda _: header.grid.voxel_volume,
+        units if interpretation.quantity.is_density else [],
+        usual=False,
+        told=told,
+    )
+    described = describe_faces(faces.repeated, usual=False, axes=range(3))
+    interpretation.notes += [*faces.notes, *described]
+    return faces.repeated
+
+
+def _without(grid: Grid, axes: tuple[int, ...]) -> Grid:
+    """Return a grid without its last layers along some axes."""
+    shape = [n - (axis in axes) for axis, n in enumerate(grid.shape)]
+    return Grid(grid.voxel * np.array(shape)[:, None], (shape[0], shape[1], shape[2]), grid.origin)
 
 
 def _title(header: _Header) -> str:

@@ -8,6 +8,7 @@ densities on coarse grids miss their cores by far.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
 from deepdft.formats.electrons import ElectronCounts, holds_cores
+from deepdft.formats.elements import without_ghosts
 from deepdft.formats.quantities import QUANTITIES, Quantity, refusal
 from deepdft.formats.summary import Summary
 from deepdft.levels import LevelOfTheory
@@ -79,6 +81,7 @@ class Interpretation:
         Raises:
             FileFormatError: if the values cannot be a density and nothing else was asked for.
         """
+        atoms = self._without_ghosts(atoms)
         level = LevelOfTheory.from_dict({**self.level.to_dict(), **self.described})
         summary = summary or Summary.of(values)
         if self.quantity.is_density:
@@ -101,6 +104,18 @@ class Interpretation:
             self.metadata["quantity"] = self.quantity.name
         self._set_periodicity(atoms, grid, values, factor * summary.size / summary.count)
         return Density(atoms, grid, values, spin, level, {**self.metadata, "notes": self.notes})
+
+    def _without_ghosts(self, atoms: Atoms) -> Atoms:
+        """Leave out centres that are no elements, and what the file says of each."""
+        atoms, kept = without_ghosts(atoms, self.notes)
+        if not kept.all():
+            self.metadata.pop("augmentation", None)
+            flags = self.metadata.get("selective_dynamics")
+            if flags is not None and len(flags) == len(kept):
+                self.metadata["selective_dynamics"] = list(compress(flags, kept))
+            if self.charges is not None:
+                self.charges = self.charges[kept]
+        return atoms
 
     def _decide_unit(self, atoms: Atoms, total: float) -> str:
         """Return the unit whose electron count the elements allow."""

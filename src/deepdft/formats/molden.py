@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.orbitals.density import OrbitalDensity
+from deepdft.formats.elements import atomic_number
 from deepdft.formats.molden_dialects import MoldenShell, interpret
 from deepdft.formats.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
 from deepdft.formats.text.reading import TextStream, parse_float
@@ -242,7 +243,7 @@ def _element(stream: TextStream, name: str, number: str) -> int:
     charge = stream.floats(number, 1, "an atomic number")[0]
     letters = re.match(r"[A-Za-z]*", name)
     symbol = (letters[0] if letters else "").capitalize()
-    if charge == 0:
+    if charge == 0 or atomic_number(name) == 0:
         return 0
     if symbol in atomic_numbers:
         return int(atomic_numbers[symbol])

@@ -16,6 +16,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
 from deepdft.errors import did_you_mean
+from deepdft.formats.elements import atomic_number
 from deepdft.formats.text.reading import TextStream
 
 FloatArray = NDArray[np.float64]
@@ -109,9 +110,11 @@ def _read_species(
 
 
 def _symbol(name: str) -> str | None:
-    """Return the element of `Ni`, `Ni_pv` or `Ni_pv/6a2f546d`, or None."""
+    """Return the element of `Ni`, `Ni_pv` or `Ni_pv/6a2f546d`, X for a ghost, or None."""
     bare = name.partition("/")[0].partition("_")[0]
-    return bare if bare in atomic_numbers else None
+    if bare in atomic_numbers:
+        return bare
+    return "X" if atomic_number(bare) == 0 else None
 
 
 def _read_positions(

@@ -196,4 +196,4 @@ def _read_xv(path: str) -> Atoms:
             line = stream.read_line("an atom")
             rows.append(stream.floats(line, 5, "a species, an atomic number and a position"))
     table = np.array(rows).reshape(-1, 5)
-    return Atoms(numbers=np.abs(table[:, 1]).astype(int) % 200, positions=table[:, 2:] * BOHR)
+    return Atoms(numbers=table[:, 1].astype(int), positions=table[:, 2:] * BOHR)

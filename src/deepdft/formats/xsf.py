@@ -2,9 +2,10 @@
 
 Format: http://www.xcrysden.org/doc/XSF.html. A general grid includes its far faces: n points span
 the vectors given, so the step is the vector divided by n - 1, and in a periodic direction the last
-layer repeats the first. Files that do not repeat it, and ASE's, whose vectors are too long by
-(n + 1) / n, are recognised by the cell of the structure. XSF has no unit for the values: programs
-write e/bohr^3 (Quantum ESPRESSO) or e/Å^3; the electron count decides, and a note says so.
+layer repeats the first. Files that do not repeat it are recognised (see `deepdft.formats.faces`),
+and ASE's, whose vectors are too long by (n + 1) / n, by the cell of the structure. XSF has no unit
+for the values: programs write e/bohr^3 (Quantum ESPRESSO) or e/Å^3; the electron count decides, and
+a note says so.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
 from deepdft.formats.elements import atomic_number
-from deepdft.formats.interpretation import Interpretation, check_unit
+from deepdft.formats.faces import crop, describe_faces, find_repeated
+from deepdft.formats.interpretation import UNITS, Interpretation, check_unit
 from deepdft.formats.provenance import parse_description, strip_description
 from deepdft.formats.quantities import recognise, require_density
 from deepdft.formats.text.reading import TextStream
@@ -71,6 +73,7 @@ def read(
     quantity: str | None = None,
     unit: str | None = None,
     datagrid: int = 0,
+    repeated: bool | None = None,
 ) -> Density:
     """Read an XSF file.
 
@@ -79,6 +82,8 @@ def read(
         quantity: what the values are, if not a density; see `deepdft.formats.quantities`.
         unit: "e/bohr^3" or "e/angstrom^3", instead of deciding by the electron count.
         datagrid: which of several grids to take, from 0.
+        repeated: whether the last layers of a periodic grid repeat the first, instead of deciding
+            by the values and the electron count.
 
     Raises:
         FileFormatError: if the file is not an XSF file, has no grid, or holds something else.
@@ -90,7 +95,7 @@ def read(
                 f"There is no datagrid {datagrid} of three dimensions; the file has "
                 f"{len(content.names)}."
             )
-    return _assemble(source, content, quantity, unit)
+    return _assemble(source, content, quantity, unit, repeated)
 
 
 def _next(stream: TextStream, content: _Content) -> str | None:
@@ -185,7 +190,13 @@ def _parse_grid(stream: TextStream, content: _Content, line: str, wanted: int) -
         content.shape, content.values = (nx, ny, nz), values
 
 
-def _assemble(source: Source, content: _Content, quantity: str | None, unit: str | None) -> Density:
+def _assemble(
+    source: Source,
+    content: _Content,
+    quantity: str | None,
+    unit: str | None,
+    repeated: bool | None,
+) -> Density:
     assert content.shape is not None
     assert content.values is not None
     described = parse_description(content.comment)
@@ -205,7 +216,7 @@ def _assemble(source: Source, content: _Content, quantity: str | None, unit: str
     if len(content.names) > 1:
         interpretation.notes.append(f"The file has several grids; {content.names[-1]!r} was taken.")
     values = content.values.reshape(content.shape, order="F")
-    grid, values = _grid(source, content, values, interpretation.notes)
+    grid, values = _grid(source, content, values, interpretation, repeated)
     atoms = Atoms(
         numbers=content.numbers,
         positions=np.array(content.positions).reshape(-1, 3),
@@ -215,36 +226,59 @@ def _assemble(source: Source, content: _Content, quantity: str | None, unit: str
 
 
 def _grid(
-    source: Source, content: _Content, values: FloatArray, notes: list[str]
+    source: Source,
+    content: _Content,
+    values: FloatArray,
+    interpretation: Interpretation,
+    told: bool | None,
 ) -> tuple[Grid, FloatArray]:
     """Return the grid without repeated faces, and its values."""
-    steps = np.zeros((3, 3))
-    for axis in range(3):
-        count = values.shape[axis]
-        span = content.span[axis]
-        cell = content.cell[axis] if content.cell is not None else None
-        repeated = count > 1 and _repeats(values, axis)
-        if cell is not None and not repeated and _close(span, cell):
-            steps[axis] = span / count
-            notes.append(f"The grid does not repeat its far face along axis {axis}.")
-        elif cell is not None and _close(span, cell * (count + 1) / count):
-            steps[axis] = cell / count  # as ASE writes it
-        else:
-            steps[axis] = span / max(1, count - 1)
-            if repeated and content.pbc[axis] == "T":
-                values = values.take(range(count - 1), axis=axis)
-    shape = np.array(values.shape)
+    counts = np.array(values.shape)
+    spans = content.span.copy()
+    cell = content.cell
+    asked: list[int] = []
+    followers: list[int] = []
+    whole: list[int] = []
+    cells = 1.0
+    if cell is not None:
+        multiples = np.linalg.lstsq(cell.T, spans.T, rcond=None)[0].T
+        for axis, count in enumerate(counts):
+            if _close(spans[axis], cell[axis] * (count + 1) / count):
+                spans[axis] = cell[axis]  # as ASE writes it
+                whole.append(axis)
+            elif _close(spans[axis], np.rint(multiples[axis]) @ cell):
+                (asked if content.pbc[axis] == "T" else followers).append(axis)
+        if len(asked) == 3:
+            cells = max(1.0, abs(float(np.linalg.det(np.rint(multiples)))))
+
+    def steps(repeated: tuple[int, ...]) -> FloatArray:
+        """Return the edges of a voxel; axes that are not periodic go with the others."""
+        divisor = np.maximum(1, counts - 1)
+        for axis in {*whole, *asked, *([] if repeated or not asked else followers)} - {*repeated}:
+            divisor[axis] = counts[axis]
+        return np.array(spans / divisor[:, None])
+
+    unit = interpretation.unit
+    units = [UNITS[unit]] if unit else list(UNITS.values())
+    faces = find_repeated(
+        values,
+        asked,
+        content.numbers,
+        lambda repeated: abs(float(np.linalg.det(steps(repeated)))) / cells,
+        units if interpretation.quantity.is_density else [],
+        usual=True,
+        told=told,
+    )
+    interpretation.notes += [*faces.notes, *describe_faces(faces.repeated, usual=True, axes=asked)]
+    kept = crop(values, faces.repeated)
     try:
-        return Grid(steps * shape[:, None], values.shape, content.origin), values
+        grid = Grid(
+            steps(faces.repeated) * np.array(kept.shape)[:, None], kept.shape, content.origin
+        )
+        return grid, kept
     except ConfigurationError as error:
         raise ConfigurationError(f"{source.path}: {error}") from None
 
 
 def _close(left: FloatArray, right: FloatArray) -> bool:
     return bool(np.abs(left - right).max() < 2e-6 + 1e-6 * np.abs(right).max())
-
-
-def _repeats(values: FloatArray, axis: int) -> bool:
-    """Return whether the last layer equals the first, as far as the file's digits go."""
-    first, last = values.take(0, axis), values.take(-1, axis)
-    return bool(np.abs(first - last).max() <= 1e-4 * np.abs(first).max() + 1e-12)
