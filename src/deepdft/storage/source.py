@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import RawIOBase
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from deepdft.storage.compression import (
     codec_of_content,
     codec_of_name,
 )
+from deepdft.storage.pipes import is_pipe, spooled
 from deepdft.storage.range_file import RangeFile
 from deepdft.storage.tar_members import index_of, split_member
 
@@ -28,7 +29,7 @@ class Source:
     Attributes:
         path: as errors show it.
         name: file name without folder and without the suffix of its compression.
-        local: the file on disk (of a tar member, the archive).
+        local: the file on disk (of a tar member, the archive; of a pipe, the copy).
         start: first byte within that file.
         stop: byte behind the last.
         codec: how it is compressed, or None.
@@ -72,19 +73,20 @@ def find_source(path: str | Path) -> Source:
         return Source(text, "group.zarr", local)
     if not os.path.exists(local):
         raise FileFormatError(f"There is no file {local}.")
+    opened = spooled(local) if is_pipe(local) else local
     try:
         if member is not None:
             start, stop = index_of(local).range_of(member)
         else:
-            start, stop = 0, os.path.getsize(local)
-        with RangeFile(local, start, stop) as file:
+            start, stop = 0, os.path.getsize(opened)
+        with RangeFile(opened, start, stop) as file:
             codec = codec_of_content(file.read(4096) or b"")
         name = os.path.basename(member if member is not None else local)
         announced = codec_of_name(name)
         if announced is not None:
             name = name[: -len(announced.suffix)]
-        found = Source(text, name, local, start, stop, codec)
-        return Source(text, name, local, start, stop, codec, _read_head(found))
+        found = Source(text, name, opened, start, stop, codec)
+        return replace(found, head=_read_head(found))
     except OSError as error:
         raise FileFormatError(f"{text} cannot be read: {error.strerror or error}.") from None
 
