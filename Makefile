@@ -20,6 +20,7 @@ check: $(DEVELOP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(DEVELOP)
 	$(BIN)/python benchmarks/run.py

@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
+import deepdft
 from deepdft.errors import ConfigurationError
 from deepdft.levels import LevelOfTheory
 
@@ -280,9 +281,8 @@ class Density:
 
     def write(self, path: str | Path, **options: Any) -> None:
         """Write to a file; the format follows from the suffix (see `deepdft.write`)."""
-        from deepdft.formats import write
-
-        write(path, self, **options)
+        # The formats stand above this module and know it; the package's front door knows them.
+        deepdft.write(path, self, **options)
 
 
 def as_points(points: ArrayLike) -> FloatArray:
