@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from deepdft.evaluation.evaluate import evaluate
     from deepdft.formats import read, write
     from deepdft.levels import LevelOfTheory
-    from deepdft.prediction import load_model, predict
+    from deepdft.prediction.predict import predict
+    from deepdft.prediction.trained_model import load_model
     from deepdft.training import train
 
 __version__ = "0.1.0"
