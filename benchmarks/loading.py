@@ -41,7 +41,7 @@ from deepdft.data import DensityDataset, open_dataset
 from deepdft.data.conversion import fill_store
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.grid_probes import LoadedValues, draw_from_grid
-from deepdft.data.store import DensityStore, StoreDataset
+from deepdft.data.training_store import TrainingStore, TrainingStoreDataset
 from deepdft.density import Density, FloatArray, Grid
 from deepdft.formats import write
 from deepdft.levels import LevelOfTheory
@@ -125,7 +125,7 @@ def draw_with_ase(tar: GridDataset, index: int, generator: np.random.Generator) 
 class Containers:
     """The same values in HDF5 and through the zarr package, and uniform draws from them."""
 
-    def __init__(self, folder: Path, store: DensityStore) -> None:
+    def __init__(self, folder: Path, store: TrainingStore) -> None:
         import h5py
         import zarr
 
@@ -219,13 +219,13 @@ class Sources:
         assert isinstance(files, GridDataset)
         self.files = files
         fill_store(folder / "data.store", files)
-        self.store = StoreDataset(folder / "data.store")
+        self.store = TrainingStoreDataset(folder / "data.store")
         self.containers = Containers(folder, self.store.store)
         self.generator = np.random.default_rng(1)
 
     def grow_cold(self) -> None:
         """Have the system forget the store, which it does not as long as it is mapped."""
-        self.store = StoreDataset(self.folder / "data.store")
+        self.store = TrainingStoreDataset(self.folder / "data.store")
         gc.collect()
         forget(self.folder / "data.store")
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import deepdft
 from deepdft.comparison import compare_densities
 from deepdft.data import open_dataset
-from deepdft.data.store import DensityStore
+from deepdft.data.training_store import TrainingStore
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.levels import LevelOfTheory
@@ -123,7 +123,7 @@ def test_many_files_become_a_store_that_is_gone_on_with(run, chgcar, tmp_path):
     result = run("convert", "0.cube", "1.cube", "some.tar", "all.store")
     assert result.code == 0, result.error
     assert "written: all.store, 3 densities added" in result.output
-    assert DensityStore("all.store").names == ["0.cube", "1.cube", "2.cube"]
+    assert TrainingStore("all.store").names == ["0.cube", "1.cube", "2.cube"]
     result = run("convert", "0.cube", "1.cube", "some.tar", "CHGCAR", "all.store", "--workers", 2)
     assert "1 density added, 3 were there already" in result.output
     store = open_dataset(tmp_path / "all.store")
@@ -141,21 +141,21 @@ def test_the_name_or_an_option_asks_for_a_store(run, chgcar):
     assert deepdft.read("one.zarr").grid.shape == (10, 11, 12)
     for arguments in (("CHGCAR", "a", "--store"), ("CHGCAR", "spin.CHGCAR", "b.zarr")):
         assert run("convert", *arguments).code == 0
-    assert len(DensityStore("a")) == 1
-    assert len(DensityStore("b.zarr")) == 2
+    assert len(TrainingStore("a")) == 1
+    assert len(TrainingStore("b.zarr")) == 2
     # Stores are joined; where they have names in common, their own name tells these apart.
     assert run("convert", "a", "b.zarr", "c.store", "--without-spin").code == 0
-    assert DensityStore("c.store").names == ["a/CHGCAR", "b.zarr/CHGCAR", "b.zarr/spin.CHGCAR"]
-    assert DensityStore("c.store").density(2).spin is None
+    assert TrainingStore("c.store").names == ["a/CHGCAR", "b.zarr/CHGCAR", "b.zarr/spin.CHGCAR"]
+    assert TrainingStore("c.store").density(2).spin is None
     assert run("convert", "spin.CHGCAR", "a").code == 0  # it is a store already
-    assert DensityStore("a").names == ["CHGCAR", "spin.CHGCAR"]
+    assert TrainingStore("a").names == ["CHGCAR", "spin.CHGCAR"]
 
 
 def test_orbitals_become_densities_on_a_grid(run, tmp_path):
     write_archive(tmp_path / "a.npz", ["H2", "H2O"])
     result = run("convert", "a.npz", "a.store", "--spacing", 0.5, "--margin", 3)
     assert result.code == 0, result.error
-    store = DensityStore("a.store")
+    store = TrainingStore("a.store")
     assert store.names == ["10", "11"]
     assert np.diag(store.grid(1).voxel) == pytest.approx([0.5] * 3)
     assert_one_sentence(run("convert", "a.npz", "a.cube"), "takes one density")
@@ -165,7 +165,7 @@ def test_files_that_cannot_be_used(run, chgcar, tmp_path):
     (tmp_path / "bad.cube").write_text("nothing\n")
     result = run("convert", "bad.cube", "CHGCAR", "a.store")
     assert_one_sentence(result, "bad.cube")
-    assert len(DensityStore("a.store")) == 0
+    assert len(TrainingStore("a.store")) == 0
     result = run("convert", "bad.cube", "CHGCAR", "a.store", "--skip")
     assert result.code == 0, result.error
     assert "skipped: bad.cube: " in result.output

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from deepdft.data.store_writer import StoreWriter
+from deepdft.data.training_store_writer import TrainingStoreWriter
 from tests.data.small_stores import some_densities
 
 
 @pytest.fixture
 def store_path(tmp_path):
     path = tmp_path / "some.store"
-    with StoreWriter(path) as writer:
+    with TrainingStoreWriter(path) as writer:
         for name, density in some_densities().items():
             writer.append(name, density)
     return path

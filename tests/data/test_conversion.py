@@ -11,8 +11,8 @@ from deepdft.data import open_dataset
 from deepdft.data.conversion import fill_store
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.orbital_dataset import OrbitalDataset
-from deepdft.data.store import DensityStore, StoreDataset
-from deepdft.data.store_writer import StoreWriter
+from deepdft.data.training_store import TrainingStore, TrainingStoreDataset
+from deepdft.data.training_store_writer import TrainingStoreWriter
 from deepdft.errors import (
     ConfigurationError,
     FileFormatError,
@@ -36,15 +36,15 @@ def test_a_dataset_becomes_a_store_and_is_gone_on_with(tmp_path):
     data = GridDataset(list(made), LevelOfTheory(basis="gth-dzvp"), read=read)
     with pytest.raises(FileFormatError, match="diamond is damaged"):
         fill_store(tmp_path / "a.store", data)
-    assert DensityStore(tmp_path / "a.store").names == ["water.cube"]
+    assert TrainingStore(tmp_path / "a.store").names == ["water.cube"]
     reads.extend(["padding"] * 10)
     done = []
     summary = fill_store(tmp_path / "a.store", data, workers=3, progress=done.append)
     assert (summary.added, summary.present, summary.skipped) == (3, 1, [])
     assert done == list(made)[1:]
-    assert DensityStore(tmp_path / "a.store").names == list(made)
+    assert TrainingStore(tmp_path / "a.store").names == list(made)
     opened = open_dataset(tmp_path / "a.store")
-    assert isinstance(opened, StoreDataset)
+    assert isinstance(opened, TrainingStoreDataset)
     assert opened.level == PBE
     for index, expected in enumerate(made.values()):
         assert_same(opened.on_grid(index), expected)
@@ -67,7 +67,7 @@ def test_unusable_densities_are_skipped_on_demand(tmp_path):
 def test_orbitals_are_evaluated_on_a_grid(tmp_path):
     data = OrbitalDataset(write_archive(tmp_path / "a.npz", ["H2O", "CH4"]))
     fill_store(tmp_path / "a.store", data, spacing=0.4, margin=3.0)
-    store = StoreDataset(tmp_path / "a.store")
+    store = TrainingStoreDataset(tmp_path / "a.store")
     assert store.names == data.names
     grid = data.grid(1, 0.4, 3.0)
     assert store.grid(1).is_close(grid, 1e-12)
@@ -93,9 +93,9 @@ def test_an_unknown_level_does_not_join_two_that_differ(tmp_path):
     with pytest.raises(LevelOfTheoryError, match="x: the functional differ"):
         common_level([*levels, LevelOfTheory("SCAN")], "x")
     density = some_densities()["water.cube"]
-    with StoreWriter(tmp_path / "a.store") as writer:
+    with TrainingStoreWriter(tmp_path / "a.store") as writer:
         for number, level in enumerate(levels):
             writer.append(str(number), replace(density, level=level))
         with pytest.raises(LevelOfTheoryError, match="does not fit the store"):
             writer.append("3", replace(density, level=LevelOfTheory("SCAN")))
-    assert StoreDataset(tmp_path / "a.store").level == LevelOfTheory("PBE", "PAW")
+    assert TrainingStoreDataset(tmp_path / "a.store").level == LevelOfTheory("PBE", "PAW")

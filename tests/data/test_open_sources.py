@@ -18,7 +18,7 @@ from deepdft.data.conversion import fill_store
 from deepdft.data.grid_dataset import GridDataset, unique_names
 from deepdft.data.joined import JoinedDataset
 from deepdft.data.sources import find_sources
-from deepdft.data.store import StoreDataset
+from deepdft.data.training_store import TrainingStoreDataset
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, LevelOfTheoryError
 from deepdft.formats import write
@@ -218,7 +218,7 @@ def store(tar, tmp_path) -> Path:
 
 def test_a_store_of_a_tar_file_has_its_names_and_order(tar, store, tmp_path):
     from_tar, from_store = open_dataset(tar), open_dataset(store)
-    assert isinstance(from_store, StoreDataset)
+    assert isinstance(from_store, TrainingStoreDataset)
     assert from_store.names == from_tar.names
     assert [number_of(from_store, i) for i in range(4)] == [3, 1, 10, 2]
     assert from_store.elements() == from_tar.elements() == [1, 9]

@@ -11,9 +11,9 @@ import pytest
 from ase import Atoms
 
 from deepdft.data.grid_probes import sums_of_blocks
-from deepdft.data.store import DensityStore, StoreDataset
-from deepdft.data.store_layout import is_store
-from deepdft.data.store_writer import StoreWriter
+from deepdft.data.training_store import TrainingStore, TrainingStoreDataset
+from deepdft.data.training_store_layout import is_training_store
+from deepdft.data.training_store_writer import TrainingStoreWriter
 from deepdft.errors import (
     ConfigurationError,
     FileFormatError,
@@ -28,7 +28,7 @@ from tests.small_data import PBE
 
 
 def test_densities_come_back_in_single_precision(store_path):
-    store = DensityStore(store_path)
+    store = TrainingStore(store_path)
     assert store.names == list(some_densities())
     for index, expected in enumerate(some_densities().values()):
         found = store.density(index)
@@ -77,11 +77,11 @@ def test_rows_of_arrays_across_files(tmp_path):
 def test_slabs_that_are_no_whole_blocks(tmp_path):
     density = some_densities()["water.cube"]
     layers = density.grid.shape[0]
-    with StoreWriter(tmp_path / "a.store") as writer:
+    with TrainingStoreWriter(tmp_path / "a.store") as writer:
         pieces = [density.values[i : i + 1] for i in range(layers)]
         writer.append_slabs("a", density.atoms, density.grid, pieces)
         writer.append("b", density)
-    store = DensityStore(tmp_path / "a.store")
+    store = TrainingStore(tmp_path / "a.store")
     assert np.array_equal(store.density(0).values, store.density(1).values)
     for index in (0, 1):
         expected = sums_of_blocks(density.values.astype(np.float32).ravel())
@@ -97,7 +97,7 @@ def test_what_cannot_be_appended(store_path):
     too_large[0, 0, 0] = 1e39
     broken = density.values.copy()
     broken[-1, -1, -1] = np.nan
-    with StoreWriter(store_path) as writer:
+    with TrainingStoreWriter(store_path) as writer:
         for values in (too_large, broken):
             with pytest.raises(
                 ConfigurationError, match="bad: a value is not finite, or too large"
@@ -118,7 +118,7 @@ def test_what_cannot_be_appended(store_path):
             with pytest.raises(ConfigurationError, match=r"layers were given|does not continue"):
                 writer.append_slabs("bad", density.atoms, density.grid, slabs)
         writer.append("good", density)
-    store = DensityStore(store_path)
+    store = TrainingStore(store_path)
     assert store.names == [*some_densities(), "good"]
     assert_same(store.density(4), density)
     assert_same(store.density(2), some_densities()["slab.CHGCAR.zz"])
@@ -127,12 +127,12 @@ def test_what_cannot_be_appended(store_path):
 
 def test_levels_may_be_mixed_on_demand(store_path):
     other = LevelOfTheory("SCAN")
-    with StoreWriter(store_path, mix_levels=True) as writer:
+    with TrainingStoreWriter(store_path, mix_levels=True) as writer:
         writer.append("b", replace(some_densities()["water.cube"], level=other))
-    assert DensityStore(store_path).level(4) == other
+    assert TrainingStore(store_path).level(4) == other
     with pytest.raises(LevelOfTheoryError, match="does not fit the data"):
-        StoreDataset(store_path)
-    assert StoreDataset(store_path, mix_levels=True).level == PBE
+        TrainingStoreDataset(store_path)
+    assert TrainingStoreDataset(store_path, mix_levels=True).level == PBE
 
 
 def test_places_that_hold_something_else(tmp_path):
@@ -141,22 +141,25 @@ def test_places_that_hold_something_else(tmp_path):
     (tmp_path / "folder" / "important.txt").write_text("text")
     for name in ("file", "folder"):
         with pytest.raises(ConfigurationError, match="exists and is not a training store"):
-            StoreWriter(tmp_path / name)
+            TrainingStoreWriter(tmp_path / name)
     with pytest.raises(ConfigurationError, match="There is no folder"):
-        StoreWriter(tmp_path / "nowhere" / "a.store")
+        TrainingStoreWriter(tmp_path / "nowhere" / "a.store")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
     with pytest.raises(FileFormatError, match="not a training store"):
-        DensityStore(tmp_path / "folder")
-    StoreWriter(tmp_path / "empty").close()
-    assert is_store(tmp_path / "empty")
+        TrainingStore(tmp_path / "folder")
+    TrainingStoreWriter(tmp_path / "empty").close()
+    assert is_training_store(tmp_path / "empty")
     with pytest.raises(ConfigurationError, match="holds no density"):
-        StoreDataset(tmp_path / "empty")
+        TrainingStoreDataset(tmp_path / "empty")
 
 
 def test_one_writer_at_a_time(store_path):
-    with StoreWriter(store_path), pytest.raises(ConfigurationError, match="Another process"):
-        StoreWriter(store_path)
-    StoreWriter(store_path).close()
+    with (
+        TrainingStoreWriter(store_path),
+        pytest.raises(ConfigurationError, match="Another process"),
+    ):
+        TrainingStoreWriter(store_path)
+    TrainingStoreWriter(store_path).close()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +180,7 @@ def test_one_writer_at_a_time(store_path):
 def test_damaged_stores_are_refused_with_a_sentence(store_path, damage):
     damage(store_path)
     with pytest.raises(FileFormatError, match=r"store|array|cannot be read"):
-        DensityStore(store_path)
+        TrainingStore(store_path)
 
 
 def _change(path, key, value):
@@ -187,4 +190,4 @@ def _change(path, key, value):
 def test_a_file_cut_short_is_refused_when_it_is_read(store_path):
     (store_path / "density" / "c" / "0").write_bytes(b"short")
     with pytest.raises(FileFormatError, match="cannot be read"):
-        DensityStore(store_path).density(0)
+        TrainingStore(store_path).density(0)

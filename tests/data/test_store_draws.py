@@ -12,8 +12,8 @@ from ase import Atoms
 
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.grid_probes import BLOCK, LoadedValues
-from deepdft.data.store import StoreDataset
-from deepdft.data.store_writer import StoreWriter
+from deepdft.data.training_store import TrainingStoreDataset
+from deepdft.data.training_store_writer import TrainingStoreWriter
 from deepdft.density import Density, Grid
 from deepdft.errors import (
     UnsupportedStructureError,
@@ -31,7 +31,7 @@ def test_probes_are_those_of_the_files(store_path):
         name: replace(d, values=d.values.astype(np.float32)) for name, d in some_densities().items()
     }
     files = GridDataset(list(made), read=lambda path: made[path])
-    stored = StoreDataset(store_path)
+    stored = TrainingStoreDataset(store_path)
     assert stored.names == list(made)
     for index in range(4):
         for importance in (0.0, 0.5, 0.9):
@@ -63,7 +63,7 @@ def test_points_are_found_by_the_running_sum(n_points):
 
 def test_weights_make_important_draws_unbiased(store_path):
     """The weighted mean of 1 / rho does not exist elsewhere; that of rho is the mean density."""
-    data = StoreDataset(store_path)
+    data = TrainingStoreDataset(store_path)
     density = data.on_grid(1)
     exact = density.values.mean(dtype=np.float64)
     generator = np.random.default_rng(0)
@@ -79,7 +79,7 @@ def test_weights_make_important_draws_unbiased(store_path):
 def test_only_the_pages_that_are_drawn_are_read(tmp_path, monkeypatch):
     atoms = Atoms("H", [[2.0, 2, 2]])
     grid = Grid(np.diag([4.0, 4, 4]), (100, 100, 100))
-    with StoreWriter(tmp_path / "a.store") as writer:
+    with TrainingStoreWriter(tmp_path / "a.store") as writer:
         writer.append("a", Density(atoms, grid, np.random.default_rng(0).random(grid.shape)))
     rows = []
     real = StoredArray.take
@@ -87,7 +87,7 @@ def test_only_the_pages_that_are_drawn_are_read(tmp_path, monkeypatch):
         StoredArray, "take", lambda self, places: rows.append(len(places)) or real(self, places)
     )
     monkeypatch.setattr(StoredArray, "read", _refuse_long_reads(StoredArray.read))
-    data = StoreDataset(tmp_path / "a.store")
+    data = TrainingStoreDataset(tmp_path / "a.store")
     data.draw(0, 1000, np.random.default_rng(0), cutoff=5.0)
     assert sum(rows) == 1000
     rows.clear()
@@ -107,12 +107,12 @@ def test_announced_densities_are_read_ahead(store_path, monkeypatch):
     asked = []
     monkeypatch.setattr(os, "POSIX_FADV_WILLNEED", 3, raising=False)
     monkeypatch.setattr(os, "posix_fadvise", lambda file, *rest: asked.append(rest), raising=False)
-    data = StoreDataset(store_path)
+    data = TrainingStoreDataset(store_path)
     entry = data.store.entry(1)
     data.subset([3, 1]).prefetch(1)
     assert asked == [(4 * entry.point, 4 * entry.padded, 3)]
     asked.clear()
-    monkeypatch.setattr("deepdft.data.store._PREFETCHED_POINTS", entry.padded - 1)
+    monkeypatch.setattr("deepdft.data.training_store._PREFETCHED_POINTS", entry.padded - 1)
     data.prefetch(1)  # too large to be read whole for some probes
     assert asked == []
     array = StoredArray(store_path / "density")
@@ -125,7 +125,7 @@ def test_announced_densities_are_read_ahead(store_path, monkeypatch):
 
 
 def test_training_announces_the_next_step(store_path, monkeypatch):
-    data = StoreDataset(store_path)
+    data = TrainingStoreDataset(store_path)
     announced = []
     monkeypatch.setattr(data, "prefetch", announced.append)
     sampling = SamplingConfig(structures=1, probes=20)
@@ -136,14 +136,16 @@ def test_training_announces_the_next_step(store_path, monkeypatch):
 
 def test_atoms_that_the_grid_does_not_reach(tmp_path):
     grid = Grid(np.eye(3) * 4, (8, 8, 8))
-    with StoreWriter(tmp_path / "a.store") as writer:
+    with TrainingStoreWriter(tmp_path / "a.store") as writer:
         writer.append("a", Density(Atoms("H", [[90.0, 0, 0]]), grid, np.ones(grid.shape)))
     with pytest.raises(UnsupportedStructureError, match="no grid point within"):
-        StoreDataset(tmp_path / "a.store").draw(0, 9, np.random.default_rng(0), cutoff=CUTOFF)
+        TrainingStoreDataset(tmp_path / "a.store").draw(
+            0, 9, np.random.default_rng(0), cutoff=CUTOFF
+        )
 
 
 def test_a_dataset_goes_to_other_processes(store_path):
-    data = StoreDataset(store_path)
+    data = TrainingStoreDataset(store_path)
     copy = pickle.loads(pickle.dumps(data))
     first, second = (
         d.draw(1, 50, np.random.default_rng(0), cutoff=CUTOFF, importance=0.5) for d in (data, copy)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from deepdft.data.store import DensityStore
-from deepdft.data.store_layout import is_store
-from deepdft.data.store_writer import StoreWriter
+from deepdft.data.training_store import TrainingStore
+from deepdft.data.training_store_layout import is_training_store
+from deepdft.data.training_store_writer import TrainingStoreWriter
 from deepdft.density import Density, Grid
 from tests.data.small_stores import assert_same
 from tests.small_data import PBE
@@ -37,7 +37,7 @@ def test_an_interruption_at_any_step_of_an_entry_loses_that_entry_alone(
     tmp_path, monkeypatch, interrupted_call
 ):
     path = tmp_path / "a.store"
-    writer = StoreWriter(path)
+    writer = TrainingStoreWriter(path)
     for number in range(3):
         writer.append(str(number), numbered(number))
     real, calls = os.replace, []
@@ -54,20 +54,20 @@ def test_an_interruption_at_any_step_of_an_entry_loses_that_entry_alone(
         writer.append("4", numbered(4))
     monkeypatch.setattr(os, "replace", real)
     survived = shutil.copytree(path, tmp_path / "b.store")  # the dead writer still has its lock
-    count = len(DensityStore(survived))
+    count = len(TrainingStore(survived))
     assert count == (4 if interrupted_call == 9 else 3)
-    with StoreWriter(survived) as again:
+    with TrainingStoreWriter(survived) as again:
         assert len(again) == count
         for number in range(count, 7):
             again.append(str(number), numbered(number))
-    store = DensityStore(survived)
+    store = TrainingStore(survived)
     assert store.names == [str(number) for number in range(7)]
     for number in range(7):
         assert_same(store.density(number), numbered(number))
 
 
 def _write_forever(path):
-    with StoreWriter(path) as writer:
+    with TrainingStoreWriter(path) as writer:
         while True:
             writer.append(str(len(writer)), numbered(len(writer)))
 
@@ -81,14 +81,14 @@ def test_killed_writers(tmp_path):
         process.start()
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            if is_store(path) and len(DensityStore(path)) > reached + 5:
+            if is_training_store(path) and len(TrainingStore(path)) > reached + 5:
                 break
             time.sleep(0.01)
         time.sleep(0.02 * generator.random())
-        before = len(DensityStore(path))
+        before = len(TrainingStore(path))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
-        store = DensityStore(path)
+        store = TrainingStore(path)
         assert len(store) >= before > reached
         reached = len(store)
     assert store.names == [str(number) for number in range(reached)]
@@ -98,17 +98,17 @@ def test_killed_writers(tmp_path):
 
 def test_entries_that_never_reached_the_disk_are_dropped(tmp_path):
     path = tmp_path / "a.store"
-    with StoreWriter(path) as writer:
+    with TrainingStoreWriter(path) as writer:
         for number in range(5):
             writer.append(str(number), numbered(number))
     group = json.loads((path / "zarr.json").read_text())
     group["attributes"]["synced"] = 2
     (path / "zarr.json").write_text(json.dumps(group))
-    entry = DensityStore(path).entry(3)
+    entry = TrainingStore(path).entry(3)
     with (path / "density" / "c" / "0").open("r+b") as file:
         file.seek(4 * entry.point + 400)
         file.write(bytes(100))
-    with StoreWriter(path) as writer:
+    with TrainingStoreWriter(path) as writer:
         assert writer.names == ["0", "1", "2"]
         writer.append("3", numbered(3))
-    assert_same(DensityStore(path).density(3), numbered(3))
+    assert_same(TrainingStore(path).density(3), numbered(3))

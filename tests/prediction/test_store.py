@@ -30,7 +30,7 @@ from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.store import BlockFiller, encode_for, open_store, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel
-from deepdft.storage.zarr_chunks import ChunkedDensity
+from deepdft.storage.chunked_density import ChunkedDensity
 from tests.architectures.conformance import small_network
 from tests.structures import sodium_chloride, triclinic
 

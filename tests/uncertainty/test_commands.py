@@ -14,7 +14,7 @@ from deepdft.errors import ConfigurationError
 from deepdft.evaluation.evaluate import evaluate
 from deepdft.prediction import predict_to_store
 from deepdft.prediction.predict import uncertainty_path
-from deepdft.storage.zarr_chunks import ChunkedDensity
+from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.uncertainty.error_model import FILE
 from deepdft.uncertainty.measure import UncertaintyMeasurement, write_measurement
 from tests.cli.conftest import run

@@ -96,9 +96,9 @@ def convert(
 
 
 def _wants_store(inputs: list[str], output: str) -> bool:
-    from deepdft.data.store_layout import is_store
+    from deepdft.data.training_store_layout import is_training_store
 
-    if output.rstrip("/").endswith(".store") or is_store(output):
+    if output.rstrip("/").endswith(".store") or is_training_store(output):
         return True
     if not output.rstrip("/").endswith(".zarr"):
         return False

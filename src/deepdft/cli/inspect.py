@@ -59,13 +59,13 @@ def inspect(
 
 
 def _format_of(path: str, name: str | None) -> str:
-    from deepdft.data.store_layout import is_store
+    from deepdft.data.training_store_layout import is_training_store
     from deepdft.formats.registry import find_format, format_to_read
     from deepdft.storage.source import find_source
     from deepdft.storage.tar_members import split_member
 
     archive, member = split_member(path)
-    if member is not None and is_store(archive):
+    if member is not None and is_training_store(archive):
         return "density in a training store"
     source = find_source(path)
     entry = find_format(name) if name else format_to_read(source.path, source.name, source.head)
@@ -76,13 +76,13 @@ def _format_of(path: str, name: str | None) -> str:
 
 
 def _is_point_file(path: str) -> bool:
-    from deepdft.data.store_layout import is_store
+    from deepdft.data.training_store_layout import is_training_store
     from deepdft.formats import points
     from deepdft.storage.source import find_source
     from deepdft.storage.tar_members import split_member
 
     archive, member = split_member(path)
-    in_store = member is not None and is_store(archive)
+    in_store = member is not None and is_training_store(archive)
     return not in_store and points.sniff(find_source(path).head)
 
 
@@ -116,9 +116,9 @@ def _print_members(console: Console, path: str, found: list[str]) -> None:
 def _print_store(console: Console, path: str) -> None:
     from ase.data import chemical_symbols
 
-    from deepdft.data.store import DensityStore
+    from deepdft.data.training_store import TrainingStore
 
-    store = DensityStore(path)
+    store = TrainingStore(path)
     console.print(f"{path}: training store of {len(store)} densities")
     if len(store) == 0:
         return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
-from deepdft.data.store_writer import StoreWriter
+from deepdft.data.training_store_writer import TrainingStoreWriter
 from deepdft.density import Density
 from deepdft.errors import DeepDFTError
 from deepdft.levels import LevelOfTheory, completed_level
@@ -74,7 +74,7 @@ def fill_store(
     skipped: list[tuple[str, str]] = []
     added = 0
     names = dataset.names
-    with StoreWriter(path, mix_levels=mix_levels) as writer:
+    with TrainingStoreWriter(path, mix_levels=mix_levels) as writer:
         wanted = [index for index, name in enumerate(names) if name not in writer]
         for index, future in _read_ahead(read, wanted, workers):
             try:

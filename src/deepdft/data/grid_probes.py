@@ -17,7 +17,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.data.dataset import FloatArray, Probes
-from deepdft.data.store_layout import BLOCK
+from deepdft.data.training_store_layout import BLOCK
 from deepdft.density import Grid
 from deepdft.errors import UnsupportedStructureError
 from deepdft.geometry.graphs import probe_edges

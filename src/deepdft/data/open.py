@@ -74,7 +74,7 @@ def _open_densities(
 ) -> DensityDataset:
     from deepdft.data.grid_dataset import GridDataset
     from deepdft.data.joined import JoinedDataset
-    from deepdft.data.store import StoreDataset
+    from deepdft.data.training_store import TrainingStoreDataset
 
     read = partial(read_density, **read_options)
     parts: list[DensityDataset] = []
@@ -83,7 +83,7 @@ def _open_densities(
     for kind, group in groupby(found, key=lambda source: source.kind):
         paths = [source.path for source in group]
         if kind == "store":
-            parts += [StoreDataset(path, level, mix_levels=mix_levels) for path in paths]
+            parts += [TrainingStoreDataset(path, level, mix_levels=mix_levels) for path in paths]
             titles += [os.path.normpath(path) for path in paths]
         else:
             parts.append(GridDataset(paths, level, read, mix_levels=mix_levels))

@@ -9,7 +9,7 @@ from typing import Any
 
 from deepdft.data.compact import CompactFile, is_compact
 from deepdft.data.plane_waves import PlaneWaveArchive, is_plane_wave_archive
-from deepdft.data.store_layout import is_store
+from deepdft.data.training_store_layout import is_training_store
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError, did_you_mean
 from deepdft.storage.tar_members import split_member
@@ -28,7 +28,7 @@ def read_density(path: str | Path, **options: Any) -> Density:
         DeepDFTError: as `deepdft.read`, or if a store or file has no such density.
     """
     archive, name = split_member(path)
-    if name is not None and is_store(archive):
+    if name is not None and is_training_store(archive):
         return _read_stored(archive, name)
     if name is not None and is_compact(archive):
         return _compact(os.path.realpath(archive), os.stat(archive).st_mtime_ns).density(name)
@@ -50,9 +50,9 @@ def _compact(path: str, modified: int) -> CompactFile:
 
 
 def _read_stored(path: str, name: str) -> Density:
-    from deepdft.data.store import DensityStore
+    from deepdft.data.training_store import TrainingStore
 
-    store = DensityStore(path)
+    store = TrainingStore(path)
     if name not in store.names:
         hint = did_you_mean(name, store.names[:10000])
         raise ConfigurationError(f"The store {path} has no density '{name}'.{hint}")

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from deepdft.data.compact import CompactFile, is_compact
 from deepdft.data.plane_waves import PlaneWaveArchive, is_plane_wave_archive
-from deepdft.data.store_layout import is_store
+from deepdft.data.training_store_layout import is_training_store
 from deepdft.errors import ConfigurationError
 from deepdft.storage.tar_members import SEPARATOR, members, split_member
 
@@ -90,7 +90,7 @@ def _expand_file(path: str, lists: tuple[str, ...]) -> Iterator[DataSource]:
 
 
 def _expand_folder(path: str) -> Iterator[DataSource]:
-    if is_store(path):
+    if is_training_store(path):
         yield DataSource("store", path)
         return
     if is_zarr_group(path):

@@ -3,7 +3,7 @@
 A group has the array `density` (nx, ny, nz), e/Å^3, perhaps `spin`, and the attributes `format`,
 `version`, `unit`, `cell`, `origin` (of the grid), `numbers`, `positions`, `pbc`, `structure_cell`,
 `level` and `metadata`. Lengths are Å. Groups that predictions fill chunk by chunk have `numbers`
-and `positions` as arrays, and the attribute `finished` (see `deepdft.storage.zarr_chunks`).
+and `positions` as arrays, and the attribute `finished` (see `deepdft.storage.chunked_density`).
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from deepdft.density import Grid
 from deepdft.errors import FileFormatError
 from deepdft.geometry.blocks import Index, block_shape
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.storage.identities import model_identity, structure_identity
-from deepdft.storage.zarr_chunks import ChunkedDensity
 
 _TILE_POINTS = 512
 """Points of a block of the engine on a CPU."""

@@ -26,7 +26,7 @@ from deepdft.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoi
 from deepdft.prediction.block_plan import BlockPlan
 from deepdft.prediction.store import BlockFiller
 from deepdft.prediction.trained_model import TrainedModel, choose_device
-from deepdft.storage.zarr_chunks import ChunkedDensity
+from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.threads import available_threads
 
 _MODEL = "model"

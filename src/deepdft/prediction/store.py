@@ -31,7 +31,7 @@ from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.predict import PredictionSummary, Progress, uncertainty_path
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.prediction.uncertainty_store import fill_uncertainty
-from deepdft.storage.zarr_chunks import ChunkedDensity
+from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.threads import available_threads
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from deepdft.errors import ConfigurationError
 from deepdft.prediction.block_plan import BlockPlan
 from deepdft.prediction.trained_model import TrainedModel
-from deepdft.storage.zarr_chunks import ChunkedDensity
+from deepdft.storage.chunked_density import ChunkedDensity
 
 if TYPE_CHECKING:
     from deepdft.uncertainty.expected import Uncertainty

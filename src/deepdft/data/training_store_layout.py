@@ -87,7 +87,7 @@ class Entry(NamedTuple):
         return -(-self.n_points // BLOCK) * BLOCK
 
 
-def is_store(path: str | Path) -> bool:
+def is_training_store(path: str | Path) -> bool:
     """Return whether a path is a training store."""
     try:
         return read_attributes(path).get("format") == FORMAT

@@ -17,14 +17,14 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.data.grid_probes import sums_of_blocks
-from deepdft.data.store import DensityStore
-from deepdft.data.store_layout import (
+from deepdft.data.training_store import TrainingStore
+from deepdft.data.training_store_layout import (
     ARRAYS,
     BLOCK,
     FORMAT,
     VERSION,
     Entry,
-    is_store,
+    is_training_store,
     read_attributes,
 )
 from deepdft.density import Density, Grid
@@ -39,7 +39,7 @@ _SYNC_SECONDS = 5.0
 _SLAB_POINTS = 1 << 20
 
 
-class StoreWriter:
+class TrainingStoreWriter:
     """Appends densities to a training store, which is made where there is none.
 
     A context manager. Each density counts as soon as `append` returns; a process that is killed
@@ -62,7 +62,7 @@ class StoreWriter:
     def __init__(self, path: str | Path, *, mix_levels: bool = False) -> None:
         self.path = os.fspath(path)
         self._mix_levels = mix_levels
-        if not is_store(path):
+        if not is_training_store(path):
             _create(self.path)
         self._closed = False
         self._lock = _Lock(self.path)
@@ -75,10 +75,10 @@ class StoreWriter:
     def _open(self) -> None:
         self._synced = int(read_attributes(self.path).get("synced", 0))
         try:
-            store = DensityStore(self.path)
+            store = TrainingStore(self.path)
         except FileFormatError:
             # The power failed: what is newer than the last `sync` is lost.
-            store = DensityStore(self.path, self._synced)
+            store = TrainingStore(self.path, self._synced)
         count = len(store)
         for index in range(self._synced, len(store)):
             if not _is_intact(store, index):
@@ -348,7 +348,7 @@ class _Lock:
             self._folder = None
 
 
-def _is_intact(store: DensityStore, index: int) -> bool:
+def _is_intact(store: TrainingStore, index: int) -> bool:
     """Return whether the values of a density are those that were counted."""
     try:
         grid = store.grid(index)

@@ -1,6 +1,6 @@
 """The training store: many densities in one folder, read at random without loading whole grids.
 
-See `deepdft.data.store_layout` for what lies where.
+See `deepdft.data.training_store_layout` for what lies where.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from deepdft.data.dataset import (
     Probes,
 )
 from deepdft.data.grid_probes import GridValues, Places, draw_from_grid
-from deepdft.data.store_layout import ARRAYS, BLOCK, FORMAT, VERSION, Entry, read_attributes
+from deepdft.data.training_store_layout import (
+    ARRAYS,
+    BLOCK,
+    FORMAT,
+    VERSION,
+    Entry,
+    read_attributes,
+)
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.levels import LevelOfTheory, common_level
@@ -33,7 +40,7 @@ _PREFETCHED_POINTS = 1 << 23
 """Larger densities (32 MiB) are not read whole for the sake of some probes."""
 
 
-class DensityStore:
+class TrainingStore:
     """A training store, open for reading: the densities that counted when it was opened.
 
     Args:
@@ -201,7 +208,7 @@ class StoredValues(GridValues):
         return self._array.take(places.reshape(-1)).reshape(-1, BLOCK)
 
 
-class StoreDataset(DensityDataset):
+class TrainingStoreDataset(DensityDataset):
     """A training store as a dataset.
 
     Args:
@@ -218,7 +225,7 @@ class StoreDataset(DensityDataset):
     def __init__(
         self, path: str | Path, level: LevelOfTheory | None = None, *, mix_levels: bool = False
     ) -> None:
-        self.store = DensityStore(path)
+        self.store = TrainingStore(path)
         if len(self.store) == 0:
             raise ConfigurationError(f"The store {path} holds no density.")
         known = [self.store.level(0) if level is None else level, *self.store.levels]
