@@ -149,18 +149,20 @@ def _stream(console: Console, path: str, output: str) -> None:
     from deepdft.data.reading import read_density as read
     from deepdft.formats import write
     from deepdft.formats.zarr_streaming import stream_to_file
+    from deepdft.storage.density_group import open_density_group, read_grid
 
-    density = read(path, lazy=True)
+    group, about = open_density_group(path)
+    grid = read_grid(group, about)
     with Progress(
         TextColumn("converting"), BarColumn(), TimeRemainingColumn(),
         console=console, transient=True,
     ) as bar:  # fmt: skip
-        task = bar.add_task("", total=density.grid.n_points)
-        if density.spin is None:
+        task = bar.add_task("", total=grid.n_points)
+        if "spin" not in group:
             stream_to_file(path, output, progress=lambda done: bar.update(task, advance=done))
         else:
             write(output, read(path))
-    console.print(f"written: {output} ({'x'.join(map(str, density.grid.shape))} points)")
+    console.print(f"written: {output} ({'x'.join(map(str, grid.shape))} points)")
 
 
 def _to_store(

@@ -97,7 +97,7 @@ class TrainingStore:
                 raise ValueError(f"'{name}' is shorter than its entries say")
 
     def _read_names(self) -> list[str]:
-        last = Entry(*self._entries[-1].tolist()) if self._count else None
+        last = self.entry(-1) if self._count else None
         end = 0 if last is None else last.text + last.n_bytes
         text = self._arrays["descriptions"].read(0, end).tobytes()
         names = []
@@ -125,8 +125,9 @@ class TrainingStore:
 
     @cached_property
     def _numbers(self) -> NDArray[np.uint8]:
-        array = self._arrays["numbers"]
-        numbers: NDArray[np.uint8] = array.read(0, array.rows)
+        last = self.entry(-1) if self._count else None
+        end = 0 if last is None else last.atom + last.n_atoms
+        numbers: NDArray[np.uint8] = self._arrays["numbers"].read(0, end)
         return numbers
 
     def elements(self) -> list[int]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,10 +28,12 @@ from deepdft.data.training_store_layout import (
 )
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.formats.npz import storable
 from deepdft.levels import LevelOfTheory, common_level
+from deepdft.storage.density_group import storable
 from deepdft.storage.growing_array import METADATA, GrowingArray
-from deepdft.storage.whole_files import AtomicFile
+from deepdft.storage.locks import sole_writer
+from deepdft.storage.replace import replacing
+from deepdft.storage.whole_files import replace_locked
 
 _SYNC_SECONDS = 5.0
 """How often data are forced onto the disk."""
@@ -62,17 +63,20 @@ class TrainingStoreWriter:
     def __init__(self, path: str | Path, *, mix_levels: bool = False) -> None:
         self.path = os.fspath(path)
         self._mix_levels = mix_levels
-        if not is_training_store(path):
+        if not is_training_store(path) and not os.path.exists(_synced_copy(self.path)):
             _create(self.path)
         self._closed = False
-        self._lock = _Lock(self.path)
-        try:
+        with ExitStack() as stack:
+            taken = f"Another process is writing to the store {path}"
+            stack.enter_context(sole_writer(os.path.join(path, "density", "lock"), taken))
             self._open()
-        except BaseException:
-            self._lock.close()
-            raise
+            self._lock = stack.pop_all()
 
     def _open(self) -> None:
+        if not is_training_store(self.path):
+            # The power failed while the description of the group was on its way to the disk.
+            copy = Path(_synced_copy(self.path)).read_bytes()
+            replace_locked(os.path.join(self.path, METADATA), copy, durable=True)
         self._synced = int(read_attributes(self.path).get("synced", 0))
         try:
             store = TrainingStore(self.path)
@@ -294,8 +298,16 @@ def _write_group(path: str, count: int, synced: int, levels: Iterable[LevelOfThe
         "columns_of_entries": list(Entry._fields),
     }
     content = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    with AtomicFile(os.path.join(path, METADATA)) as file:
-        file.write(json.dumps(content, indent=1).encode())
+    text = json.dumps(content, indent=1).encode()
+    durable = count == synced
+    replace_locked(os.path.join(path, METADATA), text, durable=durable)
+    if durable:
+        replace_locked(_synced_copy(path), text, durable=True)
+
+
+def _synced_copy(path: str) -> str:
+    """Return where a description is kept that has reached the disk."""
+    return os.path.join(path, "density", "synced.json")
 
 
 def _create(path: str) -> None:
@@ -308,44 +320,14 @@ def _create(path: str) -> None:
         )
     if not os.path.isdir(folder):
         raise ConfigurationError(f"There is no folder {folder} to write {name} into.")
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.part")
-    try:
-        for array, (dtype, row_shape, chunk_bytes) in ARRAYS.items():
-            row = int(np.prod(row_shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-            GrowingArray.create(
-                os.path.join(temporary, array), dtype, row_shape, max(1, chunk_bytes // row)
-            )
-        _write_group(temporary, 0, 0, [])
-        os.replace(temporary, target)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-class _Lock:
-    """Keeps other writers out of a folder until it is closed or the process ends."""
-
-    def __init__(self, path: str) -> None:
-        self._folder: int | None = None
+    with replacing(target, new=True) as place:
         try:
-            import fcntl
-        except ImportError:  # systems without these locks go without
-            return
-        try:
-            self._folder = os.open(path, os.O_RDONLY)
-            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
-            raise ConfigurationError(
-                f"Another process is writing to the store {path}, or it cannot be opened."
-            ) from None
-
-    def close(self) -> None:
-        """Let others in."""
-        if self._folder is not None:
-            os.close(self._folder)
-            self._folder = None
+            for array, (dtype, row_shape, chunk_bytes) in ARRAYS.items():
+                row = int(np.prod(row_shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+                GrowingArray.create(place / array, dtype, row_shape, max(1, chunk_bytes // row))
+            _write_group(os.fspath(place), 0, 0, [])
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def _is_intact(store: TrainingStore, index: int) -> bool:

@@ -31,6 +31,7 @@ from deepdft.formats.quantities import find_quantity, require_density
 from deepdft.formats.slab_writer import FileSlabWriter, write_density
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
+from deepdft.storage.density_group import FORMAT, VERSION, storable
 from deepdft.storage.source import Source
 
 _DAMAGE = (
@@ -49,9 +50,6 @@ _DAMAGE = (
     DeepDFTError,
 )
 """What the libraries raise for damaged archives; NumPy parses headers as Python."""
-
-FORMAT = "deepdft density"
-VERSION = 1
 
 
 def sniff(head: bytes) -> bool:
@@ -231,18 +229,6 @@ class _Appending(io.RawIOBase):
     def write(self, data: Any) -> int:
         self._file.write(data)
         return memoryview(data).nbytes
-
-
-def storable(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of metadata that JSON can hold, without the notes of reading."""
-    result = {}
-    for key, value in metadata.items():
-        try:
-            if key != "notes":
-                result[key] = json.loads(json.dumps(value))
-        except (TypeError, ValueError):
-            continue
-    return result
 
 
 def open_writer(path: str | Path, atoms: Atoms, grid: Grid, **options: Any) -> NpzWriter:

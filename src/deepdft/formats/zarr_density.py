@@ -1,16 +1,9 @@
-"""Densities as zarr groups: a directory of compressed chunks that can be read in parts.
-
-A group has the array `density` (nx, ny, nz), e/Å^3, perhaps `spin`, and the attributes `format`,
-`version`, `unit`, `cell`, `origin` (of the grid), `numbers`, `positions`, `pbc`, `structure_cell`,
-`level` and `metadata`. Lengths are Å. Groups that predictions fill chunk by chunk have `numbers`
-and `positions` as arrays, and the attribute `finished` (see `deepdft.storage.chunked_density`).
-"""
+"""Densities as zarr groups, in the layout of `deepdft.storage.density_group`."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,10 +14,21 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.formats.npz import FORMAT, VERSION, checked, storable
+from deepdft.formats.npz import checked
 from deepdft.formats.slab_writer import SlabWriter, write_density
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.chunked_density import require_no_writer
 from deepdft.storage.damage import reason_of
+from deepdft.storage.density_group import (
+    VALUES,
+    create_density_group,
+    is_density_group,
+    open_density_group,
+    read_grid,
+    read_structure,
+    storable,
+)
+from deepdft.storage.replace import replacing
 from deepdft.storage.source import Source
 
 CHUNK = 32
@@ -48,34 +52,25 @@ def read(source: Source, *, lazy: bool = False, quantity: str | None = None) -> 
         FileFormatError: if the directory is no zarr group, is damaged, holds something else, or a
             prediction has not finished filling it.
     """
-    import zarr
-
+    group, about = open_density_group(source.local)
+    load = _lazily if lazy else _whole
     try:
-        group: Any = zarr.open_group(source.local, mode="r")
-        about = dict(group.attrs)
-        if about.get("format") != FORMAT or about.get("version") != VERSION:
-            raise ValueError(f"it is {about.get('format')!r} version {about.get('version')!r}")
-        if not about.get("finished", True):
-            raise FileFormatError(
-                f"{source.path} is not finished: give the command that fills it again, and it "
-                "goes on where it stopped."
-            )
-        load = _lazily if lazy else _whole
         spin = load(group["spin"]) if "spin" in group else None
-        density = _assemble(group, about, load(group["density"]), spin)
-    except FileFormatError:
-        raise
-    except (KeyError, ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
-        raise _unusable(source, error) from None
-    except DeepDFTError as error:
-        raise _unusable(source, error) from None
+        density = Density(
+            read_structure(group, about),
+            read_grid(group, about),
+            load(group[VALUES]),
+            spin,
+            LevelOfTheory.from_dict(about.get("level", {})),
+            {"notes": [], **about.get("metadata", {})},
+        )
+    except (
+        KeyError, ValueError, TypeError, OSError, RuntimeError, MemoryError, DeepDFTError,
+    ) as error:  # fmt: skip
+        raise FileFormatError(
+            f"{source.path} is not a density in a zarr group, or damaged: {reason_of(error)}"
+        ) from None
     return checked(source, density, quantity)
-
-
-def _unusable(source: Source, error: Exception) -> FileFormatError:
-    return FileFormatError(
-        f"{source.path} is not a density in a zarr group, or damaged: {reason_of(error)}"
-    )
 
 
 def _whole(array: Any) -> NDArray[Any]:
@@ -87,30 +82,6 @@ def _lazily(array: Any) -> Any:
 
     from_array: Any = dask.array.from_array
     return from_array(array, chunks=array.chunks)
-
-
-def _assemble(
-    group: Any, about: dict[str, Any], values: NDArray[Any], spin: NDArray[Any] | None
-) -> Density:
-    nx, ny, nz = values.shape
-    grid = Grid(np.array(about["cell"]), (nx, ny, nz), np.array(about["origin"]))
-    metadata = {"notes": [], **about.get("metadata", {})}
-    level = LevelOfTheory.from_dict(about.get("level", {}))
-    return Density(read_structure(group, about), grid, values, spin, level, metadata)
-
-
-def read_structure(group: Any, about: dict[str, Any]) -> Atoms:
-    """Return the structure of a group; its atoms are arrays or, if not many, attributes."""
-
-    def entry(name: str) -> NDArray[Any]:
-        return np.asarray(group[name][...] if name in group else about[name])
-
-    return Atoms(
-        numbers=entry("numbers").astype(int),
-        positions=entry("positions").astype(np.float64).reshape(-1, 3),
-        cell=about["structure_cell"],
-        pbc=about["pbc"],
-    )
 
 
 class ZarrWriter(SlabWriter):
@@ -132,49 +103,42 @@ class ZarrWriter(SlabWriter):
     ) -> None:
         """See `deepdft.formats.open_writer`; `dtype` is how the values are stored."""
         super().__init__(path, grid)
-        self._target = os.path.realpath(path)
-        folder, name = os.path.split(self._target)
+        folder, name = os.path.split(os.path.realpath(path))
         if not os.path.isdir(folder):
             raise ConfigurationError(f"There is no folder {folder} to write {name} into.")
-        if os.path.exists(self._target) and not _is_group(self._target):
-            raise ConfigurationError(f"{path} exists and is not a zarr group.")
-        self._temporary = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.part")
-        self._spin = spin
-        self._dtype = np.dtype(dtype)
+        self._require_replaceable()
         known = dict(metadata or {}) | ({"comment": comment} if comment else {})
-        self._attributes = {
-            "format": FORMAT,
-            "version": VERSION,
-            "unit": "e/angstrom^3",
-            "cell": grid.cell.tolist(),
-            "origin": grid.origin.tolist(),
-            "numbers": np.asarray(atoms.numbers).tolist(),
-            "positions": np.asarray(atoms.positions).tolist(),
-            "pbc": [bool(periodic) for periodic in atoms.pbc],
-            "structure_cell": np.asarray(atoms.cell).tolist(),
-            "level": (level or LevelOfTheory()).to_dict(),
-            "metadata": storable(known),
+        self._dtype = np.dtype(dtype)
+        self._chunks = tuple(min(CHUNK, n) for n in grid.shape)
+        self._create: dict[str, Any] = {
+            "atoms": atoms,
+            "grid": grid,
+            "chunk_shape": self._chunks,
+            "dtype": self._dtype,
+            "spin": spin,
+            "level": level,
+            "attributes": {"metadata": storable(known)},
         }
 
-    def _begin(self) -> None:
-        import zarr
-
-        group = zarr.create_group(self._temporary, attributes=self._attributes)
-        shape = self.grid.shape
-        chunks = tuple(min(CHUNK, n) for n in shape)
-        self._array = group.create_array("density", shape=shape, chunks=chunks, dtype=self._dtype)
-        # Layers wait here until they fill a row of chunks: a chunk is written once.
-        self._waiting = np.empty((chunks[0], *shape[1:]), dtype=self._dtype)
-        self._written = 0
-        if self._spin is not None:
-            leading = self._spin.shape[:-3]
-            spin = group.create_array(
-                "spin",
-                shape=self._spin.shape,
-                chunks=(*leading, *chunks),
-                dtype=self._spin.dtype,
+    def _require_replaceable(self) -> None:
+        """Raise an error unless what is at the path is nothing, or a density and nothing else."""
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        if not is_density_group(self.path):
+            raise ConfigurationError(
+                f"{self.path} exists and is not a density in a zarr group, so it is not replaced; "
+                "give another name or delete it."
             )
-            spin[...] = self._spin
+        require_no_writer(self.path)
+
+    def _begin(self) -> None:
+        with ExitStack() as stack:
+            place = stack.enter_context(replacing(self.path))
+            self._array = create_density_group(place, **self._create)[VALUES]
+            self._stack = stack.pop_all()
+        # Layers wait here until they fill a row of chunks: a chunk is written once.
+        self._waiting = np.empty((self._chunks[0], *self.grid.shape[1:]), dtype=self._dtype)
+        self._written = 0
 
     def _write_layers(self, values: NDArray[np.floating[Any]]) -> None:
         for layer in values:
@@ -192,13 +156,8 @@ class ZarrWriter(SlabWriter):
         rest = self._written % len(self._waiting)
         if rest:
             self._flush(rest)
-        old = None
-        if os.path.exists(self._target):
-            old = f"{self._temporary}.old"
-            os.replace(self._target, old)
-        os.replace(self._temporary, self._target)
-        if old is not None:
-            shutil.rmtree(old)
+        self._require_replaceable()
+        self._stack.close()
 
     def _abandon(
         self,
@@ -206,11 +165,7 @@ class ZarrWriter(SlabWriter):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self._temporary, ignore_errors=True)
-
-
-def _is_group(path: str) -> bool:
-    return any(os.path.exists(os.path.join(path, name)) for name in ("zarr.json", ".zgroup"))
+        self._stack.__exit__(kind, error, traceback)
 
 
 def open_writer(path: str | Path, atoms: Atoms, grid: Grid, **options: Any) -> ZarrWriter:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats.slab_writer import take_layers
+from deepdft.levels import LevelOfTheory
+from deepdft.storage.density_group import VALUES, open_density_group, read_grid, read_structure
 
 LARGEST_SLAB = 1 << 25
 """Points held at once, unless a single layer has more."""
@@ -39,29 +41,30 @@ def stream_to_file(
         FileFormatError: if the store is damaged or not finished.
         ConfigurationError: if it holds a spin density, or the file cannot be written.
     """
-    from deepdft.formats import open_writer, read
+    from deepdft.formats import open_writer
 
-    density = read(store, format="zarr", lazy=True)
-    if density.spin is not None:
+    group, about = open_density_group(store)
+    if "spin" in group:
         raise ConfigurationError(
             f"{store} holds a spin density, which is not streamed; use deepdft.read and write."
         )
-    grid: Any = density.grid
-    values: Any = density.values
-    with open_writer(path, density.atoms, grid, level=density.level, **options) as writer:
+    values, grid = group[VALUES], read_grid(group, about)
+    level = LevelOfTheory.from_dict(about.get("level", {}))
+    with open_writer(path, read_structure(group, about), grid, level=level, **options) as writer:
         axis = writer.axis
         per_layer = grid.n_points // grid.shape[axis]
-        thickness = min(values.chunksize[axis], max(1, largest_slab // per_layer))
+        thickness = min(values.chunks[axis], max(1, largest_slab // per_layer))
         for start in range(0, grid.shape[axis], thickness):
-            layers = take_layers(values, axis, start, min(start + thickness, grid.shape[axis]))
-            slab = _load(layers, store)
+            slab = _load(values, axis, start, min(start + thickness, grid.shape[axis]), store)
             writer.write_slab(slab)
             if progress is not None:
                 progress(slab.size)
 
 
-def _load(layers: Any, store: str | Path) -> NDArray[np.floating[Any]]:
+def _load(
+    values: Any, axis: int, start: int, stop: int, store: str | Path
+) -> NDArray[np.floating[Any]]:
     try:
-        return np.asarray(layers)
+        return np.asarray(take_layers(values, axis, start, stop))
     except (ValueError, RuntimeError, OSError) as error:  # from a checksum, the codec, the disk
         raise FileFormatError(f"{store} is damaged: {error}") from None

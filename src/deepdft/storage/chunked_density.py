@@ -1,8 +1,7 @@
 """A zarr group that is filled chunk by chunk, in any order, by any number of processes.
 
-The layout is that of `deepdft.formats.zarr_density`, with the structure as arrays `numbers` (n,)
-and `positions` (n, 3), because it may have a million atoms. The attribute `finished` is false until
-the last chunk is there; until then points without a chunk read as NaN.
+The layout is that of `deepdft.storage.density_group`, of single precision. The attribute `finished`
+is false until the last chunk is there; until then points without a chunk read as NaN.
 
 A chunk is there whole or not at all: its file is written elsewhere and renamed. It ends in a
 checksum, so that damage done by other means (a full disk, a power cut) is found by reading it.
@@ -14,7 +13,6 @@ import json
 import os
 import secrets
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -27,17 +25,25 @@ from numpy.typing import NDArray
 
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.formats.npz import FORMAT, VERSION
-from deepdft.formats.zarr_density import read_structure
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.density_group import (
+    FORMAT,
+    METADATA,
+    VALUES,
+    VERSION,
+    codecs,
+    create_density_group,
+    read_grid,
+    read_structure,
+)
 from deepdft.storage.locks import sole_writer
 from deepdft.storage.replace import replacing, synchronise
 from deepdft.storage.whole_files import replace_locked
 
 Index = tuple[int, int, int]
 
-VALUES = "density"
-_METADATA = "zarr.json"
+_WORK = "unfinished"
+_LOCK = "lock"
 _DTYPE = np.dtype("<f4")
 
 
@@ -68,9 +74,7 @@ class ChunkedDensity:
             made = [self.attributes.get(key) for key in ("format", "version")]
             if made != [FORMAT, VERSION] or "finished" not in self.attributes:
                 raise ValueError("it was written in another way.")
-            nx, ny, nz = array.shape
-            cell, origin = self.attributes["cell"], self.attributes["origin"]
-            self.grid = Grid(np.array(cell), (nx, ny, nz), np.array(origin))
+            self.grid = read_grid(group, self.attributes)
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise FileFormatError(
                 f"{path} is not a density store that predictions can be written to: "
@@ -79,6 +83,7 @@ class ChunkedDensity:
         self._group, self._array = group, array
         cx, cy, cz = array.chunks
         self.chunk_shape: Index = (cx, cy, cz)
+        nx, ny, nz = self.grid.shape
         self.counts: Index = (-(-nx // cx), -(-ny // cy), -(-nz // cz))
 
     @classmethod
@@ -105,10 +110,12 @@ class ChunkedDensity:
         Raises:
             ConfigurationError: if the path exists or cannot be written to.
         """
-        about = _attributes(atoms, grid, level) | (attributes or {})
         with replacing(path, new=True) as place:
             try:
-                _write_empty(place, about, atoms, grid, chunk_shape)
+                create_density_group(
+                    place, atoms, grid, chunk_shape, level=level,
+                    attributes={"finished": False} | (attributes or {}),
+                )  # fmt: skip
             except OSError as error:
                 raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
         return cls(path)
@@ -139,7 +146,7 @@ class ChunkedDensity:
 
         Inside the array's folder, where zarr looks at nothing but chunks.
         """
-        return self.path / VALUES / "unfinished"
+        return self.path / VALUES / _WORK
 
     def box(self, chunk: int) -> tuple[Index, Index]:
         """Return the index box start:stop of a chunk."""
@@ -210,7 +217,7 @@ class ChunkedDensity:
             ConfigurationError: if another process is filling it.
         """
         taken = f"{self.path} is being filled by another process; wait until it has finished"
-        with sole_writer(self.work_folder / "lock", taken):
+        with sole_writer(self.work_folder / _LOCK, taken):
             self.attributes = self._description()["attributes"]
             for left in self.work_folder.glob("[0-9]*.part"):
                 left.unlink(missing_ok=True)
@@ -231,12 +238,12 @@ class ChunkedDensity:
         description = self._description()
         description["attributes"].update(changes)
         replace_locked(
-            self.path / _METADATA, json.dumps(description, indent=2).encode(), durable=True
+            self.path / METADATA, json.dumps(description, indent=2).encode(), durable=True
         )
         self.attributes = description["attributes"]
 
     def _description(self) -> dict[str, Any]:
-        known: dict[str, Any] = json.loads((self.path / _METADATA).read_text(encoding="utf-8"))
+        known: dict[str, Any] = json.loads((self.path / METADATA).read_text(encoding="utf-8"))
         return known
 
     def _chunk_path(self, chunk: int) -> Path:
@@ -244,52 +251,16 @@ class ChunkedDensity:
         return self.path / VALUES / "c" / str(i) / str(j) / str(k)
 
 
-def _attributes(atoms: Atoms, grid: Grid, level: LevelOfTheory | None) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "unit": "e/angstrom^3",
-        "cell": grid.cell.tolist(),
-        "origin": grid.origin.tolist(),
-        "shape": list(grid.shape),
-        "pbc": [bool(periodic) for periodic in atoms.pbc],
-        "structure_cell": np.asarray(atoms.cell).tolist(),
-        "level": (level or LevelOfTheory()).to_dict(),
-        "finished": False,
-    }
+def require_no_writer(path: str | Path) -> None:
+    """Raise an error if a process is filling a group that is about to be replaced.
 
-
-def _codecs() -> list[Any]:
-    from zarr.codecs import BloscCodec, Crc32cCodec
-
-    return [BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()]
-
-
-def _write_empty(
-    path: Path, attributes: dict[str, Any], atoms: Atoms, grid: Grid, chunk_shape: Index
-) -> None:
-    import zarr
-
-    group: Any = zarr.create_group(str(path), attributes=attributes, zarr_format=3)
-    group.create_array(
-        VALUES, shape=grid.shape, chunks=chunk_shape, dtype=_DTYPE, compressors=_codecs(),
-        fill_value=float("nan"), dimension_names=("a", "b", "c"),
-        attributes={"units": "e/Å^3", "long_name": "electron density"},
-    )  # fmt: skip
-    structure = {
-        "numbers": (np.asarray(atoms.numbers, dtype=np.uint8), ("atom",), {}),
-        "positions": (np.asarray(atoms.positions), ("atom", "xyz"), {"units": "Å"}),
-    }
-    for name, (values, dimensions, known) in structure.items():
-        array = group.create_array(
-            name, shape=values.shape, dtype=values.dtype, dimension_names=dimensions,
-            attributes=known,
-        )  # fmt: skip
-        array[...] = values
-    with warnings.catch_warnings():
-        # zarr reminds that the third format has no standard for it yet; xarray asks for it.
-        warnings.simplefilter("ignore")
-        zarr.consolidate_metadata(str(path))
+    Raises:
+        ConfigurationError: if there is one.
+    """
+    folder = Path(path) / VALUES / _WORK
+    if folder.is_dir():
+        with sole_writer(folder / _LOCK, f"{path} is being filled by another process"):
+            pass
 
 
 def _encoded(values: NDArray[np.float32], chunk_shape: Index) -> bytes:
@@ -300,7 +271,7 @@ def _encoded(values: NDArray[np.float32], chunk_shape: Index) -> bytes:
     files: dict[str, Any] = {}
     array: Any = zarr.create_array(
         MemoryStore(files), shape=chunk_shape, chunks=chunk_shape, dtype=_DTYPE,
-        compressors=_codecs(), fill_value=float("nan"),
+        compressors=codecs(), fill_value=float("nan"),
     )  # fmt: skip
     array[tuple(slice(0, n) for n in values.shape)] = values
     encoded: bytes = files["c/0/0/0"].to_bytes()

@@ -8,6 +8,7 @@ appended in place and picked out of a memory map; any program that reads zarr re
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import math
@@ -19,11 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepdft.errors import FileFormatError
-from deepdft.storage.whole_files import AtomicFile
+from deepdft.storage.mapped_file import map_file
+from deepdft.storage.replace import synchronise_file
+from deepdft.storage.whole_files import replace_locked
 
 _CHUNK_BYTES = 1 << 24
 """Size of a chunk's file."""
 _OPEN_MAPS = 1024
+"""Chunks of an array that stay mapped into memory."""
 METADATA = "zarr.json"
 
 
@@ -116,13 +120,19 @@ class StoredArray:
         return os.path.join(self.folder, "c", str(chunk), *("0" for _ in self.row_shape))
 
     def _open_map(self, chunk: int) -> NDArray[Any]:
-        shape = (self.chunk_rows, *self.row_shape)
+        path, size = self._path(chunk), self.chunk_rows * self._bytes_per_row
         try:
-            mapped = np.memmap(self._path(chunk), self.dtype, "r", shape=shape)
+            try:
+                mapped = map_file(path, size)
+            except OSError as error:
+                if error.errno != errno.ENOMEM:
+                    raise
+                self._map.cache_clear()  # as many maps as the system allows a process
+                mapped = map_file(path, size)
         except (OSError, ValueError) as error:
-            raise FileFormatError(f"{self._path(chunk)} cannot be read: {error}.") from None
-        # Plain arrays are indexed much faster than instances of memmap.
-        return mapped.view(np.ndarray)
+            raise FileFormatError(f"{path} cannot be read: {error}.") from None
+        rows: NDArray[Any] = mapped.view(self.dtype)
+        return rows.reshape(self.chunk_rows, *self.row_shape)
 
     def _metadata(self) -> dict[str, Any]:
         endian = {"configuration": {"endian": "little"}} if self.dtype.itemsize > 1 else {}
@@ -143,15 +153,15 @@ class StoredArray:
 
 
 class GrowingArray(StoredArray):
-    """An array on disk to which rows are appended.
+    """An array on disk to which rows are appended, by one process at a time.
 
-    Appended rows are counted from `commit` on. Until then, and after a process that was killed,
-    readers see the array as it was.
+    While it grows, its first axis is counted in whole chunks; what lies behind the rows that count
+    is whatever a writer left there. `close` brings it to its length.
     """
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__(folder)
-        self.end = self.rows
+        self.end = self._counted = self.rows
         self._chunk = -1
         self._file: BinaryIO | None = None
 
@@ -162,16 +172,15 @@ class GrowingArray(StoredArray):
         """Make an empty array in a new folder."""
         array = cls.__new__(cls)
         array.folder = os.fspath(folder)
-        array.rows, array.row_shape = 0, row_shape
+        array.row_shape = row_shape
         array.dtype = np.dtype(dtype).newbyteorder("<")
         array.chunk_rows = chunk_rows or max(1, _CHUNK_BYTES // array._bytes_per_row)
         os.makedirs(folder)
-        array.end = 0
-        array._write_metadata()
+        array._write_rows(0)
 
     def rewind(self, end: int) -> None:
         """Go on behind row `end`, whatever stands there."""
-        self.end = end
+        self.end = self._counted = end
 
     def append(self, values: ArrayLike) -> None:
         """Write rows (n, *row_shape) behind the last one."""
@@ -190,9 +199,10 @@ class GrowingArray(StoredArray):
         """Count what was appended."""
         if self._file is not None:
             self._file.flush()
-        if self.end != self.rows:
-            self.rows = self.end
-            self._write_metadata()
+        self._counted = self.end
+        whole = -(-self.end // self.chunk_rows) * self.chunk_rows
+        if whole > self.rows:
+            self._write_rows(whole)
 
     def sync(self) -> None:
         """Bring everything to the disk, so that it outlives a failure of the machine."""
@@ -202,6 +212,11 @@ class GrowingArray(StoredArray):
 
     def close(self) -> None:
         """Close the file; what was appended since the last `commit` does not count."""
+        self._close_chunk()
+        if self._counted != self.rows:
+            self._write_rows(self._counted)
+
+    def _close_chunk(self) -> None:
         if self._file is not None:
             self.sync()
             self._file.close()
@@ -210,16 +225,18 @@ class GrowingArray(StoredArray):
     def _open_chunk(self, chunk: int) -> BinaryIO:
         if self._file is not None and self._chunk == chunk:
             return self._file
-        self.close()
+        self._close_chunk()
         path = self._path(chunk)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         # A chunk has its full size from the start, as zarr demands; what is not written takes no
         # room on the disk.
         file = open(path, "r+b" if os.path.exists(path) else "x+b")  # noqa: SIM115
         file.truncate(self.chunk_rows * self._bytes_per_row)
+        synchronise_file(os.path.dirname(path))
         self._file, self._chunk = file, chunk
         return file
 
-    def _write_metadata(self) -> None:
-        with AtomicFile(os.path.join(self.folder, METADATA)) as file:
-            file.write(json.dumps(self._metadata()).encode())
+    def _write_rows(self, rows: int) -> None:
+        self.rows = rows
+        content = json.dumps(self._metadata()).encode()
+        replace_locked(os.path.join(self.folder, METADATA), content, durable=True)

@@ -144,7 +144,7 @@ def _put(place: Path, target: Path, new: bool) -> None:
         os.rename(target, old)
         os.rename(place, target)
         _remove(old)
-    _synchronise_file(target.parent)
+    synchronise_file(target.parent)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -176,7 +176,7 @@ def _exchanging_call() -> Any:
 def synchronise(path: Path) -> None:
     """Bring a file, or a folder with all that is in it, to the disk."""
     if not path.is_dir():
-        _synchronise_file(path)
+        synchronise_file(path)
         return
     inside = [
         Path(folder, name) for folder, folders, files in os.walk(path) for name in folders + files
@@ -184,10 +184,11 @@ def synchronise(path: Path) -> None:
     if len(inside) > _MANY_FILES and _synchronise_file_system(path):
         return
     for part in (*inside, path):
-        _synchronise_file(part)
+        synchronise_file(part)
 
 
-def _synchronise_file(path: Path) -> None:
+def synchronise_file(path: str | Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:  # Windows opens no folders
