@@ -59,8 +59,16 @@ def test_eps_mae_is_equation_7(tables):
     )
     errors = [row.eps_mae for row in result.rows]
     assert errors == pytest.approx([0.25 / 1.25, 0.5 / 0.5], rel=1e-9)
-    assert [row.electrons for row in result.rows] == pytest.approx([12.5, 5.0], rel=5e-3)
-    summary = result.summary()["eps_mae"]
+    assert [row.reference["electrons"] for row in result.rows] == pytest.approx(
+        [12.5, 5.0], rel=5e-3
+    )
+    # Superposed spherical atoms have no dipole.
+    assert [row.predicted["dipole"]["magnitude"] for row in result.rows] == pytest.approx(
+        [0, 0], abs=0.02
+    )
+    whole = result.summary()
+    assert whole["mean_absolute_differences"]["electrons"] == pytest.approx(3.75, rel=5e-3)
+    summary = whole["eps_mae"]
     assert summary["mean"] == pytest.approx(60.0)
     assert summary["standard_error"] == pytest.approx(40.0)
     assert summary["max"] == pytest.approx(100.0)
@@ -83,7 +91,8 @@ def test_the_grid_integral_does_not_depend_on_how_the_grid_is_cut(tables, monkey
     (whole,) = evaluate([AtomicSuperposition(tables)], data, spacing=0.3)
     monkeypatch.setattr(evaluation, "_SLAB_POINTS", 1)
     (cut,) = evaluate([AtomicSuperposition(tables)], data, spacing=0.3)
-    assert whole.rows[0].electrons == pytest.approx(cut.rows[0].electrons, rel=1e-12)
+    for name in ("electrons", "absolute_integral", "dipole"):
+        assert cut.rows[0].reference[name] == pytest.approx(whole.rows[0].reference[name], 1e-12)
     assert whole.rows[0].eps_mae == pytest.approx(cut.rows[0].eps_mae, rel=1e-12)
 
 

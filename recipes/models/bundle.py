@@ -49,7 +49,9 @@ def main() -> None:
             "standard_error_percent": round(errors["standard_error"], 4),
             "median_percent": round(errors["median"], 4),
             "max_percent": round(errors["max"], 4),
-            "mean_absolute_electron_error": round(summary["mean_absolute_electron_error"], 4),
+            "mean_absolute_electron_error": round(
+                summary["mean_absolute_differences"]["electrons"], 4
+            ),
         },
         "validation": found["validation"],
         # Data of a single composition do not tell how the electrons are shared out.

@@ -19,6 +19,7 @@ from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
 from deepdft.fields.atoms.tabulation import switch_off
 from deepdft.fields.field import Derivatives
+from deepdft.fields.walk import slabs, walk
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.derivatives import DerivativeEngine
@@ -101,25 +102,20 @@ def test_lists_grids_and_slabs_agree(make, dtype, tolerance, order):
     part = engine.box(grid, (3, 2, 5), (5, 3, 10))
     assert_close(part, of_each(whole, lambda x: x[3:5, 2:3, 5:10]), tolerance)
     for axis in range(3):
-        seen = 0
-        counts: list[int] = []
-        for start, stop, slab in engine.slabs(grid, axis, counts.append):
-            assert start == seen
-            place = tuple(slice(start, stop) if i == axis else slice(None) for i in range(3))
+        for start, stop in slabs(grid, axis, 100):
+            slab = engine.box(grid, start, stop)
+            place = tuple(slice(*span) for span in zip(start, stop, strict=True))
             assert_close(slab, of_each(whole, operator.itemgetter(place)), tolerance)
-            seen = stop
-        assert seen == grid.shape[axis]
-        assert sum(counts) == grid.n_points
 
 
-def test_slabs_are_thin(monkeypatch):
-    monkeypatch.setattr("deepdft.prediction.derivatives._SLAB_POINTS", 100)
-    engine = engine_for(ethanol(), torch.float32, order=1)
+def test_a_gradient_is_walked_through_in_slabs():
+    engine = ProbeEngine(small_network("deepdft", torch.float32), None, ethanol(), 1)
     grid = Grid(np.diag([30.0, 6.0, 6.0]), (100, 8, 8), -3 * np.ones(3))
-    slabs = list(engine.slabs(grid))
-    assert len(slabs) > 3
-    whole = engine.box(grid, (0, 0, 0), grid.shape).gradient
-    together = np.concatenate([slab.gradient for _, _, slab in slabs])
+    boxes = list(slabs(grid, points=1000))
+    assert len(boxes) > 3
+    parts = list(walk(engine, grid, boxes, order=1))
+    whole = engine.box(grid, (0, 0, 0), grid.shape, order=1).gradient
+    together = np.concatenate([part.gradient for _, _, part in parts])
     np.testing.assert_allclose(together, whole, rtol=0, atol=1e-5 * np.abs(whole).max())
 
 
@@ -255,7 +251,7 @@ def model(dtype=torch.float64, baseline="pbe-gth-dzvp"):
 def test_a_trained_model_has_derivatives():
     atoms, chosen = ethanol(), model()
     points = points_near(atoms, 6)
-    together = chosen.derivative_engine(atoms).at(points)
+    together = chosen.engine(atoms).at(points, order=2)
     assert isinstance(together, Derivatives)
     assert np.array_equal(chosen.hessian_at(atoms, points), together.hessian)
     gradient = chosen.gradient_at(atoms, points)
@@ -270,16 +266,16 @@ def test_the_bundled_model_in_single_and_double_precision():
     atoms = ethanol()
     points = points_near(atoms, 100)
     points[: len(atoms)] = atoms.positions
-    single = load_model("default", "cpu").derivative_engine(atoms).at(points)
-    double = load_model("default").to("cpu", torch.float64).derivative_engine(atoms).at(points)
+    single = load_model("default", "cpu").engine(atoms).at(points, order=2)
+    double = load_model("default").to("cpu", torch.float64).engine(atoms).at(points, order=2)
     assert_close(single, double, 1e-5)
 
 
 def test_what_cannot_be_asked_for():
     atoms, chosen = ethanol(), model()
-    for order in (0, 3):
-        with pytest.raises(ConfigurationError, match="order 1 or 2"):
-            chosen.derivative_engine(atoms, order)
+    for order in (-1, 3):
+        with pytest.raises(ConfigurationError, match="up to order 2, not of order"):
+            chosen.engine(atoms).at(atoms.positions, order)
     with pytest.raises(ConfigurationError, match=r"\(n, 3\)"):
         chosen.gradient_at(atoms, [0.0, 0.0, 0.0])
     with pytest.raises(ConfigurationError, match="not finite"):

@@ -19,6 +19,7 @@ import torch
 
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
+from deepdft.fields.reductions import Reductions
 from deepdft.formats import read
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
@@ -189,11 +190,13 @@ def test_clusters_that_cannot_be_used(scheduler, model, atoms, grid, tmp_path):
 
 def test_a_worker_refuses_what_is_not_the_store_it_was_sent_to(model, atoms, grid, tmp_path):
     with pytest.raises(ConfigurationError, match="file system that all workers share"):
-        compute_block(str(tmp_path / "absent.zarr"), "x", 0, threads=1, device="cpu")
+        compute_block(
+            str(tmp_path / "absent.zarr"), "x", 0, properties=Reductions(), threads=1, device="cpu"
+        )
     store = open_store(atoms, tmp_path / "rho.zarr", model, grid)
     with pytest.raises(ConfigurationError, match="share"):
-        compute_block(str(store.path), "x", 0, threads=1, device="cpu")
+        compute_block(str(store.path), "x", 0, properties=Reductions(), threads=1, device="cpu")
     encode_for(store, model)
     importlib.import_module("deepdft.prediction.distributed")._write_model(store, model)
     with pytest.raises(ConfigurationError, match="replaced"):
-        compute_block(str(store.path), "x", 0, threads=1, device="cpu")
+        compute_block(str(store.path), "x", 0, properties=Reductions(), threads=1, device="cpu")

@@ -28,7 +28,7 @@ from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine
-from deepdft.prediction.store import BlockFiller, encode_for, open_store, predict_to_store
+from deepdft.prediction.store import encode_for, open_store, predict_to_store, stored_density
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
 from tests.architectures.conformance import small_network
@@ -149,9 +149,7 @@ def test_order_threads_and_resumes_change_no_bit(model, atoms, grid, finished, t
     encode_for(store, model)
     backwards = list(reversed(range(store.n_chunks)))
     for threads, blocks in [(3, backwards[:4]), (1, backwards[4:9])]:
-        filler = BlockFiller(store, model.network, None, threads)
-        for block in blocks:
-            filler.fill(block)
+        stored_density(store, model.network, None, threads).walk(blocks)
     # Another block size is asked for; the plan of the store stays.
     summary = predict_to_store(atoms, store.path, model, grid, block_points=4000)
     assert summary.blocks_computed == store.n_chunks - 9

@@ -130,6 +130,7 @@ def predict(
 
 
 def _print_summary(console: Console, summary: PredictionSummary) -> None:
+    from deepdft.fields.reductions import described
     from deepdft.prediction import StoreSummary
 
     expected = summary.expected_electrons
@@ -142,6 +143,7 @@ def _print_summary(console: Console, summary: PredictionSummary) -> None:
         f"{summary.path}: {summary.formula}, grid {'x'.join(map(str, summary.grid.shape))}, "
         f"{summary.electrons:.3f} electrons"
         + ("" if expected is None else f" (expected {expected})")
+        + "".join(f", {words}" for words in described(summary.properties))
         + f"{blocks}, {summary.seconds:.1f} s, {points / summary.seconds:,.0f} points/s",
         highlight=False,
         soft_wrap=True,

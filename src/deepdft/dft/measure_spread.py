@@ -24,9 +24,10 @@ from deepdft.dft.folders import SCRATCH, clean_scratch, sole_campaign, working_i
 from deepdft.dft.functionals import EIGHT
 from deepdft.dft.pool import Lost, WorkerPool
 from deepdft.dft.pyscf import MeanField, PySCFCalculation, PySCFSettings
-from deepdft.dft.spread import OnGrid, functional_spread, prediction_error
+from deepdft.dft.spread import functional_spread, prediction_error
 from deepdft.dft.spread_table import DESCRIPTION, FIRST, SETS, SpreadTable
 from deepdft.errors import ConfigurationError, DeepDFTError
+from deepdft.fields.field import OnBoxes
 from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
 from deepdft.models.bundled import find_model, model_digest
 from deepdft.structures.files import Structure
@@ -87,7 +88,7 @@ class Measure:
         started = time.monotonic()
         wanted = [functional.name for functional in EIGHT] if measurement.spread else [FIRST]
         densities, iterations = self._densities(measurement, wanted, directory)
-        models: dict[str, OnGrid] = {
+        models: dict[str, OnBoxes] = {
             name: _loaded(folder).engine(measurement.atoms)
             for name, folder in measurement.models.items()
         }

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from ase import Atoms
@@ -19,18 +18,12 @@ from numpy.typing import NDArray
 from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING
 from deepdft.density import FloatArray, Grid
 from deepdft.errors import ConfigurationError
+from deepdft.fields.field import OnBoxes
 from deepdft.fields.orbitals import OrbitalDensity
+from deepdft.fields.walk import slabs
 
-_LAYERS = 16
-"""Layers of the grid taken at once; orbitals are evaluated in cubes of about so many points."""
-
-
-class OnGrid(Protocol):
-    """What predicts a density on a part of a grid."""
-
-    def box(
-        self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
-    ) -> FloatArray: ...
+_SLAB_POINTS = 1 << 18
+"""Points of the grid taken at once, for each density."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ def functional_spread(
     first: str,
     sets: Mapping[str, Sequence[str]],
     *,
-    predictions: Mapping[str, OnGrid] | None = None,
+    predictions: Mapping[str, OnBoxes] | None = None,
     spacing: float = EVALUATION_SPACING,
     margin: float = EVALUATION_MARGIN,
 ) -> Spread:
@@ -82,15 +75,14 @@ def functional_spread(
     sums = {name: np.zeros(len(members)) for name, members in rows.items()}
     errors = dict.fromkeys(predictions or {}, 0.0)
     norm = 0.0
-    for start in range(0, grid.shape[0], _LAYERS):
-        stop = min(start + _LAYERS, grid.shape[0])
-        values = stacked.slabs(grid, 0, start, stop, occupations)
+    for start, stop in slabs(grid, points=_SLAB_POINTS):
+        values = stacked.slabs(grid, 0, start[0], stop[0], occupations)
         reference = values[names.index(first)]
         norm += float(np.abs(reference).sum(dtype=np.float64))
         for name, members in rows.items():
             sums[name] += _distances_from_median(values[members])
         for name, prediction in (predictions or {}).items():
-            predicted = prediction.box(grid, (start, 0, 0), (stop, *grid.shape[1:]))
+            predicted = prediction.box(grid, start, stop)
             errors[name] += float(np.abs(predicted - reference).sum(dtype=np.float64))
     main = next(iter(sets))
     return Spread(
@@ -107,7 +99,7 @@ def functional_spread(
 
 def prediction_error(
     density: OrbitalDensity,
-    predictions: Mapping[str, OnGrid],
+    predictions: Mapping[str, OnBoxes],
     *,
     spacing: float = EVALUATION_SPACING,
     margin: float = EVALUATION_MARGIN,

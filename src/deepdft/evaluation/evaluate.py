@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.density import FloatArray, Grid
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
-from deepdft.geometry.blocks import block_shape
+from deepdft.fields.atoms.field import SuperposedAtoms
+from deepdft.fields.field import Field, Remembered
+from deepdft.fields.reductions import (
+    Reductions,
+    Result,
+    Subject,
+    flattened,
+    known_reductions,
+    reductions_of,
+)
+from deepdft.fields.walk import slabs, walk
+from deepdft.geometry.blocks import Index
 from deepdft.levels import LevelOfTheory
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
@@ -33,14 +46,6 @@ _QUICK_REACH = 5.0
 """Quick estimates draw their points within this distance of an atom, Å."""
 
 
-class _Evaluator(Protocol):
-    def at(self, points: FloatArray) -> FloatArray: ...
-
-    def box(
-        self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
-    ) -> FloatArray: ...
-
-
 class Predictor(Protocol):
     """Whatever is evaluated: a trained model, or superposed atoms.
 
@@ -52,8 +57,12 @@ class Predictor(Protocol):
     name: str
     level: LevelOfTheory
 
-    def engine(self, atoms: Atoms) -> _Evaluator:
-        """Return what evaluates one structure at points and on grids."""
+    def engine(self, atoms: Atoms) -> Field:
+        """Return the predicted density of one structure."""
+        ...
+
+    def core_charges(self, atoms: Atoms) -> FloatArray | None:
+        """Return the charges (atoms,) of nuclei with their cores, or None if not known."""
         ...
 
 
@@ -63,6 +72,7 @@ class AtomicSuperposition:
     def __init__(self, tables: AtomicDensityTables, threads: int | None = None) -> None:
         self.name = "superposed atoms"
         self.tables = tables
+        self.threads = threads
         self.level = tables.level
 
     @classmethod
@@ -74,24 +84,14 @@ class AtomicSuperposition:
         """
         return cls(AtomicDensityTables.load(tables_for_level(dataset.level, dataset.elements())))
 
-    def engine(self, atoms: Atoms) -> _SuperpositionEngine:
-        """Return the evaluator of one structure."""
-        return _SuperpositionEngine(self.tables, atoms)
+    def engine(self, atoms: Atoms) -> SuperposedAtoms:
+        """Return the superposition of one structure."""
+        return SuperposedAtoms(self.tables, atoms, threads=self.threads)
 
-
-@dataclass(frozen=True)
-class _SuperpositionEngine:
-    tables: AtomicDensityTables
-    atoms: Atoms
-
-    def at(self, points: FloatArray) -> FloatArray:
-        return np.asarray(self.tables.superpose(self.atoms, points), dtype=np.float64)
-
-    def box(
-        self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
-    ) -> FloatArray:
-        points = grid.points(start, stop)
-        return self.at(points.reshape(-1, 3)).reshape(points.shape[:3])
+    def core_charges(self, atoms: Atoms) -> FloatArray:
+        """Return the charges (atoms,) of nuclei with their cores: the atoms are neutral."""
+        charges = {symbol: round(self.tables.electrons(symbol)) for symbol in self.tables.elements}
+        return np.array([charges[symbol] for symbol in atoms.symbols], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,9 @@ class StructureError:
         points: grid points, or random points of a quick estimate.
         eps_mae: eq. (7), a fraction.
         eps_mae_standard_error: of a quick estimate; zero on a grid.
-        electrons: integral of the reference (zero for quick estimates).
-        predicted_electrons: integral of the prediction (zero for quick estimates).
+        reference: what was added up over the reference (see `deepdft.fields.reductions`), by
+            name; empty for quick estimates.
+        predicted: the same of the prediction.
     """
 
     name: str
@@ -115,8 +116,16 @@ class StructureError:
     points: int
     eps_mae: float
     eps_mae_standard_error: float = 0.0
-    electrons: float = 0.0
-    predicted_electrons: float = 0.0
+    reference: dict[str, Result] = field(default_factory=dict)
+    predicted: dict[str, Result] = field(default_factory=dict)
+
+    def differences(self) -> dict[str, float]:
+        """Return how far each result of the prediction is from that of the reference."""
+        kinds = known_reductions()
+        return {
+            name: kinds[name].difference(self.predicted[name], result)
+            for name, result in self.reference.items()
+        }
 
 
 @dataclass
@@ -140,7 +149,6 @@ class Evaluation:
         values = 100.0 * np.array([row.eps_mae for row in self.rows])
         spread = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
         worst = int(values.argmax())
-        electrons = [abs(row.predicted_electrons - row.electrons) for row in self.rows]
         result: dict[str, Any] = {
             "predictor": self.predictor,
             "count": len(values),
@@ -159,8 +167,11 @@ class Evaluation:
         if self.quick:
             points = 100.0 * np.array([row.eps_mae_standard_error for row in self.rows])
             result["eps_mae"]["sampling_error"] = float(np.sqrt((points**2).sum())) / len(values)
-        else:
-            result["mean_absolute_electron_error"] = float(np.mean(electrons))
+        differences = [row.differences() for row in self.rows]
+        result["mean_absolute_differences"] = {
+            name: float(np.mean([row[name] for row in differences if name in row]))
+            for name in dict.fromkeys(itertools.chain(*differences))
+        }
         return result
 
 
@@ -213,7 +224,11 @@ def evaluate(
         if uncertainty is not None:
             uncertainty.begin(atoms, cast(ProbeEngine, engines[0]))
         if quick is None:
-            sums, n_points = _on_grid(engines, dataset, index, spacing, margin, uncertainty)
+            grid = dataset.grid(index, spacing, margin)
+            reference = Remembered(_Reference(dataset, index))
+            subject = Subject(atoms, dataset.level, grid, reference=reference)
+            charges = [predictor.core_charges(atoms) for predictor in predictors]
+            sums, n_points = _on_grid(engines, subject, charges, name, uncertainty), grid.n_points
         else:
             sums, n_points = _at_random(engines, dataset, index, quick, seed, uncertainty)
         if uncertainty is not None:
@@ -227,48 +242,57 @@ def evaluate(
     return results
 
 
+class _Reference:
+    """A reference density on the grid of its evaluation.
+
+    Attributes:
+        dataset: where it is from.
+        index: which of its structures.
+    """
+
+    def __init__(self, dataset: DensityDataset, index: int) -> None:
+        self.dataset = dataset
+        self.index = index
+
+    def box(self, grid: Grid, start: Index, stop: Index) -> NDArray[Any]:
+        """Return its values on whole layers along the first axis, e/Å^3."""
+        return self.dataset.slab(self.index, grid, start[0], stop[0])
+
+
 def _on_grid(
-    engines: Sequence[_Evaluator],
-    dataset: DensityDataset,
-    index: int,
-    spacing: float,
-    margin: float,
-    uncertainty: UncertaintyMeasurement | None,
-) -> tuple[list[dict[str, float]], int]:
-    grid = dataset.grid(index, spacing, margin)
-    layers = block_shape(grid, 512)[0]
-    per_layer = grid.shape[1] * grid.shape[2]
-    thickness = layers * max(1, _SLAB_POINTS // (per_layer * layers))
-    norm = electrons = 0.0
-    errors, predicted = np.zeros(len(engines)), np.zeros(len(engines))
-    for start in range(0, grid.shape[0], thickness):
-        stop = min(start + thickness, grid.shape[0])
-        reference = dataset.slab(index, grid, start, stop)
-        norm += float(np.abs(reference).sum(dtype=np.float64))
-        electrons += float(reference.sum(dtype=np.float64))
-        for number, engine in enumerate(engines):
-            values = engine.box(grid, (start, 0, 0), (stop, *grid.shape[1:]))
-            absolute = np.abs(values - reference)
-            errors[number] += absolute.sum(dtype=np.float64)
-            if number == 0 and uncertainty is not None:
-                uncertainty.add_box(grid, (start, 0, 0), (stop, *grid.shape[1:]), absolute)
-            predicted[number] += values.sum(dtype=np.float64)
-    _require_density(norm, dataset.names[index])
-    volume = grid.voxel_volume
-    return [
-        {
-            "eps_mae": float(error) / norm,
-            "electrons": electrons * volume,
-            "predicted_electrons": float(total) * volume,
-        }
-        for error, total in zip(errors, predicted, strict=True)
-    ], grid.n_points
+    fields: Sequence[Field],
+    subject: Subject,
+    charges: Sequence[FloatArray | None],
+    name: str,
+    measurement: UncertaintyMeasurement | None,
+) -> list[dict[str, Any]]:
+    """Walk through reference and fields side by side, and return what was added up over them."""
+    reference, grid = subject.reference, subject.grid
+    assert reference is not None
+    ours = [reductions_of(replace(subject, core_charges=known)) for known in charges]
+    theirs = reductions_of(replace(subject, core_charges=charges[0], reference=None))
+    if measurement is not None:
+        ours[0] = Reductions([*ours[0].members.values(), measurement.errors_against(reference)])
+    boxes = list(slabs(grid, 0, _SLAB_POINTS))
+    walks = [walk(field, grid, boxes, taken) for field, taken in zip(fields, ours, strict=True)]
+    # The reference first: it is remembered for those who compare with it.
+    for _ in zip(walk(reference, grid, boxes, theirs), *walks, strict=True):
+        pass
+    found = theirs.results()
+    _require_density(cast(float, found["absolute_integral"]), name)
+    sums = []
+    for taken in ours:
+        results = taken.results()
+        predicted = {each: results[each] for each in found if each in results}
+        known = {each: found[each] for each in predicted}
+        sums.append({"eps_mae": results["eps_mae"], "reference": known, "predicted": predicted})
+    return sums
 
 
 def _at_random(
-    engines: Sequence[_Evaluator], dataset: DensityDataset, index: int, count: int, seed: int,
+    engines: Sequence[Field], dataset: DensityDataset, index: int, count: int, seed: int,
     uncertainty: UncertaintyMeasurement | None,
-) -> tuple[list[dict[str, float]], int]:  # fmt: skip
+) -> tuple[list[dict[str, Any]], int]:  # fmt: skip
     generator = np.random.default_rng((seed, index))
     probes = dataset.draw(index, count, generator, cutoff=_QUICK_REACH, importance=0.5)
     norm = probes.weights * np.abs(probes.values)
@@ -319,19 +343,22 @@ def write_evaluation(folder: str | Path, evaluations: Sequence[Evaluation]) -> N
 
 def _table(evaluations: Sequence[Evaluation]) -> str:
     text = io.StringIO()
-    columns = ["predictor", *StructureError.__dataclass_fields__]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    lines = [
+        {"predictor": evaluation.predictor, **_columns(row)}
+        for evaluation in evaluations
+        for row in evaluation.rows
+    ]
+    writer = csv.DictWriter(text, dict.fromkeys(itertools.chain(*lines)), lineterminator="\n")
     writer.writeheader()
-    for evaluation in evaluations:
-        for row in evaluation.rows:
-            writer.writerow({"predictor": evaluation.predictor, **asdict(row)})
+    writer.writerows(lines)
     return text.getvalue()
+
+
+def _columns(row: StructureError) -> dict[str, Any]:
+    columns = vars(row) | flattened(row.reference) | flattened(row.predicted, "predicted_")
+    return {name: value for name, value in columns.items() if not isinstance(value, dict)}
 
 
 # A trained model is a predictor; mypy checks it here.
 def _as_predictor(model: TrainedModel) -> Predictor:
     return model
-
-
-def _as_evaluator(engine: ProbeEngine) -> _Evaluator:
-    return engine

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol, overload
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from deepdft.density import FloatArray, Grid
 from deepdft.errors import ConfigurationError
@@ -46,6 +46,29 @@ class Derivatives(NamedTuple):
         for target, found in zip(self, values, strict=True):
             if target is not None and found is not None:
                 target[place] = found.reshape(*shape, *found.shape[1:])
+
+
+class OnBoxes(Protocol):
+    """Has values on the boxes of a grid, perhaps of one grid alone."""
+
+    def box(self, grid: Grid, start: Index, stop: Index) -> NDArray[np.floating[Any]]:
+        """Return the values on the index box start:stop of a grid, (mx, my, mz) e/Å^3."""
+        ...
+
+
+class Remembered:
+    """The values of something on the box that was asked for last, for those who ask again."""
+
+    def __init__(self, field: OnBoxes) -> None:
+        self._field = field
+        self._last: tuple[Grid, Index, Index, NDArray[np.floating[Any]]] | None = None
+
+    def box(self, grid: Grid, start: Index, stop: Index) -> NDArray[np.floating[Any]]:
+        """Return the values on the index box start:stop of a grid, (mx, my, mz) e/Å^3."""
+        last = self._last
+        if last is None or last[0] is not grid or last[1:3] != (start, stop):
+            last = self._last = (grid, start, stop, self._field.box(grid, start, stop))
+        return last[3]
 
 
 class Field(Protocol):

@@ -1,17 +1,38 @@
-"""From points or a part of a grid to blocks of neighbouring points, with the atoms near them."""
+"""Walks over points, boxes and whole grids, the same for every field.
+
+`walk` goes through a grid box by box; memory holds one box at a time, and reductions take part in
+it. `BlockField` computes a box or a list of points from blocks of neighbouring points, with the
+atoms near them, on threads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from deepdft.density import FloatArray, Grid
+from deepdft.density import FloatArray, Grid, as_points
+from deepdft.fields.field import Derivatives, Field, OnBoxes, Order, check_order
+from deepdft.fields.reductions import Reductions
 from deepdft.geometry.blocks import Index, block_points, block_shape, grid_blocks, spatial_groups
-from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
+from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
+from deepdft.levels import LevelOfTheory
+
+Box = tuple[Index, Index]
+"""First indices and last indices + 1 of a part of a grid."""
+
+Progress = Callable[[int], None]
+"""Told how many further points are done."""
+
+SLAB_POINTS = 2_000_000
+"""Points of a slab (16 MB)."""
+
+_BLOCK_LAYERS = (32, 8)
+"""Layers of the blocks of fields, on a GPU and on a CPU: slabs are whole blocks thick."""
 
 Run = Callable[[Callable[[Any], None], Sequence[Any]], None]
 """Calls a function with each of some items, in any order or at the same time."""
@@ -32,6 +53,59 @@ def into(result: FloatArray) -> Assign[FloatArray]:
         result[place] = values.reshape(shape)
 
     return assign
+
+
+def slabs(grid: Grid, axis: int = 0, points: int = SLAB_POINTS) -> Iterator[Box]:
+    """Yield boxes of whole layers along an axis that cover a grid, of about `points` points.
+
+    A slab has one layer or more. It is whole blocks thick where these have no more than four times
+    as many points.
+    """
+    layers = grid.shape[axis]
+    per_layer = grid.n_points // layers
+    thickness = max(1, points // per_layer)
+    whole = next((n for n in _BLOCK_LAYERS if n <= thickness), 1)
+    thickness -= thickness % whole
+    if whole == 1:
+        thickness = max(1, min(_BLOCK_LAYERS[-1], 4 * points // per_layer))
+    for first in range(0, layers, thickness):
+        start, stop = [0, 0, 0], list(grid.shape)
+        start[axis], stop[axis] = first, min(first + thickness, layers)
+        yield (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+
+
+@overload
+def walk(
+    field: OnBoxes, grid: Grid, boxes: Iterable[Box], reductions: Reductions | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Index, Index, NDArray[np.floating[Any]]]]: ...  # fmt: skip
+@overload
+def walk(
+    field: Field, grid: Grid, boxes: Iterable[Box], reductions: Reductions | None = None,
+    progress: Progress | None = None, *, order: Literal[1, 2],
+) -> Iterator[tuple[Index, Index, Derivatives]]: ...  # fmt: skip
+def walk(
+    field: Any, grid: Grid, boxes: Iterable[Box], reductions: Reductions | None = None,
+    progress: Progress | None = None, *, order: Order = 0,
+) -> Iterator[tuple[Index, Index, Any]]:  # fmt: skip
+    """Go through boxes of a grid and yield (start, stop, values) of each.
+
+    Args:
+        field: what is evaluated; only a `Field` has derivatives.
+        grid: the points.
+        boxes: parts of the grid that do not overlap, see `slabs`.
+        reductions: take in the values of every box.
+        progress: called with the number of points of every box.
+        order: of the derivatives that are wanted as well.
+    """
+    for start, stop in boxes:
+        found = field.box(grid, start, stop, order) if order else field.box(grid, start, stop)
+        values = found.value if order else found
+        if reductions is not None:
+            reductions.add(grid, start, stop, values)
+        if progress is not None:
+            progress(values.size)
+        yield start, stop, found
 
 
 class BlockWalk:
@@ -73,7 +147,8 @@ class BlockWalk:
         """
         if any(low >= high for low, high in zip(start, stop, strict=True)):
             return
-        blocks = grid_blocks(grid, start, stop, block_shape(grid, size))
+        extent = [high - low for low, high in zip(start, stop, strict=True)]
+        blocks = grid_blocks(grid, start, stop, block_shape(grid, size, extent))
         search = self._grid_search(grid, blocks.lower.min(axis=0), blocks.upper.max(axis=0))
         origin = np.array(start)
 
@@ -111,3 +186,78 @@ class BlockWalk:
 
     def _search(self, lower: FloatArray, upper: FloatArray) -> NeighbourhoodSearch:
         return NeighbourhoodSearch(self._atoms, lower, upper, self._reach)
+
+
+class BlockField(ABC):
+    """A field that is evaluated block by block: a `Field` from what its `block` returns.
+
+    Args:
+        atoms: the structure.
+        level: level of theory.
+        reach: largest distance between a point and an atom that matters to it, Å.
+        run: does the blocks.
+        block_points: points of a block, by order of the derivatives; there are as many orders.
+    """
+
+    def __init__(
+        self, atoms: Atoms, level: LevelOfTheory, reach: float, run: Run,
+        block_points: Sequence[int],
+    ) -> None:  # fmt: skip
+        self.atoms = atoms
+        self.level = level
+        self._block_points = block_points
+        self._walk = BlockWalk(atoms, reach, run)
+
+    @property
+    def largest_order(self) -> Order:
+        """Largest order of derivatives that it has."""
+        return (0, 1, 2)[len(self._block_points) - 1]
+
+    @abstractmethod
+    def block(
+        self, points: FloatArray, search: NeighbourhoodSearch, order: Order
+    ) -> FloatArray | Derivatives:
+        """Return the values at points (n, 3), Å, that lie near each other."""
+
+    def empty(self, shape: Sequence[int], order: Order) -> FloatArray | Derivatives:
+        """Return the values at points of some shape that no atom reaches."""
+        return Derivatives.zeros(shape, order) if order else np.zeros(shape)
+
+    @overload
+    def at(self, points: ArrayLike, order: Literal[0] = 0) -> FloatArray: ...
+    @overload
+    def at(self, points: ArrayLike, order: Literal[1, 2]) -> Derivatives: ...
+    def at(self, points: ArrayLike, order: Order = 0) -> FloatArray | Derivatives:
+        """Return the values at points (n, 3) in Å, (n,), or with derivatives.
+
+        Raises:
+            ConfigurationError: if the points have another shape or are not finite, or there are
+                no derivatives of the order.
+        """
+        check_order(order, self.largest_order, type(self).__name__)
+        positions = moved_into_cell(as_points(points), self.atoms)
+        result = self.empty((len(positions),), order)
+        size = self._block_points[order]
+        self._walk.points(positions, size, self._block_of(order), _into(result))
+        return result
+
+    @overload
+    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0) -> FloatArray: ...
+    @overload
+    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2]) -> Derivatives: ...
+    def box(
+        self, grid: Grid, start: Index, stop: Index, order: Order = 0
+    ) -> FloatArray | Derivatives:
+        """Return the values on the index box start:stop of a grid, (mx, my, mz), as `at`."""
+        check_order(order, self.largest_order, type(self).__name__)
+        result = self.empty([high - low for low, high in zip(start, stop, strict=True)], order)
+        size = self._block_points[order]
+        self._walk.grid(grid, start, stop, size, self._block_of(order), _into(result))
+        return result
+
+    def _block_of(self, order: Order) -> Block[Any]:
+        return lambda points, search: self.block(points, search, order)
+
+
+def _into(result: FloatArray | Derivatives) -> Assign[Any]:
+    return result.assign if isinstance(result, Derivatives) else into(result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -13,16 +15,45 @@ from deepdft.density import FloatArray, Grid
 IntegerArray = NDArray[np.int64]
 Index = tuple[int, int, int]
 
+_THIN = 4
+"""A box is thin where a block is this many times as long."""
+
 _POINT_BIN = 3.0
 """Edge of the boxes into which a list of points is sorted, Å."""
 
 
-def block_shape(grid: Grid, probes: int) -> Index:
-    """Return the points along each axis of a block that is about as long as wide in Å."""
+def block_shape(grid: Grid, points: int, extent: Sequence[int] | None = None) -> Index:
+    """Return the points along each axis of a block that is about as long as wide in Å.
+
+    Args:
+        grid: the points.
+        points: of a block, about.
+        extent: points along each axis of the box that is cut into blocks. If it is much thinner
+            than a block, blocks are longer along its other axes.
+    """
     lengths = np.linalg.norm(grid.voxel, axis=1)
-    edge = (probes * float(np.prod(lengths))) ** (1 / 3)
+    edge = (points * float(np.prod(lengths))) ** (1 / 3)
     shape = np.clip(np.rint(edge / lengths), 1, grid.shape).astype(int)
+    if extent is not None and (_THIN * np.array(extent) <= shape).any():
+        shape = np.clip(np.rint(cubic_counts(grid, points, extent)), 1, extent).astype(int)
     return int(shape[0]), int(shape[1]), int(shape[2])
+
+
+def cubic_counts(grid: Grid, points: int, extent: Sequence[int]) -> list[float]:
+    """Return the points along each axis of a cube of `points` points; longer where thin."""
+    lengths = np.linalg.norm(grid.voxel, axis=1)
+    counts = [float(n) for n in extent]
+    free = [0, 1, 2]
+    while free:
+        left = points / math.prod(counts[axis] for axis in range(3) if axis not in free)
+        edge = (left * math.prod(lengths[free])) ** (1 / len(free))
+        shorter = [axis for axis in free if edge / lengths[axis] >= extent[axis]]
+        if not shorter:
+            for axis in free:
+                counts[axis] = max(1.0, edge / lengths[axis])
+            break
+        free = [axis for axis in free if axis not in shorter]
+    return counts
 
 
 class GridBlocks(NamedTuple):

@@ -7,13 +7,12 @@ import uuid
 from dataclasses import dataclass
 from importlib.metadata import version
 
-import numpy as np
 from ase import Atoms
 
 from deepdft.architectures.base import DensityModel
 from deepdft.density import Grid
 from deepdft.errors import FileFormatError
-from deepdft.geometry.blocks import Index, block_shape
+from deepdft.geometry.blocks import Index, block_shape, cubic_counts
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.storage.identities import model_identity, structure_identity
@@ -115,7 +114,7 @@ def block_shape_for(grid: Grid, points: int) -> Index:
     They divide the grid evenly; where the last ones do not become thin by it, they are whole
     tiles of the engine.
     """
-    wanted, tile = _cubic_counts(grid, points), block_shape(grid, _TILE_POINTS)
+    wanted, tile = cubic_counts(grid, points, grid.shape), block_shape(grid, _TILE_POINTS)
     sizes = []
     for edge, unit, end in zip(wanted, tile, grid.shape, strict=True):
         even = math.ceil(end / max(1, round(end / edge)))
@@ -123,23 +122,6 @@ def block_shape_for(grid: Grid, points: int) -> Index:
         last = end - (math.ceil(end / whole) - 1) * whole
         sizes.append(whole if last >= whole / 2 else even)
     return sizes[0], sizes[1], sizes[2]
-
-
-def _cubic_counts(grid: Grid, points: int) -> list[float]:
-    """Return the points along each axis of a cube of `points` points; longer in a thin grid."""
-    lengths = np.linalg.norm(grid.voxel, axis=1)
-    counts = [float(n) for n in grid.shape]
-    free = [0, 1, 2]
-    while free:
-        left = points / math.prod(counts[axis] for axis in range(3) if axis not in free)
-        edge = (left * math.prod(lengths[free])) ** (1 / len(free))
-        shorter = [axis for axis in free if edge / lengths[axis] >= grid.shape[axis]]
-        if not shorter:
-            for axis in free:
-                counts[axis] = max(1.0, edge / lengths[axis])
-            break
-        free = [axis for axis in free if axis not in shorter]
-    return counts
 
 
 def _model_identity(model: TrainedModel) -> str:

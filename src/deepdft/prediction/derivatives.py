@@ -6,7 +6,7 @@ Memory depends on the block and the result, not on the number of points at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from deepdft.architectures.derivatives import in_double_precision
 from deepdft.density import FloatArray, Grid, as_points
 from deepdft.errors import ConfigurationError
 from deepdft.fields.field import Derivatives
-from deepdft.geometry.blocks import Index, block_shape
+from deepdft.geometry.blocks import Index
 from deepdft.geometry.graphs import edges_to_images
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.kernels.edges.block_edges import Workspace
@@ -31,9 +31,6 @@ PROBES_PER_BLOCK = {"compiled": {1: 216, 2: 125}, "cpu": {1: 64, 2: 64}, "cuda":
 
 _SYMMETRIC = np.array([[4, 7, 8], [7, 5, 9], [8, 9, 6]])
 """Places of xx, xy, ... among the components of a jet."""
-
-_SLAB_POINTS = 250_000
-"""Grid points of a slab: at most 26 MB."""
 
 
 class DerivativeEngine:
@@ -78,21 +75,6 @@ class DerivativeEngine:
         result = self._without_atoms(shape)
         self._engine.walk.grid(grid, start, stop, self.block_size, self._block, result.assign)
         return result
-
-    def slabs(
-        self, grid: Grid, axis: int = 0, progress: Callable[[int], None] | None = None
-    ) -> Iterator[tuple[int, int, Derivatives]]:
-        """Yield (start, stop, derivatives) of consecutive slabs of a grid along an axis."""
-        per_layer = grid.n_points // grid.shape[axis]
-        layers = block_shape(grid, self.block_size)[axis]
-        thickness = layers * max(1, _SLAB_POINTS // (per_layer * layers))
-        for first in range(0, grid.shape[axis], thickness):
-            start, stop = [0, 0, 0], list(grid.shape)
-            start[axis], stop[axis] = first, min(first + thickness, grid.shape[axis])
-            slab = self.box(grid, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-            if progress is not None:
-                progress(slab.value.size)
-            yield start[axis], stop[axis], slab
 
     def _block(self, points: FloatArray, search: NeighbourhoodSearch) -> Derivatives:
         """Derivatives at probes that lie near each other."""

@@ -2,8 +2,8 @@
 
 The store's folder is all that client and workers share: a worker reads structure, model and encoded
 atoms from it once, computes the blocks it is given and writes them itself. What travels is the
-number of a block one way and the sum of its values the other. A worker that dies takes with it the
-block it was at; the scheduler gives that to another.
+number of a block one way and its part of the reductions the other. A worker that dies takes with it
+the block it was at; the scheduler gives that to another.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from typing import Any
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.reductions import Reductions
+from deepdft.fields.stored import StoredField
+from deepdft.fields.walk import Progress
 from deepdft.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from deepdft.prediction.block_plan import BlockPlan
-from deepdft.prediction.store import BlockFiller
+from deepdft.prediction.store import stored_density
 from deepdft.prediction.trained_model import TrainedModel, choose_device
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.threads import available_threads
@@ -69,7 +72,8 @@ def fill_on_cluster(
     store: ChunkedDensity,
     model: TrainedModel,
     blocks: list[int],
-    done: Callable[[int, float], None],
+    properties: Reductions,
+    progress: Progress,
     cluster: Cluster,
 ) -> None:
     """Compute blocks of a store on a cluster; the atoms must be encoded.
@@ -78,7 +82,8 @@ def fill_on_cluster(
         store: the store, on a file system that all workers see at the same path.
         model: the model of its plan.
         blocks: which blocks.
-        done: called here with every block and the sum of its values, as they are done.
+        properties: take in the values of every block, as they are done.
+        progress: called with the number of points of every block.
         cluster: who computes.
 
     Raises:
@@ -90,34 +95,42 @@ def fill_on_cluster(
         compute_block,
         str(store.path.resolve()),
         BlockPlan.of_store(store).identifier,
+        properties=properties.fresh(),
         threads=_threads_of_worker(model, cluster),
         device=cluster.device_type if cluster.device == "auto" else cluster.device,
     )
     with _client(cluster) as client:
-        _gather(client, task, blocks, done)
+        for block, part in _gathered(client, task, blocks):
+            properties.merge(part)
+            progress(store.n_points(block))
 
 
 def compute_block(
-    path: str, identifier: str, block: int, *, threads: int | None, device: str
-) -> float:
-    """Compute one block and write it, in a worker; return the sum of its values, e/Å^3.
+    path: str, identifier: str, block: int, *, properties: Reductions, threads: int | None,
+    device: str,
+) -> Reductions:  # fmt: skip
+    """Compute one block and write it, in a worker; return what takes in its values, filled.
 
     Args:
         path: the store.
         identifier: of its plan, in case that another store is at the path by now.
         block: which block.
+        properties: what takes in its values, still empty.
         threads: CPU threads; default: those of the process shared among its tasks.
         device: where to compute.
 
     Raises:
         ConfigurationError: if the worker does not see the store.
     """
-    return _filler(path, identifier, threads, device).fill(block)
+    taken_in = properties.fresh()
+    _density(path, identifier, threads, device).walk([block], taken_in)
+    return taken_in
 
 
-def _gather(
-    client: Any, task: Callable[[int], float], blocks: list[int], done: Callable[[int, float], None]
-) -> None:
+def _gathered(
+    client: Any, task: Callable[[int], Reductions], blocks: list[int]
+) -> Iterator[tuple[int, Reductions]]:
+    """Yield every block with what the reductions took in, as they are done."""
     distributed: Any = importlib.import_module("distributed")
     killed = importlib.import_module("distributed.scheduler").KilledWorker
     futures = client.map(task, blocks, pure=False, retries=_RETRIES)
@@ -128,7 +141,7 @@ def _gather(
     for future in finished:
         block = block_of[future.key]
         try:
-            total = future.result()
+            part = future.result()
         except DeepDFTError:
             raise
         except killed:
@@ -143,7 +156,7 @@ def _gather(
                 f"Block {block} failed on the cluster: {type(error).__name__}: {error}"
             ) from error
         future.release()
-        done(block, total)
+        yield block, part
 
 
 @contextmanager
@@ -198,21 +211,21 @@ def _baseline_path(store: ChunkedDensity) -> Path:
     return store.work_folder / _MODEL / f"baseline_{BlockPlan.of_store(store).identifier}.npz"
 
 
-_loaded: dict[tuple[str, str, int | None, str], BlockFiller] = {}
+_loaded: dict[tuple[str, str, int | None, str], StoredField] = {}
 _loading = threading.Lock()
 
 
-def _filler(path: str, identifier: str, threads: int | None, device: str) -> BlockFiller:
+def _density(path: str, identifier: str, threads: int | None, device: str) -> StoredField:
     """Return what computes blocks of a store, loaded once in a process."""
     key = (path, identifier, threads, device)
     with _loading:
         if key not in _loaded:
             _loaded.clear()  # A long-lived worker keeps the last structure and no others.
-            _loaded[key] = _load_filler(path, identifier, threads, device)
+            _loaded[key] = _load(path, identifier, threads, device)
         return _loaded[key]
 
 
-def _load_filler(path: str, identifier: str, threads: int | None, device: str) -> BlockFiller:
+def _load(path: str, identifier: str, threads: int | None, device: str) -> StoredField:
     try:
         store = ChunkedDensity(path)
         plan = BlockPlan.of_store(store)
@@ -230,7 +243,7 @@ def _load_filler(path: str, identifier: str, threads: int | None, device: str) -
         {"filters": plan.filters, "table_spacing": plan.table_spacing}
     )
     network.to(choose_device(device))
-    return BlockFiller(store, network, baseline, threads or _threads_of_task())
+    return stored_density(store, network, baseline, threads or _threads_of_task())
 
 
 def _threads_of_task() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,25 +12,18 @@ from typing import TYPE_CHECKING, Literal, overload
 import numpy as np
 from ase import Atoms
 
-from deepdft.density import Density, FloatArray, Grid
+from deepdft.density import Density, Grid
 from deepdft.errors import UnsupportedStructureError
-from deepdft.geometry.blocks import Index, block_shape
+from deepdft.fields.reductions import Reductions, Result, Subject, reductions_of
+from deepdft.fields.walk import Progress, slabs, walk
 from deepdft.geometry.grids import DEFAULT_VACUUM, choose_grid
 from deepdft.models.bundled import bundled_models
-from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel, load_model
 
 if TYPE_CHECKING:
-    from deepdft.formats.slab_writer import SlabWriter
     from deepdft.uncertainty.expected import Uncertainty
 
-Progress = Callable[[int], None]
-"""Told how many further points are done."""
-
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip"}
-
-_SLAB_POINTS = 2_000_000
-"""Grid points held in memory while streaming (16 MB)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,8 @@ class PredictionSummary:
         formula: chemical formula.
         grid: grid of the density.
         model: name of the model.
-        electrons: integral of the predicted density over the grid.
+        properties: what was added up over the predicted density, by name: its `electrons`, for a
+            molecule its `dipole`, ... (see `deepdft.fields.reductions`).
         expected_electrons: electrons that the structure has at the model's level of theory.
         seconds: time for prediction and writing.
         uncertainty: what error to expect, if that was asked for.
@@ -55,12 +49,19 @@ class PredictionSummary:
     formula: str
     grid: Grid
     model: str
-    electrons: float
+    properties: dict[str, Result]
     expected_electrons: int | None
     seconds: float
     uncertainty: Uncertainty | None = field(default=None, kw_only=True)
     uncertainty_path: Path | None = field(default=None, kw_only=True)
     warning: str | None = field(default=None, kw_only=True)
+
+    @property
+    def electrons(self) -> float:
+        """Integral of the predicted density over the grid."""
+        found = self.properties["electrons"]
+        assert isinstance(found, float)
+        return found
 
 
 @overload
@@ -116,7 +117,8 @@ def predict(
         return_uncertainty: also return what error to expect.
 
     Returns:
-        The density, e/Å^3, labelled with the model's level of theory; with `return_uncertainty`,
+        The density, e/Å^3, labelled with the model's level of theory, and with what was added up
+        over it (electrons, dipole, ...) as "properties" in its metadata; with `return_uncertainty`,
         the density and its `deepdft.uncertainty.expected.Uncertainty`, whose ``volume(grid)`` is
         the expected absolute error at every point.
 
@@ -132,9 +134,11 @@ def predict(
     # Before the work: a model without an error model is refused at once.
     uncertainty = chosen.uncertainty(atoms, engine) if return_uncertainty else None
     values = np.empty(grid.shape)
-    for start, stop, slab in predicted_slabs(engine, grid, 0, progress):
-        values[start:stop] = slab
-    density = Density(atoms, grid, values, level=chosen.level)
+    properties = reductions_for(chosen, atoms, grid)
+    for start, stop, slab in walk(engine, grid, slabs(grid), properties, progress):
+        values[start[0] : stop[0]] = slab
+    about = {"properties": properties.results()}
+    density = Density(atoms, grid, values, level=chosen.level, metadata=about)
     return density if uncertainty is None else (density, uncertainty)
 
 
@@ -169,35 +173,40 @@ def predict_to_file(
     expected = model.uncertainty(atoms, engine) if uncertainty else None
     warning = model.warning(engine) if expected is None else expected.warning()
     beside = uncertainty_path(path) if uncertainty else None
-    total = 0.0
+    properties = reductions_for(model, atoms, grid)
     comment = f"predicted by deepdft, model {model.name}"
     with ExitStack() as stack:
         writer = stack.enter_context(
             open_writer(path, atoms, grid, level=model.level, comment=comment)
         )
-        second: SlabWriter | None = None
-        if beside is not None:
+        boxes = list(slabs(grid, writer.axis))
+        filled = [(writer, walk(engine, grid, boxes, properties, progress))]
+        if beside is not None and expected is not None:
             words = f"expected absolute error, model {model.name}"
             second = stack.enter_context(
                 open_writer(beside, atoms, grid, level=model.level, comment=words)
             )
-        for first, last, slab in predicted_slabs(engine, grid, writer.axis, progress):
-            total += float(slab.sum())
-            writer.write_slab(slab)
-            if second is not None and expected is not None:
-                second.write_slab(expected.box(grid, *layers(grid, writer.axis, first, last)))
+            filled.append((second, walk(expected, grid, boxes)))
+        for _ in boxes:
+            for file, steps in filled:
+                file.write_slab(next(steps)[2])
     return PredictionSummary(
         Path(path),
         atoms.get_chemical_formula(),
         grid,
         model.name,
-        total * grid.voxel_volume,
+        properties.results(),
         model.expected_electrons(atoms),
         time.perf_counter() - started,
         uncertainty=expected,
         uncertainty_path=beside,
         warning=warning,
     )
+
+
+def reductions_for(model: TrainedModel, atoms: Atoms, grid: Grid) -> Reductions:
+    """Return what is added up over the density that a model predicts, still empty."""
+    return reductions_of(Subject(atoms, model.level, grid, model.core_charges(atoms)))
 
 
 def uncertainty_path(path: str | Path) -> Path:
@@ -212,29 +221,6 @@ def uncertainty_path(path: str | Path) -> Path:
     count = 2 if path.suffix.lower() in _COMPRESSED else 1
     suffixes = "".join(path.suffixes[-count:])
     return path.with_name(f"{path.name.removesuffix(suffixes)}_uncertainty{suffixes}")
-
-
-def layers(grid: Grid, axis: int, first: int, last: int) -> tuple[Index, Index]:
-    """Return the index box start:stop of the layers first:last of a grid along `axis`."""
-    start, stop = [0, 0, 0], list(grid.shape)
-    start[axis], stop[axis] = first, last
-    return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
-
-
-def predicted_slabs(
-    engine: ProbeEngine, grid: Grid, axis: int, progress: Progress | None = None
-) -> Iterator[tuple[int, int, FloatArray]]:
-    """Yield (start, stop, values) of consecutive slabs of a grid along `axis`, e/Å^3."""
-    per_layer = grid.n_points // grid.shape[axis]
-    # Whole layers of blocks, so that no block is cut thin.
-    whole = block_shape(grid, engine.block_size)[axis]
-    thickness = whole * max(1, _SLAB_POINTS // (per_layer * whole))
-    for first in range(0, grid.shape[axis], thickness):
-        last = min(first + thickness, grid.shape[axis])
-        slab = engine.box(grid, *layers(grid, axis, first, last))
-        if progress is not None:
-            progress(slab.size)
-        yield first, last, slab
 
 
 def resolve_model(

@@ -8,27 +8,26 @@ once and the result is kept beside the chunks until the last one is there.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from ase import Atoms
-from numpy.typing import NDArray
 
 from deepdft.architectures.base import DensityModel
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.reductions import Reductions
+from deepdft.fields.stored import StoredField
+from deepdft.fields.walk import Progress
 from deepdft.prediction.atom_states import map_atom_states, write_atom_states
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.engine import ProbeEngine
-from deepdft.prediction.predict import PredictionSummary, Progress, uncertainty_path
+from deepdft.prediction.predict import PredictionSummary, reductions_for, uncertainty_path
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.prediction.uncertainty_store import fill_uncertainty
 from deepdft.storage.chunked_density import ChunkedDensity
@@ -98,26 +97,20 @@ def predict_to_store(
         model.require_error_model()
     device = None if cluster is None else cluster.device_type
     store = open_store(atoms, path, model, grid, block_points, device)
-    expected = None
-    blocks = range(store.n_chunks)
+    properties = reductions_for(model, atoms, grid)
     report = progress or (lambda points: None)
     computed = 0
-    if store.attributes["finished"] and all(map(store.has_chunk, blocks)):
+    expected: Uncertainty | None = None
+    if _is_complete(store, properties):
         expected = model.uncertainty(store.atoms) if uncertainty else None
         report(grid.n_points)
     else:
         with store.sole_writer():
             expected = _uncertainty(store, model) if uncertainty else None
-            sums = _sums_of_present(store, report)
-            missing = [block for block in blocks if block not in sums]
+            missing = _missing(store, properties, report)
             computed = len(missing)
-
-            def done(block: int, total: float) -> None:
-                sums[block] = total
-                report(store.n_points(block))
-
-            fill_blocks(store, model, missing, done, cluster)
-            finish(store, sums)
+            fill_blocks(store, model, missing, properties, report, cluster)
+            finish(store, properties=properties.results())
     beside = None if expected is None else uncertainty_path(path)
     if expected is not None and beside is not None:
         fill_uncertainty(beside, store, expected, model)
@@ -126,7 +119,7 @@ def predict_to_store(
         formula=atoms.get_chemical_formula(),
         grid=grid,
         model=model.name,
-        electrons=float(store.attributes["electrons"]),
+        properties=store.attributes["properties"],
         expected_electrons=model.expected_electrons(atoms),
         seconds=time.perf_counter() - started,
         blocks=store.n_chunks,
@@ -142,6 +135,15 @@ def _uncertainty(store: ChunkedDensity, model: TrainedModel) -> Uncertainty:
     encode_for(store, model)
     states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
     return model.uncertainty_of_encoded(store.atoms, states)
+
+
+def _is_complete(store: ChunkedDensity, properties: Reductions) -> bool:
+    known = store.attributes.get("properties", {})
+    return (
+        store.attributes["finished"]
+        and properties.members.keys() <= known.keys()
+        and all(map(store.has_chunk, range(store.n_chunks)))
+    )
 
 
 def open_store(
@@ -174,7 +176,7 @@ def open_store(
         )  # fmt: skip
     store = ChunkedDensity(path)
     difference = plan.difference(BlockPlan.of_store(store))
-    if not difference and not _same_grid(store.grid, grid):
+    if not difference and store.grid != grid:
         difference = "grid"
     if difference:
         raise ConfigurationError(
@@ -183,8 +185,13 @@ def open_store(
     return store
 
 
-class BlockFiller:
-    """Computes blocks of a store and writes them; the atoms must be encoded (`encode_for`).
+def stored_density(
+    store: ChunkedDensity,
+    network: DensityModel,
+    baseline: AtomicDensityTables | None,
+    threads: int | None = None,
+) -> StoredField:
+    """Return the density of a store whose atoms are encoded (`encode_for`).
 
     Args:
         store: the store.
@@ -192,35 +199,19 @@ class BlockFiller:
         baseline: atomic densities below the network, or None.
         threads: CPU threads; default: all that this process may use.
     """
-
-    def __init__(
-        self,
-        store: ChunkedDensity,
-        network: DensityModel,
-        baseline: AtomicDensityTables | None,
-        threads: int | None = None,
-    ) -> None:
-        self.store = store
-        states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
-        self._engine = ProbeEngine(
-            network, baseline, store.atoms, threads,
-            senders=states, level=store.level,
-        )  # fmt: skip
-
-    def fill(self, block: int) -> float:
-        """Compute a block, unless it is there already; return the sum of its values, e/Å^3."""
-        values = self.store.read_chunk(block)
-        if values is None:
-            density = self._engine.box(self.store.grid, *self.store.box(block))
-            values = self.store.write_chunk(block, density)
-        return _sum(values)
+    states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
+    engine = ProbeEngine(
+        network, baseline, store.atoms, threads, senders=states, level=store.level
+    )  # fmt: skip
+    return StoredField(store, engine)
 
 
 def fill_blocks(
     store: ChunkedDensity,
     model: TrainedModel,
     blocks: list[int],
-    done: Callable[[int, float], None],
+    properties: Reductions,
+    progress: Progress,
     cluster: Cluster | None = None,
 ) -> None:
     """Compute blocks of a store.
@@ -229,20 +220,20 @@ def fill_blocks(
         store: the store.
         model: the model of its plan.
         blocks: which blocks.
-        done: called with every block and the sum of its values.
+        properties: take in the values of every block.
+        progress: called with the number of points of every block.
         cluster: processes that compute the blocks; by default this one.
     """
     if not blocks:
         return
     encode_for(store, model)
     if cluster is None:
-        filler = BlockFiller(store, model.network, model.baseline, model.threads)
-        for block in blocks:
-            done(block, filler.fill(block))
+        density = stored_density(store, model.network, model.baseline, model.threads)
+        density.walk(blocks, properties, progress)
         return
     from deepdft.prediction.distributed import fill_on_cluster
 
-    fill_on_cluster(store, model, blocks, done, cluster)
+    fill_on_cluster(store, model, blocks, properties, progress, cluster)
 
 
 def encode_for(store: ChunkedDensity, model: TrainedModel) -> None:
@@ -253,12 +244,12 @@ def encode_for(store: ChunkedDensity, model: TrainedModel) -> None:
         write_atom_states(model.network, store.atoms, target, model.threads)
 
 
-def finish(store: ChunkedDensity, sums: dict[int, float]) -> None:
+def finish(store: ChunkedDensity, **attributes: Any) -> None:
     """Mark a store as finished and remove what was only needed to fill it.
 
     Args:
         store: the store.
-        sums: sum of the values of every block, e/Å^3.
+        attributes: what is known of it now.
 
     Raises:
         ConfigurationError: if a block is not there.
@@ -269,36 +260,28 @@ def finish(store: ChunkedDensity, sums: dict[int, float]) -> None:
             f"{len(missing)} blocks that were computed are not in {store.path}; the workers have "
             "to write to the same file system."
         )
-    # Summed exactly, so that the order in which blocks were done does not matter.
-    electrons = math.fsum(sums.values()) * store.grid.voxel_volume
-    store.finish(electrons=electrons)
+    store.finish(**attributes)
 
 
-def _sums_of_present(store: ChunkedDensity, report: Progress) -> dict[int, float]:
-    """Return the sum of values of every block that is there and undamaged."""
+def _missing(store: ChunkedDensity, properties: Reductions, report: Progress) -> list[int]:
+    """Return the blocks that are not there or damaged; lead the reductions through the others."""
     if store.attributes["finished"]:
         store.update_attributes(finished=False)
 
-    def total(block: int) -> float | None:
+    def reduced(block: int) -> Reductions | None:
         values = store.read_chunk(block)
-        return None if values is None else _sum(values)
+        if values is None:
+            return None
+        part = properties.fresh()
+        part.add(store.grid, *store.box(block), values)
+        return part
 
-    sums: dict[int, float] = {}
+    missing = []
     with ThreadPoolExecutor(available_threads()) as pool:
-        for block, found in enumerate(pool.map(total, range(store.n_chunks))):
-            if found is not None:
-                sums[block] = found
-                report(store.n_points(block))
-    return sums
-
-
-def _sum(values: NDArray[np.float32]) -> float:
-    return float(np.sum(np.ascontiguousarray(values), dtype=np.float64))
-
-
-def _same_grid(one: Grid, other: Grid) -> bool:
-    return (
-        one.shape == other.shape
-        and np.array_equal(one.cell, other.cell)
-        and np.array_equal(one.origin, other.origin)
-    )
+        for block, part in enumerate(pool.map(reduced, range(store.n_chunks))):
+            if part is None:
+                missing.append(block)
+                continue
+            properties.merge(part)
+            report(store.n_points(block))
+    return missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from deepdft.levels import LevelOfTheory
 from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.atom_states import encode_atoms
-from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 
 if TYPE_CHECKING:
@@ -110,14 +109,14 @@ class TrainedModel:
             UnsupportedStructureError: see `check`.
             ConfigurationError: if the points have another shape or are not finite.
         """
-        return self.derivative_engine(atoms, 1).at(points).gradient
+        return self.engine(atoms).at(points, order=1).gradient
 
     def hessian_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
         """Return the Hessian of the density at points (n, 3) in Å: (n, 3, 3) e/Å^5.
 
         As `gradient_at`.
         """
-        hessian = self.derivative_engine(atoms, 2).at(points).hessian
+        hessian = self.engine(atoms).at(points, order=2).hessian
         assert hessian is not None
         return hessian
 
@@ -181,19 +180,6 @@ class TrainedModel:
             self.error_model = require_error_model(self.folder, self.name)
         return self.error_model
 
-    def derivative_engine(self, atoms: Atoms, order: Literal[1, 2] = 2) -> DerivativeEngine:
-        """Return what evaluates density, gradient and Hessian together, at points and on grids.
-
-        Args:
-            atoms: the structure.
-            order: 1 for density and gradient, 2 for the Hessian as well.
-
-        Raises:
-            UnsupportedStructureError: see `check`.
-            ConfigurationError: for another order.
-        """
-        return DerivativeEngine(self.engine(atoms), order)
-
     def check(self, atoms: Atoms) -> None:
         """Refuse structures that the model cannot treat.
 
@@ -231,12 +217,20 @@ class TrainedModel:
 
     def expected_electrons(self, atoms: Atoms) -> int | None:
         """Return the number of electrons the density should hold, or None if not known."""
+        charges = self.core_charges(atoms)
+        return None if charges is None else int(charges.sum())
+
+    def core_charges(self, atoms: Atoms) -> FloatArray | None:
+        """Return the charges (atoms,) of nuclei with their cores, or None if not known.
+
+        They are the numbers of electrons that neutral atoms bring to the density.
+        """
         counts = self.card.get("electrons") or {}
         symbols = atoms.get_chemical_symbols()
         # A fine-tuned model knows elements that its own training data may lack.
         if not set(symbols) <= set(counts):
             return None
-        return int(sum(counts[symbol] for symbol in symbols))
+        return np.array([counts[symbol] for symbol in symbols], dtype=np.float64)
 
 
 def load_model(name_or_path: str | Path = "default", device: str = "auto") -> TrainedModel:

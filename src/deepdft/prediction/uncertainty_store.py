@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepdft.errors import ConfigurationError
+from deepdft.fields.stored import StoredField
 from deepdft.prediction.block_plan import BlockPlan
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
@@ -43,9 +44,7 @@ def fill_uncertainty(
     with store.sole_writer():
         if store.attributes["finished"]:
             return
-        for block in range(store.n_chunks):
-            if store.read_chunk(block) is None:
-                store.write_chunk(block, expected.box(store.grid, *store.box(block)))
+        StoredField(store, expected).walk(range(store.n_chunks))
         store.finish(expected_eps_mae=expected.eps_mae)
 
 
@@ -64,7 +63,7 @@ def _opened(
         )  # fmt: skip
     store = ChunkedDensity(path)
     difference = plan.difference(BlockPlan.of_store(store))
-    same = store.grid.is_close(density.grid, 0.0) and store.chunk_shape == density.chunk_shape
+    same = store.grid == density.grid and store.chunk_shape == density.chunk_shape
     if difference or not same:
         raise ConfigurationError(
             f"{path} holds expected errors with another {difference or 'grid'}; give another name, "

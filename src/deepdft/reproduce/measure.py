@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ase import Atoms
 
@@ -125,8 +125,8 @@ def measure(
                     atoms=found.atoms,
                     group=name if group is None else group(atoms),
                     points=found.points,
-                    electrons=found.electrons,
-                    predicted_electrons=found.predicted_electrons,
+                    electrons=cast(float, found.reference["electrons"]),
+                    predicted_electrons=cast(float, found.predicted["electrons"]),
                     eps_mae=found.eps_mae,
                     eps_mae_atoms=second.rows[0].eps_mae,
                 )

@@ -158,6 +158,11 @@ class ChunkedDensity:
         ]
         return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
 
+    def chunk_at(self, start: Index) -> int:
+        """Return the number of the chunk that holds a grid point."""
+        place = np.array(start) // np.array(self.chunk_shape)
+        return int(np.ravel_multi_index(tuple(place), self.counts))
+
     def n_points(self, chunk: int) -> int:
         """Return how many grid points a chunk holds."""
         start, stop = self.box(chunk)

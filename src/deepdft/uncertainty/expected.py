@@ -12,9 +12,10 @@ from torch import Tensor
 
 from deepdft.architectures.base import DensityModel
 from deepdft.density import Density, Grid
+from deepdft.fields.atoms.field import SuperposedAtoms
+from deepdft.geometry.blocks import Index
 from deepdft.uncertainty.error_model import ErrorModel
 from deepdft.uncertainty.features import FloatArray
-from deepdft.uncertainty.volume import ErrorVolume
 
 _CHUNK_ATOMS = 16_384
 """Atoms whose features are in memory at once."""
@@ -109,8 +110,9 @@ class Uncertainty:
         return [int(i) for i in order if self.distances[i] > self.threshold]
 
     @cached_property
-    def _volume(self) -> ErrorVolume:
-        return ErrorVolume(self._model.tables, self.atoms, self.shares, self._threads)
+    def field(self) -> SuperposedAtoms:
+        """The expected absolute error as a field: the atoms' shares, superposed."""
+        return SuperposedAtoms(self._model.tables, self.atoms, self.shares, self._threads)
 
     def at(self, points: ArrayLike) -> FloatArray:
         """Return the expected absolute error at points (n, 3) in Å: (n,) e/Å^3.
@@ -118,13 +120,11 @@ class Uncertainty:
         Raises:
             ConfigurationError: if the points have another shape or are not finite.
         """
-        return self._volume.at(points)
+        return self.field.at(points)
 
-    def box(
-        self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int]
-    ) -> FloatArray:
+    def box(self, grid: Grid, start: Index, stop: Index) -> FloatArray:
         """Return the expected error on the index box start:stop of a grid, (mx, my, mz) e/Å^3."""
-        return self._volume.box(grid, start, stop)
+        return self.field.box(grid, start, stop)
 
     def volume(self, grid: Grid) -> Density:
         """Return the expected absolute error on a grid, as a density."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from ase import Atoms
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from deepdft.density import FloatArray, Grid
+from deepdft.fields.field import OnBoxes
+from deepdft.fields.reductions import Reduction, Subject
+from deepdft.geometry.blocks import Index
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.whole_files import replace_file
@@ -54,6 +57,85 @@ class ExpectedAndTrue:
     score: float
 
 
+class ErrorBins:
+    """Expected and true absolute errors at points, in bins of what is expected.
+
+    Attributes:
+        sums: (3, bins) volume, expected and true error of each bin.
+    """
+
+    def __init__(self) -> None:
+        self.sums = np.zeros((3, len(_EDGES) + 1))
+        self._within = np.zeros(len(_MULTIPLES))
+        self._volume = 0.0
+
+    def add(self, expected: FloatArray, errors: FloatArray, volumes: FloatArray) -> None:
+        """Take in errors at points that stand for volumes."""
+        bins = np.searchsorted(_EDGES, expected)
+        for row, values in enumerate((volumes, volumes * expected, volumes * errors)):
+            self.sums[row] += np.bincount(bins, values, len(_EDGES) + 1)
+        counted = expected >= LEAST
+        self._volume += float(volumes[counted].sum())
+        for place, multiple in enumerate(_MULTIPLES):
+            within = counted & (errors <= multiple * expected)
+            self._within[place] += volumes[within].sum()
+
+    def merge(self, other: ErrorBins) -> None:
+        """Take in what others have."""
+        self.sums += other.sums
+        self._within += other._within
+        self._volume += other._volume
+
+    def fractions(self) -> dict[str, float]:
+        """Return the part of the volume with errors within multiples of what is expected."""
+        fractions = self._within / self._volume if self._volume else self._within
+        return {
+            f"{multiple:g}": float(fraction)
+            for multiple, fraction in zip(_MULTIPLES, fractions, strict=True)
+        }
+
+
+class PointErrors(Reduction):
+    """Sorts the errors of a density into bins while it is walked through.
+
+    Args:
+        expected: the expected errors.
+        reference: the true density.
+        bins: where they go.
+    """
+
+    name = "point_errors"
+
+    def __init__(self, expected: OnBoxes, reference: OnBoxes, bins: ErrorBins) -> None:
+        self._expected = expected
+        self._reference = reference
+        self._bins = bins
+
+    @classmethod
+    def of(cls, subject: Subject) -> Self | None:
+        """Return None: only evaluations of a model with an error model have them."""
+        return None
+
+    def fresh(self) -> Self:
+        """Return an empty one for the same densities."""
+        return type(self)(self._expected, self._reference, ErrorBins())
+
+    def add(self, grid: Grid, start: Index, stop: Index, values: Any) -> None:
+        """Take in the density on an index box of a grid."""
+        reference = self._reference.box(grid, start, stop)
+        errors: FloatArray = np.abs(values - reference, dtype=np.float64).ravel()
+        expected = np.asarray(self._expected.box(grid, start, stop), np.float64).ravel()
+        self._bins.add(expected, errors, np.full(errors.size, grid.voxel_volume))
+
+    def merge(self, other: Self) -> None:
+        """Take in what another one has taken in."""
+        self._bins.merge(other._bins)
+
+    def result(self) -> dict[str, float]:
+        """Return the part of the volume with errors within multiples of what is expected."""
+        return self._bins.fractions()
+
+
 class UncertaintyMeasurement:
     """Collects expected and true errors while structures are evaluated.
 
@@ -71,36 +153,19 @@ class UncertaintyMeasurement:
         model.require_error_model()
         self._model = model
         self.rows: list[ExpectedAndTrue] = []
-        # Of each bin: volume, expected and true error.
-        self._bins = np.zeros((3, len(_EDGES) + 1))
-        self._within = np.zeros(len(_MULTIPLES))
-        self._volume = 0.0
+        self._bins = ErrorBins()
 
     def begin(self, atoms: Atoms, engine: ProbeEngine) -> None:
         """Turn to a structure."""
         self._expected = self._model.uncertainty(atoms, engine)
 
-    def add_box(
-        self, grid: Grid, start: tuple[int, int, int], stop: tuple[int, int, int],
-        errors: FloatArray,
-    ) -> None:  # fmt: skip
-        """Take in the absolute errors on an index box of a grid."""
-        expected = self._expected.box(grid, start, stop)
-        self._add(expected.ravel(), errors.ravel(), np.full(errors.size, grid.voxel_volume))
+    def errors_against(self, reference: OnBoxes) -> PointErrors:
+        """Return what takes in the errors of the structure's density in a walk."""
+        return PointErrors(self._expected, reference, self._bins)
 
     def add_points(self, points: FloatArray, weights: FloatArray, errors: FloatArray) -> None:
         """Take in the absolute errors at points that stand for volumes `weights`."""
-        self._add(self._expected.at(points), errors, weights)
-
-    def _add(self, expected: FloatArray, errors: FloatArray, volumes: FloatArray) -> None:
-        bins = np.searchsorted(_EDGES, expected)
-        for row, values in enumerate((volumes, volumes * expected, volumes * errors)):
-            self._bins[row] += np.bincount(bins, values, len(_EDGES) + 1)
-        counted = expected >= LEAST
-        self._volume += float(volumes[counted].sum())
-        for place, multiple in enumerate(_MULTIPLES):
-            within = counted & (errors <= multiple * expected)
-            self._within[place] += volumes[within].sum()
+        self._bins.add(self._expected.at(points), errors, weights)
 
     def end(self, name: str, eps_mae: float) -> None:
         """Leave a structure, whose true eps_mae is known by now."""
@@ -113,7 +178,7 @@ class UncertaintyMeasurement:
 
     def point_bins(self) -> list[dict[str, float]]:
         """Return, for each bin of expected error at a point, its volume and mean errors."""
-        volume, expected, true = self._bins
+        volume, expected, true = self._bins.sums
         return [
             {
                 "volume": float(volume[i]),
@@ -131,7 +196,6 @@ class UncertaintyMeasurement:
         ratios = true / expected
         correlation, error = rank_correlation(expected, true)
         inside = [row.low <= row.eps_mae <= row.high for row in self.rows]
-        fractions = self._within / self._volume if self._volume else self._within
         return {
             "model": self._model.name,
             "structures": len(self.rows),
@@ -144,10 +208,7 @@ class UncertaintyMeasurement:
             "warnings": sum(row.score > 1 for row in self.rows),
             "groups": _groups(expected, true),
             "points": {
-                "fraction_within": {
-                    f"{multiple:g}": float(fraction)
-                    for multiple, fraction in zip(_MULTIPLES, fractions, strict=True)
-                },
+                "fraction_within": self._bins.fractions(),
                 "bins": self.point_bins(),
             },
         }

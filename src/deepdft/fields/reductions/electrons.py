@@ -1,0 +1,32 @@
+"""The number of electrons, and the integral of the density's magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from deepdft.density import Grid
+from deepdft.fields.reductions.reduction import Integral
+from deepdft.geometry.blocks import Index
+
+
+class Electrons(Integral):
+    """The integral of a density, electrons."""
+
+    name = "electrons"
+
+    def integrals(self, grid: Grid, start: Index, stop: Index, values: Any) -> Iterable[float]:
+        """Return the integral over a box."""
+        return [float(np.sum(values, dtype=np.float64)) * grid.voxel_volume]
+
+
+class AbsoluteIntegral(Integral):
+    """The integral of |rho|, electrons: larger than their number where a density is negative."""
+
+    name = "absolute_integral"
+
+    def integrals(self, grid: Grid, start: Index, stop: Index, values: Any) -> Iterable[float]:
+        """Return the integral over a box."""
+        return [float(np.sum(np.abs(values), dtype=np.float64)) * grid.voxel_volume]
