@@ -5,6 +5,7 @@ from __future__ import annotations
 import ase.io
 import numpy as np
 import pytest
+import zarr
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.vasp import VaspChargeDensity
@@ -12,6 +13,8 @@ from ase.io.cube import read_cube_data
 from pymatgen.io.vasp import Chgcar
 
 import deepdft
+from deepdft.fields import reductions
+from deepdft.fields.reductions import known_reductions
 from deepdft.units import BOHR
 
 
@@ -58,6 +61,85 @@ def test_what_is_written_is_what_python_predicts(run, small_model, methanol):
     in_memory = deepdft.predict(ase.io.read(methanol), small_model, spacing=0.3)
     np.testing.assert_allclose(from_file.values, in_memory.values, atol=1e-6)
     assert from_file.level == in_memory.level
+
+
+def dipole(output):
+    return float(output.split(" dipole ")[1].split(" D")[0])
+
+
+def moment(density, charges):
+    """The dipole of a stored grid, e Å."""
+    points = density.grid.points().reshape(-1, 3)
+    electrons = density.values.reshape(-1) @ points * density.grid.voxel_volume
+    counts = [charges[symbol] for symbol in density.atoms.symbols]
+    # About the centre of the positive charges, because the sum over a grid is not quite neutral.
+    centre = counts @ density.atoms.positions / sum(counts)
+    return centre * density.n_electrons - electrons
+
+
+@pytest.mark.parametrize("target", ["out.cube", "CHGCAR", "out.zarr", "workers.zarr"])
+def test_the_dipole_comes_with_every_prediction(run, small_model, methanol, target):
+    cluster = ["--workers", 2] if target == "workers.zarr" else []
+    arguments = ["-m", small_model, "-o", target, "--grid", 24, 22, 26, *cluster]
+    result = run("predict", methanol, *arguments)
+    assert result.code == 0, result.error
+    expected = moment(deepdft.read(target), {"H": 1, "C": 4, "O": 6})
+    assert dipole(result.output) == pytest.approx(4.8032 * np.linalg.norm(expected), abs=2e-3)
+    if target.endswith(".zarr"):
+        again = run("predict", methanol, *arguments)
+        assert dipole(again.output) == dipole(result.output)
+        known = zarr.open_group(target, mode="r").attrs["properties"]
+        np.testing.assert_allclose([known["dipole"][x] for x in "xyz"], expected, atol=1e-4)
+
+
+def test_a_property_is_one_file(run, small_model, methanol, tmp_path, monkeypatch):
+    (tmp_path / "largest.py").write_text(
+        """
+import numpy as np
+
+from deepdft.fields.reductions.reduction import Reduction
+
+
+class Largest(Reduction):
+    name = "largest"
+
+    def __init__(self):
+        self.value = 0.0
+
+    @classmethod
+    def of(cls, subject):
+        return cls()
+
+    def fresh(self):
+        return Largest()
+
+    def add(self, grid, start, stop, values):
+        self.value = max(self.value, float(np.max(values)))
+
+    def merge(self, other):
+        self.value = max(self.value, other.value)
+
+    def result(self):
+        return self.value
+
+    @staticmethod
+    def describe(result):
+        return f"at most {result:.4f} e/Å^3"
+"""
+    )
+    run("predict", methanol, "-m", small_model, "-o", "before.zarr", "--spacing", 0.4)
+    monkeypatch.setattr(reductions, "__path__", [*reductions.__path__, str(tmp_path)])
+    known_reductions.cache_clear()
+    try:
+        for target in ("out.cube", "out.zarr", "before.zarr"):
+            result = run("predict", methanol, "-m", small_model, "-o", target, "--spacing", 0.4)
+            assert result.code == 0, result.error
+            largest = float(result.output.split("at most ")[1].split()[0])
+            assert largest == pytest.approx(deepdft.read(target).values.max(), abs=1e-4)
+        # Of the store that was finished before it is made up for without another block.
+        assert "0 of 1 blocks were missing" in result.output
+    finally:
+        known_reductions.cache_clear()
 
 
 def test_a_trajectory_gives_a_file_a_frame(run, small_model, tmp_path):
