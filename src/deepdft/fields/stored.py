@@ -12,7 +12,7 @@ from deepdft.fields.field import OnBoxes
 from deepdft.fields.reductions import Reductions
 from deepdft.fields.walk import Progress, walk
 from deepdft.geometry.blocks import Index
-from deepdft.storage.zarr_chunks import ChunkedDensity
+from deepdft.storage.chunked_density import ChunkedDensity
 
 
 class StoredField:
