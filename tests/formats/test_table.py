@@ -9,6 +9,7 @@ import pytest
 from deepdft.errors import ConfigurationError
 from deepdft.formats.registry import FORMATS, format_to_read
 from deepdft.formats.table import BEGIN, END, options, table, update
+from deepdft.storage.source import Source
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 
@@ -65,4 +66,4 @@ def test_only_what_is_between_the_marks_changes() -> None:
     ],
 )
 def test_names(name: str, expected: str) -> None:
-    assert format_to_read(name, name, b"").name == expected
+    assert format_to_read(Source(name, name, name)).name == expected

@@ -66,7 +66,7 @@ def test_structure_from_beside(tmp_path: Path) -> None:
     ours, notes = read_with_notes(tmp_path / "vaspwave.h5")
     assert np.allclose(ours.values, density.values)
     assert any("vaspout.h5" in note for note in notes)
-    with pytest.raises(FileFormatError, match="has no density"):
+    with pytest.raises(FileFormatError, match="VASP without a density"):
         read(tmp_path / "vaspout.h5")
 
 

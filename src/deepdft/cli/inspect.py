@@ -68,7 +68,7 @@ def _format_of(path: str, name: str | None) -> str:
     if member is not None and is_training_store(archive):
         return "density in a training store"
     source = find_source(path)
-    entry = find_format(name) if name else format_to_read(source.path, source.name, source.head)
+    entry = find_format(name) if name else format_to_read(source)
     text = (
         entry.title if source.codec is None else f"{entry.title}, compressed ({source.codec.name})"
     )

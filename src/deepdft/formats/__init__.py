@@ -43,7 +43,7 @@ def read(path: str | Path, **options: Any) -> Density:
 
     source = find_source(path)
     wanted = options.pop("format", None)
-    entry = find_format(wanted) if wanted else format_to_read(source.path, source.name, source.head)
+    entry = find_format(wanted) if wanted else format_to_read(source)
     reader = entry.function("read")
     check_options(reader, options, f"Reading {entry.title} files")
     density: Density = reader(source, **options)

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
+from deepdft.formats import hdf5
 from deepdft.storage.compression import CODECS
+from deepdft.storage.source import Source
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,26 @@ FORMATS = (
         "files of pp.x 6.7 (plot and cube); lattice constants",
     ),
     Format(
+        "quantum-espresso-save",
+        "Quantum ESPRESSO charge-density.dat, .hdf5",
+        _named(r"charge-density[^/]*\.(dat|hdf5)$"),
+        "deepdft.formats.quantum_espresso_save",
+        "deepdft.formats.quantum_espresso_writer",
+        "yes, collinear and not",
+        "any",
+        "files and pp.x of version 6.7; h5py",
+    ),
+    Format(
+        "siesta-netcdf",
+        "SIESTA NetCDF grid",
+        _named(r"\.grid\.nc$"),
+        "deepdft.formats.siesta_netcdf",
+        "",
+        "yes, collinear and not",
+        "any",
+        "NetCDF files written by SciPy, h5py",
+    ),
+    Format(
         "vasp-hdf5",
         "VASP vaspwave.h5, vaspout.h5",
         _named(r"vasp(wave|out).*\.(h5|hdf5)$"),
@@ -192,20 +214,22 @@ def find_format(name: str) -> Format:
     )
 
 
-def format_to_read(path: str, name: str, head: bytes) -> Format:
-    """Return the format of a file by its name, or by its first bytes.
+def format_to_read(source: Source) -> Format:
+    """Return the format of a file by its name, or by its content.
 
     Raises:
         FileFormatError: if neither tells.
     """
-    named = _format_of_name(name)
+    named = _format_of_name(source.name)
     if named is not None:
         return named
+    if hdf5.sniff(source.head):
+        return find_format(hdf5.format_of(source))
     for entry in FORMATS:
-        if entry.sniff(head):
+        if entry.sniff(source.head):
             return entry
     raise FileFormatError(
-        f"{path} is in no known format, neither by its name nor by its content (known: "
+        f"{source.path} is in no known format, neither by its name nor by its content (known: "
         f"{', '.join(entry.title for entry in FORMATS)})."
     )
 

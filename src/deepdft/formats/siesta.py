@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import FileFormatError
+from deepdft.formats.fortran_records import take
 from deepdft.formats.interpretation import Interpretation
 from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal
 from deepdft.formats.structure_file import read_structure
@@ -76,9 +77,9 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
         components = _read_components(source, file, layout)
     grid = Grid(layout.cell, layout.shape)
     notes: list[str] = []
-    atoms = _find_atoms(source, structure, notes)
+    atoms = find_atoms(os.path.splitext(source.local)[0] + ".XV", structure, notes)
     atoms.cell = grid.cell
-    total, spin = _combine(components)
+    total, spin = combine_components(components)
     interpretation = Interpretation(
         path=source.path,
         quantity=kind,
@@ -104,15 +105,7 @@ def _damaged(source: Source, reason: str) -> FileFormatError:
 
 
 def _take(source: Source, file: RawIOBase, count: int) -> bytes:
-    """Read exactly `count` bytes."""
-    parts, left = [], count
-    while left > 0:
-        part = file.read(left)
-        if not part:
-            raise _damaged(source, "it ends too early")
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
+    return take(file, count, lambda reason: _damaged(source, reason))
 
 
 def _read_header(source: Source, file: RawIOBase) -> _Layout:
@@ -159,7 +152,9 @@ def _read_components(source: Source, file: RawIOBase, layout: _Layout) -> list[F
     return components
 
 
-def _combine(components: list[FloatArray]) -> tuple[FloatArray, FloatArray | None]:
+def combine_components(
+    components: list[FloatArray],
+) -> tuple[FloatArray, FloatArray | None]:
     """Return total and spin density of one, two or four components of the density matrix."""
     if len(components) == 1:
         return components[0], None
@@ -170,11 +165,16 @@ def _combine(components: list[FloatArray]) -> tuple[FloatArray, FloatArray | Non
     return up + down, np.stack([2 * components[2], -2 * components[3], up - down])
 
 
-def _find_atoms(source: Source, structure: str | None, notes: list[str]) -> Atoms:
+def find_atoms(path: str, structure: str | None, notes: list[str]) -> Atoms:
+    """Return the atoms of a structure file, else of the LABEL.XV at `path`, else none; with notes.
+
+    Raises:
+        FileFormatError: if the file at `path` is damaged.
+        ConfigurationError: if the structure file cannot be read.
+    """
     if structure is not None:
         atoms = read_structure(structure)
         return Atoms(numbers=atoms.numbers, positions=atoms.positions)
-    path = os.path.splitext(source.local)[0] + ".XV"
     if not os.path.exists(path):
         notes.append(
             f"The file has no atoms, and there is no {os.path.basename(path)} beside it; pass "

@@ -18,14 +18,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
-from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.errors import FileFormatError
 from deepdft.extras import import_extra
-from deepdft.formats import points
+from deepdft.formats import hdf5
 from deepdft.formats.elements import atomic_number
 from deepdft.formats.interpretation import Interpretation
 from deepdft.formats.quantities import QUANTITIES, find_quantity
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.damage import reason_of
 from deepdft.storage.source import Source
 
 _CHARGE = "charge/charge"
@@ -37,7 +36,7 @@ _ELECTRONS = "results/electron_eigenvalues/nelectrons"
 
 def sniff(head: bytes) -> bool:
     """Return whether the first bytes of a file look like HDF5."""
-    return head.startswith(b"\x89HDF\r\n\x1a\n")
+    return hdf5.sniff(head)
 
 
 def read(source: Source, *, quantity: str | None = None) -> Density:
@@ -50,37 +49,23 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
     Raises:
         FileFormatError: if the file is damaged, or has no density or no structure.
     """
-    h5py = import_extra("h5py", "Reading an HDF5 file")
-
     kind = QUANTITIES["density"] if quantity is None else find_quantity(quantity)
-    try:
-        with source.open() as raw, h5py.File(raw, "r") as file:
-            blocks = _read_blocks(source, file)
-            occupancies = [_read_occupancies(source, file, n + 1) for n in range(len(blocks))]
-            atoms, notes = _find_structure(source, file)
-            if _ELECTRONS in file:
-                expected = float(np.asarray(file[_ELECTRONS][()]).ravel()[0])
-                notes.append(f"The file names {expected:g} electrons.")
-    except DeepDFTError:
-        raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
-        raise FileFormatError(
-            f"{source.path} is not an HDF5 file, or damaged: {reason_of(error)}"
-        ) from None
+    with hdf5.opened(source) as file:
+        blocks = _read_blocks(source, file)
+        occupancies = [_read_occupancies(source, file, n + 1) for n in range(len(blocks))]
+        atoms, notes = _find_structure(source, file)
+        if _ELECTRONS in file:
+            expected = float(np.asarray(file[_ELECTRONS][()]).ravel()[0])
+            notes.append(f"The file names {expected:g} electrons.")
     metadata = {"augmentation": occupancies} if all(occupancies) else {}
     return _assemble(source, blocks, atoms, kind.name, notes, metadata)
 
 
 def _read_blocks(source: Source, file: Any) -> list[NDArray[np.float64]]:
     """Return the components, (nx, ny, nz) each."""
-    if _CHARGE not in file and points.GROUP in file:
-        raise points.refusal(source.path)
     if _CHARGE not in file:
-        raise FileFormatError(
-            f"{source.path} has no density ({_CHARGE}); VASP writes it to vaspwave.h5 with "
-            "LCHARGH5 = T."
-        )
-    dataset = _checked(source, file, _CHARGE)
+        raise hdf5.unknown(source, file)
+    dataset = hdf5.dataset(source, file, _CHARGE)
     shape = dataset.shape
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[0] not in (1, 2, 4)):
         raise FileFormatError(f"{source.path}: {_CHARGE} has the unexpected shape {shape}.")
@@ -95,7 +80,7 @@ def _read_occupancies(source: Source, file: Any, component: int) -> str:
     places = _OCCUPANCIES.format(component), _OCCUPANCY_COUNTS.format(component)
     if any(place not in file for place in places):
         return ""
-    table, counts = (np.asarray(_checked(source, file, place)[()]) for place in places)
+    table, counts = (np.asarray(hdf5.dataset(source, file, place)[()]) for place in places)
     lines = []
     for atom, count in enumerate(counts.astype(np.int64).tolist()):
         numbers = [_fortran(float(x)) for x in table[atom, :count]]
@@ -113,14 +98,6 @@ def _fortran(number: float) -> str:
     mantissa, _, exponent = f"{abs(number):.6E}".partition("E")
     digits = f"{'-' if number < 0 else ''}0.{mantissa.replace('.', '')}E{int(exponent) + 1:+03d}"
     return f"{digits:>15s}"
-
-
-def _checked(source: Source, file: Any, place: str) -> Any:
-    """Return a dataset that does not claim more values than the file holds."""
-    dataset = file[place]
-    if dataset.size * dataset.dtype.itemsize > 1100 * max(1, dataset.id.get_storage_size()):
-        raise FileFormatError(f"{source.path}: {place} claims more values than the file holds.")
-    return dataset
 
 
 def _find_structure(source: Source, file: Any) -> tuple[Atoms, list[str]]:

@@ -1,0 +1,112 @@
+"""HDF5 files, which many programs write: opening them, and telling whose they are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.extras import import_extra
+from deepdft.formats import points
+from deepdft.storage.damage import reason_of
+from deepdft.storage.source import Source
+
+_MAGIC = b"\x89HDF\r\n\x1a\n"
+_EXPANSION = 1100
+"""Values that a dataset may claim for each byte stored (deflate's best)."""
+
+_CONTENTS = (
+    ("vasp-hdf5", "VASP", ("charge/charge",)),
+    ("quantum-espresso-save", "Quantum ESPRESSO", ("MillerIndices", "rhotot_g")),
+    ("siesta-netcdf", "SIESTA", ("gridfunc", "cell")),
+    ("pyscf-checkpoint", "PySCF", ("mol", "scf")),
+    ("pyscf-checkpoint", "PySCF", ("mol", "scf_data")),
+    ("", "VASP without a density (LCHARGH5 = T writes vaspwave.h5)", ("results/positions",)),
+    ("", "VASP without a density (LCHARGH5 = T writes vaspwave.h5)", ("input/incar",)),
+    ("", "Quantum ESPRESSO (wave functions; the density is in charge-density.hdf5)",
+     ("MillerIndices", "evc")),
+    ("", "SIESTA (its density is in Rho.grid.nc)", ("GRID", "BASIS")),
+    ("", "ABINIT", ("primitive_vectors", "reduced_atom_positions")),
+    ("", "BerkeleyGW", ("mf_header",)),
+    ("", "OpenMolcas", ("BASIS_FUNCTION_IDS", "CENTER_LABELS")),
+    ("", "TREXIO", ("nucleus", "metadata")),
+    ("", "QMCPACK", ("application", "format")),
+    ("", "Octopus", ("octopus",)),
+    ("", "DFTK or JLD2", ("_types",)),
+    ("", "QCSchema", ("qcschema",)),
+    ("", "CP2K", ("CP2K",)),
+    ("", "AiiDA or Wien2k interfaces of TRIQS", ("dft_input",)),
+)  # fmt: skip
+"""Name of our format ("" for none), program, and what its files hold."""
+
+
+def sniff(head: bytes) -> bool:
+    """Return whether the first bytes of a file look like HDF5."""
+    return head.startswith(_MAGIC)
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[Any]:
+    """Open an HDF5 file for reading.
+
+    Raises:
+        FileFormatError: if it is none, or reading within the block shows that it is damaged.
+        MissingDependencyError: if h5py is not installed.
+    """
+    h5py = import_extra("h5py", "Reading an HDF5 file")
+    try:
+        with source.open() as raw:
+            seekable = raw if source.codec is None else io.BytesIO(raw.readall())
+            with h5py.File(seekable, "r") as file:
+                yield file
+    except DeepDFTError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+        raise FileFormatError(
+            f"{source.path} is not an HDF5 file, or damaged: {reason_of(error)}"
+        ) from None
+
+
+def dataset(source: Source, file: Any, place: str) -> Any:
+    """Return a dataset that does not claim more values than the file holds.
+
+    Raises:
+        FileFormatError: if it does, or is not there.
+    """
+    found = file.get(place)
+    if found is None or not hasattr(found, "dtype"):
+        raise FileFormatError(f"{source.path} has no dataset {place}.")
+    if found.size * found.dtype.itemsize > _EXPANSION * max(1, found.id.get_storage_size()):
+        raise FileFormatError(f"{source.path}: {place} claims more values than the file holds.")
+    return found
+
+
+def format_of(source: Source) -> str:
+    """Return the name of the format that an HDF5 file's content is in.
+
+    Raises:
+        FileFormatError: if it is in none that is known; it names the program where that is.
+    """
+    with opened(source) as file:
+        for name, _, places in _CONTENTS:
+            if name and all(place in file for place in places):
+                return name
+        raise unknown(source, file)
+
+
+def unknown(source: Source, file: Any) -> FileFormatError:
+    """Return the error for a file without a density that we could read: whose it is, if known."""
+    if points.GROUP in file:
+        return points.refusal(source.path)
+    for _, program, places in _CONTENTS:
+        if all(place in file for place in places):
+            return FileFormatError(
+                f"{source.path} is an HDF5 file of {program}; no density can be read from it."
+            )
+    held = ", ".join(str(key)[:40] for key in list(file)[:8]) or "nothing"
+    return FileFormatError(
+        f"{source.path} is an HDF5 file of no program known here (it holds: {held}); densities are "
+        "read from those of VASP, Quantum ESPRESSO, SIESTA and PySCF."
+    )
