@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from deepdft.geometry.graphs import ON_NUCLEUS, Edges
+from deepdft.geometry.graphs import Edges
+from deepdft.geometry.neighbours import ON_NUCLEUS
 from deepdft.kernels.edges.derivative_messages import contracted, slope_messages
 from deepdft.kernels.edges.messages import filtered_messages, interpolated_messages
 from deepdft.kernels.radial.tables import RadialTable

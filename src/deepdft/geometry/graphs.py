@@ -11,23 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
-import numba
 import numpy as np
 import torch
-import vesin
 from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepdft.errors import UnsupportedStructureError
-from deepdft.geometry.periodic_images import dual_vectors, images_in_reach
+from deepdft.geometry.neighbours import EdgeArrays, atom_edges, edges_to_points
+from deepdft.geometry.periodic_images import images_in_reach
 
 FloatArray = NDArray[np.float64]
-
-ON_NUCLEUS = 1e-6
-"""Å. A probe nearer to an atom counts as being on it, where the edge has no direction."""
 
 
 @dataclass(frozen=True)
@@ -117,38 +111,7 @@ def atom_graph(atoms: Atoms, cutoff: float, *, directions: bool = False) -> Atom
         UnsupportedStructureError: if there are no atoms, two atoms coincide, a position is not
             finite or the periodic cell vectors are not linearly independent.
     """
-    if len(atoms) == 0:
-        raise UnsupportedStructureError("The structure has no atoms.")
-    if not np.isfinite(atoms.positions).all():
-        raise UnsupportedStructureError("An atom has a position that is not finite.")
-    box = np.array(atoms.cell, dtype=np.float64)
-    if atoms.pbc.any():
-        dual_vectors(box[atoms.pbc])  # vesin would crash on a cell that is refused here
-    calculator = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
-    # vesin's vectors point from its first to its second atom: from the receiver to the sender.
-    receivers, senders, distances, vectors = calculator.compute(
-        points=np.ascontiguousarray(atoms.positions, dtype=np.float64),
-        box=box,
-        periodic=[bool(p) for p in atoms.pbc],
-        quantities="ijdD",
-    )
-    inside = distances < cutoff
-    receivers, senders, distances = receivers[inside], senders[inside], distances[inside]
-    if distances.size and distances.min() < 1e-3:
-        pair = int(np.argmin(distances))
-        raise UnsupportedStructureError(
-            f"Atoms {int(receivers[pair])} and {int(senders[pair])} are at the same place "
-            f"({distances[pair]:.1e} Å apart)."
-        )
-    # Sorting by distance within a receiver makes sums independent of the search's own order.
-    order = np.lexsort((senders, distances, receivers))
-    counts = np.bincount(receivers.astype(np.int64), minlength=len(atoms))
-    edges = Edges(
-        torch.from_numpy(senders[order].astype(np.int32)),
-        torch.from_numpy(np.concatenate(([0], np.cumsum(counts)))),
-        torch.from_numpy(np.ascontiguousarray(distances[order], dtype=np.float64)),
-        torch.from_numpy(-vectors[inside][order]) if directions else None,
-    )
+    edges = _tensors(atom_edges(atoms, cutoff, directions=directions))
     return AtomGraph(torch.from_numpy(atoms.numbers.astype(np.int64)), edges)
 
 
@@ -197,53 +160,13 @@ def edges_to_images(
         cutoff: reach of an atom, Å.
         directions: whether the edges shall have vectors.
     """
-    offsets = np.empty(len(points) + 1, np.int64)
-    _count_pairs(points, image_positions, cutoff, offsets)
-    senders = np.empty(offsets[-1], np.int32)
-    distances = np.empty(offsets[-1], np.float64)
-    vectors = np.empty((offsets[-1] if directions else 0, 3), np.float64)
-    _fill_pairs(points, image_positions, image_atoms, cutoff, offsets, senders, distances, vectors)
-    return Edges(
-        torch.from_numpy(senders),
-        torch.from_numpy(offsets),
-        torch.from_numpy(distances),
-        torch.from_numpy(vectors) if directions else None,
+    return _tensors(
+        edges_to_points(image_atoms, image_positions, points, cutoff, directions=directions)
     )
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _count_pairs(points: Any, positions: Any, cutoff: float, offsets: Any) -> None:
-    limit = cutoff * cutoff
-    offsets[0] = 0
-    for p in range(points.shape[0]):
-        x, y, z = points[p, 0], points[p, 1], points[p, 2]
-        count = 0
-        for a in range(positions.shape[0]):
-            dx, dy, dz = positions[a, 0] - x, positions[a, 1] - y, positions[a, 2] - z
-            if dx * dx + dy * dy + dz * dz < limit:
-                count += 1
-        offsets[p + 1] = offsets[p] + count
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _fill_pairs(
-    points: Any, positions: Any, atoms: Any, cutoff: float, offsets: Any, senders: Any,
-    distances: Any, vectors: Any,
-) -> None:  # fmt: skip
-    limit = cutoff * cutoff
-    with_vectors = vectors.shape[0] > 0
-    for p in range(points.shape[0]):
-        x, y, z = points[p, 0], points[p, 1], points[p, 2]
-        edge = offsets[p]
-        for a in range(positions.shape[0]):
-            dx, dy, dz = positions[a, 0] - x, positions[a, 1] - y, positions[a, 2] - z
-            squared = dx * dx + dy * dy + dz * dz
-            if squared < limit:
-                senders[edge] = atoms[a]
-                distances[edge] = np.sqrt(squared)
-                if with_vectors:
-                    vectors[edge, 0], vectors[edge, 1], vectors[edge, 2] = -dx, -dy, -dz
-                edge += 1
+def _tensors(edges: EdgeArrays) -> Edges:
+    return Edges(*(None if array is None else torch.from_numpy(array) for array in edges))  # type: ignore[arg-type]
 
 
 def concatenate_edges(parts: Sequence[Edges], sender_counts: Sequence[int]) -> Edges:

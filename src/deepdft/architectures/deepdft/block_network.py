@@ -21,7 +21,6 @@ from deepdft.kernels.simd.tiles import (
     mix_tile,
     multiply_tile,
     multiply_tile_sigmoid,
-    multiply_tile_softplus,
 )
 from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, address, aligned_zeros, padded
 
@@ -31,23 +30,6 @@ _U = np.uint64  # unsigned places spare the check for negative ones, which defea
 
 _CHUNK = 96
 """Probes whose hidden layer (2 F numbers each) is held at once; a multiple of every tile."""
-
-
-def packed_matrix(weight: Array, inputs: int) -> Array:
-    """Reorder (inputs, outputs) weights into panels: (panels, inputs, PANEL), padded with zeros."""
-    outputs = padded_channels(weight.shape[1])
-    result = aligned_zeros((outputs // PANEL, inputs, PANEL), np.float32)
-    full = np.zeros((inputs, outputs), np.float32)
-    full[: weight.shape[0], : weight.shape[1]] = weight
-    result[...] = full.reshape(inputs, outputs // PANEL, PANEL).transpose(1, 0, 2)
-    return result
-
-
-def padded_vector(values: Array) -> Array:
-    """Return float32 values padded with zeros to the width of rows, aligned."""
-    result = aligned_zeros(padded_channels(len(values)), np.float32)
-    result[: len(values)] = values
-    return result
 
 
 class GatedNetwork:
@@ -169,39 +151,6 @@ def _evaluate(
             result[first + p] = (
                 dot_product(hidden, p * width, output_weight, channels) + output_bias
             )
-
-
-@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
-def dot_product(left: Any, first: int, right: Any, length: int) -> Any:
-    """Return the product of ``left[first : first + length]`` and `right`."""
-    total = np.float32(0.0)
-    for i in range(length):
-        total += left[_U(first) + _U(i)] * right[i]
-    return total
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def softplus_layer(
-    left: Any, left_first: int, left_stride: int, weight: Any, bias: Any, depth: int, rows: int,
-    out: Any, out_first: int, out_stride: int,
-) -> None:  # fmt: skip
-    """``out = softplus(left @ weight + bias)`` for rows starting at given places.
-
-    Args:
-        left, left_first, left_stride: inputs, place of the first row, distance between rows.
-        weight, bias: as `packed_matrix` and `padded_vector` return them, the weight flattened.
-        depth: number of inputs.
-        rows: number of rows, rounded up to whole tiles.
-        out, out_first, out_stride: as for the inputs.
-    """
-    for panel in range(len(bias) // PANEL):
-        columns = address(weight, panel * depth * PANEL)
-        for row in range(0, rows, TILE_ROWS):
-            place = out_first + row * out_stride + panel * PANEL
-            multiply_tile_softplus(
-                address(left, left_first + row * left_stride), left_stride, columns,
-                address(bias, panel * PANEL), depth, address(out, place), out_stride,
-            )  # fmt: skip
 
 
 @numba.njit(nogil=True, error_model="numpy")

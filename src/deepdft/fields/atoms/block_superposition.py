@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.fields.atoms.tables import AtomicDensityTables
-from deepdft.geometry.graphs import ON_NUCLEUS
+from deepdft.geometry.neighbours import ON_NUCLEUS
 
 FloatArray = NDArray[np.float64]
 IntegerArray = NDArray[np.int64]

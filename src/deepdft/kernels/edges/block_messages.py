@@ -6,47 +6,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from deepdft.kernels.edges.interval_sums import sum_interval_pair, sum_interval_wide
-from deepdft.kernels.radial.tables import RadialTable
-from deepdft.kernels.simd.vectors import (
-    LANES,
-    PANEL,
-    WIDE,
-    address,
-    aligned_copy,
-    padded,
-)
-
-Array = NDArray[Any]
-
-
-def padded_channels(channels: int) -> int:
-    """Return the width of rows of messages, senders and tables: whole panels of vectors."""
-    return padded(channels, PANEL)
-
-
-def padded_table(table: RadialTable) -> Array:
-    """Return the entries of a table as float32 (steps, knots, 3, padded channels), aligned."""
-    return _padded(table.entries)
-
-
-def padded_senders(senders: Tensor) -> Array:
-    """Return senders (steps, atoms, channels) as float32 (steps, atoms, padded channels).
-
-    They are copied only if they are not float32, aligned and of padded width already.
-    """
-    return _padded(senders)
-
-
-def _padded(tensor: Tensor) -> Array:
-    array = tensor.detach().cpu().contiguous().numpy()
-    shape = (*array.shape[:-1], padded_channels(array.shape[-1]))
-    if array.dtype == np.float32 and array.shape == shape and array.ctypes.data % 64 == 0:
-        return array
-    return aligned_copy(array.astype(np.float32), shape)
+from deepdft.kernels.simd.vectors import LANES, PANEL, WIDE, address
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

@@ -17,17 +17,15 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.geometry.graphs import ON_NUCLEUS
+from deepdft.geometry.neighbours import ON_NUCLEUS
 from deepdft.kernels.edges.block_edges import (
     Workspace,
     _compare,
     _near_candidates,
     sort_by_interval,
 )
-from deepdft.kernels.edges.block_messages import padded_channels
 from deepdft.kernels.radial.hermite import HERMITE
-from deepdft.kernels.radial.tables import RadialTable
-from deepdft.kernels.simd.vectors import aligned_copy
+from deepdft.kernels.simd.vectors import aligned_copy, padded_channels
 
 Array = NDArray[Any]
 
@@ -57,16 +55,16 @@ class JetEdges(NamedTuple):
     on_nucleus: Array
 
 
-def interval_polynomials(table: RadialTable) -> Array:
+def interval_polynomials(entries: Array) -> Array:
     """Return the coefficients of a table's polynomials, of u^0 to u^5, u from 0 to 1.
 
     Args:
-        table: of float64 entries, or the rounding of float32 shows in second derivatives.
+        entries: (steps, knots, 3, channels) of a table in float64, or the rounding of float32 shows
+            in second derivatives.
 
     Returns:
         (steps, knots - 1, 6, padded channels) float32, aligned.
     """
-    entries = table.entries.detach().cpu().double().numpy()
     rows = np.concatenate((entries[:, :-1], entries[:, 1:]), axis=2)
     result = np.einsum("rp,tkrc->tkpc", np.array(HERMITE), rows).astype(np.float32)
     return aligned_copy(result, (*result.shape[:3], padded_channels(result.shape[3])))

@@ -69,6 +69,11 @@ def padded(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
 
 
+def padded_channels(channels: int) -> int:
+    """Return the width of rows of messages, senders and tables: whole panels of vectors."""
+    return padded(channels, PANEL)
+
+
 def aligned_zeros(shape: int | tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return an array of zeros that starts at a cache line; memory is taken where it is touched."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
