@@ -24,7 +24,7 @@ from deepdft.architectures.base import DensityModel
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import FloatArray, Grid
 from deepdft.geometry.graphs import Edges
-from deepdft.kernels.radial import piecewise
+from deepdft.kernels.autograd import piecewise
 from deepdft.prediction.engine import ProbeEngine
 from engine import edges_per_probe, operations, random_network
 

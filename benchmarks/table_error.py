@@ -23,7 +23,7 @@ from rich.table import Table
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import FloatArray
-from deepdft.kernels.radial.tables import DEFAULT_SPACING
+from deepdft.kernels.autograd.tables import DEFAULT_SPACING
 from deepdft.models.bundled import bundled_models
 from deepdft.prediction import load_model
 from deepdft.prediction.engine import ProbeEngine

@@ -27,7 +27,7 @@ from deepdft.architectures.options import ArchitectureOptions
 from deepdft.architectures.registry import register
 from deepdft.errors import ConfigurationError
 from deepdft.geometry.graphs import AtomGraph, Edges
-from deepdft.kernels.radial.tables import RadialTable
+from deepdft.kernels.autograd.tables import RadialTable
 
 NAME = "charge3net"
 

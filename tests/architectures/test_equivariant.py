@@ -20,7 +20,7 @@ from tests.structures import ELEMENTS, points_near, triclinic
 
 def rotation_of_components(largest: int, rotation: np.ndarray) -> torch.Tensor:
     """Matrices that turn the components of spherical tensors, by fitting many directions."""
-    from deepdft.kernels.angular.harmonics import soft_harmonics
+    from deepdft.kernels.autograd.harmonics import soft_harmonics
 
     directions = np.random.default_rng(0).normal(size=(200, 3))
     directions /= np.linalg.norm(directions, axis=1)[:, None]

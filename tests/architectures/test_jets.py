@@ -7,7 +7,7 @@ import torch
 
 from deepdft.architectures import create_model
 from deepdft.architectures.released_painn.sinc_basis import SincBasis, cosine_cutoff
-from deepdft.kernels.radial.tables import WithDerivatives, tabulate
+from deepdft.kernels.autograd.tables import WithDerivatives, tabulate
 
 
 @pytest.mark.parametrize("envelope", ["published", "smooth"])

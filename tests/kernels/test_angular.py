@@ -8,19 +8,18 @@ import torch
 from scipy.special import sph_harm_y
 
 from deepdft.geometry.graphs import Edges, atom_graph, probe_edges
-from deepdft.kernels.angular.angular_messages import (
-    AngularLayout,
+from deepdft.kernels.angular.layouts import AngularLayout, MessageLayout
+from deepdft.kernels.autograd.angular_messages import (
     angular_messages,
     plain_angular_messages,
     suits_compiled_form,
 )
-from deepdft.kernels.angular.harmonics import soft_harmonics
-from deepdft.kernels.angular.tensor_messages import (
-    MessageLayout,
+from deepdft.kernels.autograd.harmonics import soft_harmonics
+from deepdft.kernels.autograd.tables import RadialTable, interpolate
+from deepdft.kernels.autograd.tensor_messages import (
     plain_tensor_messages,
     tensor_messages,
 )
-from deepdft.kernels.radial.tables import RadialTable, interpolate
 from deepdft.kernels.simd.vectors import PANEL
 from tests.structures import ethanol, points_near, triclinic
 

@@ -14,22 +14,24 @@ import pytest
 import torch
 
 from deepdft.architectures import create_model
-from deepdft.architectures.deepdft.block_network import packed_matrix, padded_vector
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.geometry.graphs import atom_graph, edges_to_images, probe_edges
 from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.kernels.autograd.messages import filtered_messages, interpolated_messages
+from deepdft.kernels.autograd.tables import RadialTable, interpolation_weights
 from deepdft.kernels.edges import sorted_messages
 from deepdft.kernels.edges.block_edges import Workspace, block_edges
-from deepdft.kernels.edges.block_messages import (
-    padded_channels,
-    padded_senders,
-    padded_table,
-    sum_messages,
-)
-from deepdft.kernels.edges.messages import filtered_messages, interpolated_messages
-from deepdft.kernels.radial.tables import RadialTable, interpolation_weights
+from deepdft.kernels.edges.block_messages import sum_messages
+from deepdft.kernels.simd.layers import packed_matrix, padded_vector
 from deepdft.kernels.simd.tiles import multiply_tile, multiply_tile_sigmoid, multiply_tile_softplus
-from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, address, aligned_zeros
+from deepdft.kernels.simd.vectors import (
+    PANEL,
+    TILE_ROWS,
+    address,
+    aligned_zeros,
+    padded_channels,
+    padded_rows,
+)
 from deepdft.prediction.engine import ProbeEngine
 from tests.structures import ELEMENTS, STRUCTURES, ethanol, points_near, triclinic
 
@@ -152,8 +154,8 @@ def test_messages_of_a_block(channels):
     out = aligned_zeros(block.n_receivers * width, np.float32)
     out[:] = 7.0
     sum_messages(
-        padded_table(RadialTable(entries, 0.05)).reshape(-1),
-        padded_senders(senders).reshape(-1), block.atoms, block.receivers, block.weights,
+        padded_rows(entries.numpy()).reshape(-1),
+        padded_rows(senders.numpy()).reshape(-1), block.atoms, block.receivers, block.weights,
         block.starts, 81, width, block.n_receivers, out,
     )  # fmt: skip
     expected = interpolated_messages(

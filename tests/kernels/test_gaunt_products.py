@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deepdft.architectures.equivariant.layers import gaunt_coefficients
-from deepdft.kernels.angular.gaunt_products import GauntTerms, gaunt_product, plain_gaunt_product
+from deepdft.kernels.angular.gaunt_products import GauntTerms, gaunt_coefficients
+from deepdft.kernels.autograd.gaunt_products import gaunt_product, plain_gaunt_product
 
 LARGEST = 2
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from deepdft.geometry.graphs import Edges
-from deepdft.kernels.edges import cpu
-from deepdft.kernels.edges.messages import (
+from deepdft.kernels.autograd.messages import (
     direct_messages,
     filtered_messages,
     interpolated_messages,
 )
-from deepdft.kernels.radial.tables import RadialTable, interpolate
+from deepdft.kernels.autograd.tables import RadialTable, interpolate
+from deepdft.kernels.edges import cpu
 
 SPACING = 0.25
 KNOTS = 17

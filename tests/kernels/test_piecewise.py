@@ -9,8 +9,8 @@ from ase.build import molecule
 
 from deepdft.architectures import create_model
 from deepdft.geometry.graphs import atom_graph, probe_edges
-from deepdft.kernels.edges.messages import direct_messages
-from deepdft.kernels.radial.piecewise import COUNTS, TOLERANCE, piecewise_table
+from deepdft.kernels.autograd.messages import direct_messages
+from deepdft.kernels.autograd.piecewise import COUNTS, TOLERANCE, piecewise_table
 from tests.structures import points_near
 
 

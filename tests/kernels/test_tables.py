@@ -8,7 +8,7 @@ import torch
 
 from deepdft.architectures import create_model
 from deepdft.architectures.settings import EvaluationSettings
-from deepdft.kernels.radial.tables import (
+from deepdft.kernels.autograd.tables import (
     DEFAULT_SPACING,
     HERMITE,
     RadialTable,

@@ -17,7 +17,7 @@ from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Grid
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.graphs import atom_graph, probe_edges
-from deepdft.kernels.edges import messages as message_kernels
+from deepdft.kernels.autograd import messages as message_kernels
 from deepdft.kernels.triton.support import triton_serves
 from deepdft.models.bundled import open_checkpoint
 from deepdft.prediction.engine import ProbeEngine

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from deepdft.geometry.graphs import Edges
-from deepdft.kernels.edges.sorted_messages import suits
-from deepdft.kernels.edges.vector_messages import (
+from deepdft.kernels.autograd.tables import RadialTable, interpolate
+from deepdft.kernels.autograd.vector_messages import (
     direct_vector_messages,
     edge_directions,
     vector_messages,
 )
-from deepdft.kernels.radial.tables import RadialTable, interpolate
+from deepdft.kernels.edges.sorted_messages import suits
 from deepdft.kernels.simd.vectors import PANEL
 
 SPACING = 0.25

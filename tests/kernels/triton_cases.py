@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from ase import Atoms
 
-import deepdft.kernels.edges.messages
+import deepdft.kernels.autograd.messages
 import deepdft.prediction.engine
 from deepdft.architectures import create_model
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Grid
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
-from deepdft.kernels.edges.messages import filtered_messages, interpolated_messages
-from deepdft.kernels.radial.piecewise import piecewise_table
-from deepdft.kernels.radial.tables import RadialTable
+from deepdft.kernels.autograd.messages import filtered_messages, interpolated_messages
+from deepdft.kernels.autograd.piecewise import piecewise_table
+from deepdft.kernels.autograd.tables import RadialTable
 from deepdft.prediction.engine import ProbeEngine
 
 ELEMENTS = (1, 6, 7, 8)
@@ -63,7 +63,7 @@ def use_triton(device):
     def serves(found):
         return found.type == torch.device(device).type
 
-    stack = mock.patch.multiple(deepdft.kernels.edges.messages, triton_serves=serves)
+    stack = mock.patch.multiple(deepdft.kernels.autograd.messages, triton_serves=serves)
     return stack, mock.patch.multiple(deepdft.prediction.engine, triton_serves=serves)
 
 

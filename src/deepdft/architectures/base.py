@@ -33,9 +33,9 @@ from deepdft.architectures.registry import Architecture
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.errors import UnsupportedStructureError
 from deepdft.geometry.graphs import AtomGraph, Edges
+from deepdft.kernels.autograd.messages import direct_messages, filtered_messages
+from deepdft.kernels.autograd.tables import RadialTable, tabulate
 from deepdft.kernels.edges.block_edges import BlockNetwork
-from deepdft.kernels.edges.messages import direct_messages, filtered_messages
-from deepdft.kernels.radial.tables import RadialTable, tabulate
 
 TRAINING_SPACING = 0.04
 """Distance between knots while training, Å: a table a step, at 1e-6 of the filters' amplitude."""

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from deepdft.geometry.graphs import Edges
 from deepdft.geometry.neighbours import ON_NUCLEUS
-from deepdft.kernels.edges.derivative_messages import contracted, slope_messages
-from deepdft.kernels.edges.messages import filtered_messages, interpolated_messages
-from deepdft.kernels.radial.tables import RadialTable
+from deepdft.kernels.autograd.derivative_messages import contracted, slope_messages
+from deepdft.kernels.autograd.messages import filtered_messages, interpolated_messages
+from deepdft.kernels.autograd.tables import RadialTable
 
 if TYPE_CHECKING:
     from deepdft.architectures.base import DensityModel

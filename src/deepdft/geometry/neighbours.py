@@ -7,11 +7,13 @@ are sorted by receiver, so that the edges of receiver p are ``offsets[p]:offsets
 
 from __future__ import annotations
 
+import sys
+import threading
+from functools import cache
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import vesin
 from ase import Atoms
 from numpy.typing import NDArray
 
@@ -75,7 +77,7 @@ def atom_edges(atoms: Atoms, cutoff: float, *, directions: bool = False) -> Edge
     box = np.array(atoms.cell, dtype=np.float64)
     if atoms.pbc.any():
         dual_vectors(box[atoms.pbc])  # vesin would crash on a cell that is refused here
-    calculator = vesin.NeighborList(cutoff=float(cutoff), full_list=True)
+    calculator = _neighbour_list()(cutoff=float(cutoff), full_list=True)
     # vesin's vectors point from its first to its second atom: from the receiver to the sender.
     receivers, senders, distances, vectors = calculator.compute(
         points=np.ascontiguousarray(atoms.positions, dtype=np.float64),
@@ -100,6 +102,32 @@ def atom_edges(atoms: Atoms, cutoff: float, *, directions: bool = False) -> Edge
         np.ascontiguousarray(distances[order], dtype=np.float64),
         -vectors[inside][order] if directions else None,
     )
+
+
+_importing = threading.Lock()
+
+
+@cache
+def _neighbour_list() -> Any:
+    """Return vesin's search, without the torch that vesin imports wherever it is installed.
+
+    It takes longer to import than a small molecule takes to predict.
+    """
+    with _importing:
+        if "vesin" in sys.modules or "torch" in sys.modules:
+            import vesin
+
+            return vesin.NeighborList
+        sys.modules["torch"] = None  # type: ignore[assignment]
+        try:
+            import vesin
+
+            return vesin.NeighborList
+        finally:
+            del sys.modules["torch"]
+            # Whoever imports vesin for himself gets it with torch.
+            for name in [n for n in sys.modules if n.partition(".")[0] == "vesin"]:
+                del sys.modules[name]
 
 
 def edges_to_points(

@@ -6,7 +6,8 @@ jet is a value alone.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +19,14 @@ PAIRS: dict[int, tuple[tuple[int, int], ...]] = {
     1: ((0, 0),),
     3: ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)),
 }
-"""Variables of the second derivatives in the order that they are kept in."""
+"""Variables of the second derivatives in the order that they are kept in, by their number."""
 
 
-class Jet(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Jet:
     """A value and its derivatives.
+
+    Sums and products are those of the functions; a number is a constant.
 
     Attributes:
         value: (...).
@@ -34,53 +38,75 @@ class Jet(NamedTuple):
     first: Array
     second: Array
 
+    __array_ufunc__ = None  # an array leaves products with a jet to the jet
+
     @classmethod
-    def constant(cls, value: Array) -> Jet:
-        """Return a value of no variable."""
-        none = np.empty((0, *value.shape), value.dtype)
-        return cls(value, none, none)
+    def constant(cls, value: Array, like: Jet | None = None) -> Jet:
+        """Return a value that does not change, with as many derivatives as another jet has."""
+        first, second = (0, 0) if like is None else (len(like.first), len(like.second))
+        return cls(
+            value,
+            np.zeros((first, *value.shape), value.dtype),
+            np.zeros((second, *value.shape), value.dtype),
+        )
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """Variables of the second derivatives that are kept."""
         return PAIRS[len(self.first)][: len(self.second)]
 
-    def __getitem__(self, index: Any) -> Jet:  # type: ignore[override]
-        """Return the jets of some of the numbers."""
-        index = index if isinstance(index, tuple) else (index,)
-        every = (slice(None), *index)
-        return Jet(self.value[index], self.first[every], self.second[every])
+    def map(self, change: Any) -> Jet:
+        """Return a linear map, of arrays (n, ...) along their last axes, of all parts."""
+        return Jet(change(self.value[None])[0], change(self.first), change(self.second))
 
+    def __add__(self, other: Any) -> Jet:
+        if isinstance(other, Jet):
+            return Jet(
+                self.value + other.value, self.first + other.first, self.second + other.second
+            )
+        return Jet(self.value + other, self.first, self.second)
 
-def linear(x: Jet, weight: Array, bias: Array | float = 0.0) -> Jet:
-    """Return ``x @ weight + bias``."""
-    return Jet(x.value @ weight + bias, x.first @ weight, x.second @ weight)
+    def __sub__(self, other: Any) -> Jet:
+        opposite = other * -1.0
+        return self.__add__(opposite)
+
+    def __mul__(self, other: Any) -> Jet:
+        if not isinstance(other, Jet):
+            return Jet(self.value * other, self.first * other, self.second * other)
+        second = [
+            self.value * other.second[n] + self.second[n] * other.value
+            + self.first[i] * other.first[j] + self.first[j] * other.first[i]
+            for n, (i, j) in enumerate(self.pairs)
+        ]  # fmt: skip
+        value = self.value * other.value
+        first = self.value * other.first + self.first * other.value
+        return Jet(value, first, np.stack(second) if second else first[:0])
+
+    def __truediv__(self, number: float) -> Jet:
+        return self * (1.0 / number)
+
+    __radd__, __rmul__ = __add__, __mul__
 
 
 def function(x: Jet, value: Array, slope: Array, curvature: Array) -> Jet:
     """Return a function of x, given its value, slope and curvature there."""
     second = [
-        slope * bent + curvature * x.first[i] * x.first[j]
+        slope * bent + curvature * (x.first[i] * x.first[j])
         for bent, (i, j) in zip(x.second, x.pairs, strict=True)
     ]
-    return Jet(value, slope * x.first, _stacked(second, x.second))
+    first = slope * x.first
+    return Jet(value, first, np.stack(second) if second else first[:0])
 
 
-def product(x: Jet, y: Jet) -> Jet:
-    """Return ``x y``; the shapes may be broadcast."""
-    value = x.value * y.value
-    second = [
-        x.value * y.second[n] + x.second[n] * y.value
-        + x.first[i] * y.first[j] + x.first[j] * y.first[i]
-        for n, (i, j) in enumerate(x.pairs)
-    ]  # fmt: skip
-    empty = np.empty((0, *value.shape), value.dtype)
-    return Jet(value, x.value * y.first + x.first * y.value, _stacked(second, empty))
+def linear(x: Jet, weight: Array, bias: Array | float = 0.0) -> Jet:
+    """Return ``x @ weight + bias``."""
+    return Jet(x.value @ weight + bias, _times(x.first, weight), _times(x.second, weight))
 
 
-def difference(x: Jet, y: Jet) -> Jet:
-    """Return ``x - y``."""
-    return Jet(x.value - y.value, x.first - y.first, x.second - y.second)
+def _times(parts: Array, weight: Array) -> Array:
+    if len(parts):
+        return np.stack([part @ weight for part in parts])
+    return np.empty((0, *np.matmul(np.empty(parts.shape[1:], parts.dtype), weight).shape))
 
 
 def softplus(x: Jet) -> Jet:
@@ -103,15 +129,8 @@ def logistic(x: Array) -> Array:
     return result
 
 
-def summed(x: Jet, offsets: NDArray[np.int64], axis: int) -> Jet:
-    """Sum runs along an axis of the value, which begin at offsets and are not empty."""
-    add = np.add.reduceat
-    return Jet(
-        add(x.value, offsets, axis=axis),
-        add(x.first, offsets, axis=axis + 1) if len(x.first) else x.first[..., :0, :],
-        add(x.second, offsets, axis=axis + 1) if len(x.second) else x.second[..., :0, :],
-    )
-
-
-def _stacked(rows: list[Array], none: Array) -> Array:
-    return np.stack(rows) if rows else none
+def inverse_root(x: Jet) -> Jet:
+    """Return ``x^(-1/2)``."""
+    value = 1 / np.sqrt(x.value)
+    slope = -0.5 * value / x.value
+    return function(x, value, slope, -1.5 * slope / x.value)

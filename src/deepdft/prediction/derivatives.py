@@ -57,7 +57,7 @@ class DerivativeEngine:
             direct = engine.network.settings.filters == "direct"
             self._table = None if direct else self._network.probe_table()
         if self._table is not None and self._compiled is not None:
-            self._polynomials = interval_polynomials(self._table)
+            self._polynomials = interval_polynomials(self._table.entries.detach().cpu().numpy())
         kind = "cpu" if self._compiled is None else "compiled"
         kind = "cuda" if engine.device.type == "cuda" else kind
         self.block_size = PROBES_PER_BLOCK[kind][order]

@@ -16,7 +16,7 @@ from deepdft.density import FloatArray
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.gpu import DeviceSuperposition
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
-from deepdft.kernels.radial.piecewise import PiecewiseTable
+from deepdft.kernels.autograd.piecewise import PiecewiseTable
 from deepdft.kernels.triton.pairs import Candidates, CountedPairs, Groups, Pairs
 from deepdft.kernels.triton.sums import SlicedFilters, summed_messages
 from deepdft.kernels.triton.transfers import HostCopy, upload

@@ -25,7 +25,7 @@ from deepdft.density import FloatArray, Grid
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.blocks import Index, block_shape, grid_blocks, spatial_groups
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
-from deepdft.kernels.radial.piecewise import piecewise_table
+from deepdft.kernels.autograd.piecewise import piecewise_table
 from deepdft.kernels.triton.pairs import Groups, grid_groups
 from deepdft.kernels.triton.sums import (
     SlicedFilters,

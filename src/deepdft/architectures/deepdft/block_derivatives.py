@@ -14,7 +14,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.architectures.deepdft.block_network import dot_product
 from deepdft.kernels.edges.block_edges import Workspace
 from deepdft.kernels.edges.jet_edges import COMPONENTS, JetEdges
 from deepdft.kernels.edges.jet_sums import sum_message_jets
@@ -24,6 +23,7 @@ from deepdft.kernels.simd.jet_activations import (
     softplus_first,
     softplus_second,
 )
+from deepdft.kernels.simd.layers import dot_product
 from deepdft.kernels.simd.tiles import multiply_tile
 from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, address, padded
 

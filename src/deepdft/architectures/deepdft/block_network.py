@@ -12,21 +12,23 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from deepdft.kernels.edges.block_edges import BlockEdges, Workspace
-from deepdft.kernels.edges.block_messages import padded_channels, sum_messages
+from deepdft.kernels.edges.block_messages import sum_messages
 from deepdft.kernels.edges.jet_edges import JetEdges
-from deepdft.kernels.simd.tiles import (
-    mix_tile,
-    multiply_tile,
-    multiply_tile_sigmoid,
+from deepdft.kernels.simd.layers import dot_product, packed_matrix, padded_vector, softplus_layer
+from deepdft.kernels.simd.tiles import mix_tile, multiply_tile, multiply_tile_sigmoid
+from deepdft.kernels.simd.vectors import (
+    PANEL,
+    TILE_ROWS,
+    address,
+    aligned_zeros,
+    padded,
+    padded_channels,
+    padded_rows,
 )
-from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, address, aligned_zeros, padded
 
 Array = NDArray[Any]
-
-_U = np.uint64  # unsigned places spare the check for negative ones, which defeats vectorisation
 
 _CHUNK = 96
 """Probes whose hidden layer (2 F numbers each) is held at once; a multiple of every tile."""
@@ -42,36 +44,37 @@ class GatedNetwork:
         readout_hidden: weights (F, F), by input and output, and biases (F,).
         readout_output: weights (F,) and bias.
         shift: added to the density, e/Å^3.
-        table: (T, knots, 3, padded F) filters, see `padded_table`.
-        senders: (T, atoms, padded F), see `padded_senders`.
+        table: (T, knots, 3, F) entries of the filters' table.
+        senders: (T, atoms, F) what the atoms send.
     """
 
     harmonics: tuple[int, float] | None = None
 
     def __init__(
-        self, hidden: tuple[Tensor, Tensor], update: tuple[Tensor, Tensor],
-        gate: tuple[Tensor, Tensor], readout_hidden: tuple[Tensor, Tensor],
-        readout_output: tuple[Tensor, float], shift: float, table: Array, senders: Array,
+        self, hidden: tuple[Array, Array], update: tuple[Array, Array],
+        gate: tuple[Array, Array], readout_hidden: tuple[Array, Array],
+        readout_output: tuple[Array, float], shift: float, table: Array, senders: Array,
     ) -> None:  # fmt: skip
         self.steps, self.channels = hidden[0].shape[:2]
+        self.blocks = [self.channels]
         self.width = padded_channels(self.channels)
-        self._table = table.reshape(self.steps, -1)
+        self._table = padded_rows(table).reshape(self.steps, -1)
         self._knots = table.shape[1]
-        self._senders = senders.reshape(self.steps, -1)
+        self._senders = padded_rows(senders).reshape(self.steps, -1)
         f = self.channels
         halves = [
             (hidden[0][..., :f], hidden[1][..., :f]), (hidden[0][..., f:], hidden[1][..., f:]),
             update, gate,
         ]  # fmt: skip
         self._weights = _stacked(
-            [[packed_matrix(_numpy(w[t]), f) for w, _ in halves] for t in range(self.steps)]
+            [[packed_matrix(w[t], f) for w, _ in halves] for t in range(self.steps)]
         )
         self._biases = _stacked(
-            [[padded_vector(_numpy(b[t, 0])) for _, b in halves] for t in range(self.steps)]
+            [[padded_vector(b[t, 0]) for _, b in halves] for t in range(self.steps)]
         )
-        self._readout_weight = packed_matrix(_numpy(readout_hidden[0]), f).reshape(-1)
-        self._readout_bias = padded_vector(_numpy(readout_hidden[1]))
-        self._output_weight = padded_vector(_numpy(readout_output[0]))
+        self._readout_weight = packed_matrix(readout_hidden[0], f).reshape(-1)
+        self._readout_bias = padded_vector(readout_hidden[1])
+        self._output_weight = padded_vector(readout_output[0])
         self._output_bias = float(readout_output[1]) + shift
 
     def density(self, edges: BlockEdges, workspace: Workspace) -> Array:
@@ -100,11 +103,6 @@ class GatedNetwork:
         from deepdft.architectures.deepdft.block_derivatives import gated_jets
 
         return gated_jets(self, edges, polynomials, order, workspace)
-
-
-def _numpy(tensor: Tensor) -> Array:
-    array: Array = tensor.detach().cpu().float().numpy()
-    return array
 
 
 def _stacked(arrays: list[list[Array]]) -> Array:

@@ -28,9 +28,8 @@ from deepdft.architectures.layers import (
     softplus,
 )
 from deepdft.geometry.graphs import AtomGraph, Edges
-from deepdft.kernels.edges.block_messages import padded_senders, padded_table
-from deepdft.kernels.edges.messages import direct_messages, filtered_messages
-from deepdft.kernels.radial.tables import RadialTable
+from deepdft.kernels.autograd.messages import direct_messages, filtered_messages
+from deepdft.kernels.autograd.tables import RadialTable
 
 
 class FilterNetwork(nn.Module):
@@ -145,8 +144,14 @@ class DeepDFT(DensityModel):
         """Return the probes' part in compiled form, in float32 on a CPU."""
         if senders.dtype != torch.float32 or senders.device.type != "cpu":
             return None
+        layers: dict[str, Any] = {
+            name: part
+            if isinstance(part, float)
+            else tuple(x.detach().numpy() if isinstance(x, Tensor) else x for x in part)
+            for name, part in self._node_layers().items()
+        }
         return GatedNetwork(
-            **self._node_layers(), table=padded_table(table), senders=padded_senders(senders)
+            **layers, table=table.entries.detach().numpy(), senders=senders.detach().numpy()
         )
 
     def device_readout(self) -> DeviceReadout | None:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.architectures.deepdft.block_derivatives import CHUNK, softplus_layer
-from deepdft.architectures.deepdft.block_network import dot_product
 from deepdft.kernels.angular.angular_jets import sum_angular_jets
 from deepdft.kernels.angular.harmonic_jets import fill_harmonic_jets, harmonic_polynomials
 from deepdft.kernels.edges.block_edges import Workspace
 from deepdft.kernels.edges.jet_edges import COMPONENTS, JetEdges
+from deepdft.kernels.simd.layers import dot_product
 from deepdft.kernels.simd.vectors import padded
 
 if TYPE_CHECKING:

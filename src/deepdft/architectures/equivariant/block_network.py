@@ -11,21 +11,20 @@ from typing import Any
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from deepdft.architectures.deepdft.block_network import (
-    dot_product,
-    packed_matrix,
-    padded_vector,
-    softplus_layer,
-)
-from deepdft.kernels.angular.angular_cpu import sum_angular_messages
-from deepdft.kernels.angular.angular_messages import AngularLayout
+from deepdft.kernels.angular.layouts import AngularLayout
+from deepdft.kernels.angular.messages import sum_angular_messages
 from deepdft.kernels.edges.block_edges import BlockEdges, Workspace
-from deepdft.kernels.edges.block_messages import padded_channels
 from deepdft.kernels.edges.jet_edges import JetEdges
-from deepdft.kernels.radial.tables import RadialTable
-from deepdft.kernels.simd.vectors import TILE_ROWS, aligned_copy, padded
+from deepdft.kernels.simd.layers import dot_product, packed_matrix, padded_vector, softplus_layer
+from deepdft.kernels.simd.vectors import (
+    PANEL,
+    TILE_ROWS,
+    padded,
+    padded_blocks,
+    padded_channels,
+    padded_rows,
+)
 
 Array = NDArray[Any]
 
@@ -39,9 +38,9 @@ class FieldNetwork:
     """Evaluates blocks of probes: ``linear . s + output . (g(W g(W s + b) + b) - unreached)``.
 
     Args:
-        table: radial functions of the fields, (1, knots, 3, width).
+        table: entries of the table of the fields' radial functions, (1, knots, 3, width).
         senders: coefficients of the fields, (1, atoms, sender_width).
-        layout: angular momenta of the fields, in whole panels.
+        layout: angular momenta of the fields.
         linear: (width,) weights of the fields themselves.
         hidden: weights by input and output, and biases, of two layers.
         output: (hidden,) weights of the second layer's result.
@@ -49,26 +48,30 @@ class FieldNetwork:
     """
 
     def __init__(
-        self, table: RadialTable, senders: Tensor, layout: AngularLayout, linear: Tensor,
-        hidden: list[tuple[Tensor, Tensor]], output: Tensor, unreached: Tensor,
+        self, table: Array, senders: Array, layout: AngularLayout, linear: Array,
+        hidden: list[tuple[Array, Array]], output: Array, unreached: Array,
     ) -> None:  # fmt: skip
         self.harmonics: tuple[int, float] | None = (layout.largest, layout.softness)
-        self._table = aligned_copy(_numpy(table.entries).reshape(-1))
-        self._senders = aligned_copy(_numpy(senders).reshape(-1))
+        # Every angular momentum begins with a panel of its own.
+        self.blocks = blocks = list(layout.channels)
+        of_senders = [n for momentum, n in enumerate(blocks) for _ in range(2 * momentum + 1)]
+        layout = AngularLayout(tuple(padded(n, PANEL) for n in blocks), layout.softness)
+        self._table = padded_rows(padded_blocks(table, blocks)).reshape(-1)
+        self._senders = padded_rows(padded_blocks(senders, of_senders)).reshape(-1)
         self._channels = np.array(layout.channels)
         self._width, self._sender_width = layout.width, layout.sender_width
-        self._linear = padded_vector(_numpy(linear))
+        self._linear = padded_vector(padded_blocks(linear, blocks))
         (first, first_bias), (second, second_bias) = hidden
         self._inner = len(first_bias)
         self._hidden_width = padded_channels(self._inner)
         self._weights = (
-            packed_matrix(_numpy(first), layout.width).reshape(-1),
-            padded_vector(_numpy(first_bias)),
-            packed_matrix(_numpy(second), self._inner).reshape(-1),
-            padded_vector(_numpy(second_bias)),
+            packed_matrix(padded_blocks(first.T, blocks).T, layout.width).reshape(-1),
+            padded_vector(first_bias),
+            packed_matrix(second, self._inner).reshape(-1),
+            padded_vector(second_bias),
         )
-        self._output = padded_vector(_numpy(output))
-        self._unreached = padded_vector(_numpy(unreached))
+        self._output = padded_vector(output)
+        self._unreached = padded_vector(unreached)
 
     def density(self, edges: BlockEdges, workspace: Workspace) -> Array:
         """Return the density at a block's receivers, (receivers,) float32 in e/Å^3.
@@ -95,11 +98,6 @@ class FieldNetwork:
         from deepdft.architectures.equivariant.block_derivatives import field_jets
 
         return field_jets(self, edges, polynomials, order, workspace)
-
-
-def _numpy(tensor: Tensor) -> Array:
-    array: Array = tensor.detach().cpu().float().contiguous().numpy()
-    return array
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

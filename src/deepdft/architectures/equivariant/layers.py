@@ -8,52 +8,17 @@ rotations and reflections.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepdft.kernels.angular.gaunt_products import GauntTerms, gaunt_product
-from deepdft.kernels.angular.harmonics import soft_harmonics
+from deepdft.kernels.angular.gaunt_products import GauntTerms, gaunt_coefficients
+from deepdft.kernels.autograd.gaunt_products import gaunt_product
 
 
 def degrees(largest: int) -> Tensor:
     """Return the degree l of each component, (M,) int64."""
     return torch.arange(largest + 1).repeat_interleave(2 * torch.arange(largest + 1) + 1)
-
-
-@lru_cache
-def gaunt_coefficients(largest: int) -> NDArray[np.float64]:
-    """Return the coefficients that couple two tensors to a third, (M, M, M).
-
-    ``G[i, j, k]`` is proportional to the integral of the product of three real spherical harmonics
-    over the sphere, which vanishes unless the sum of their degrees is even: no pseudotensors
-    arise. Every combination of three degrees is scaled so that the squares of its coefficients
-    sum to 2 l_k + 1 over the product of the other two numbers of components: unit tensors give
-    results of order one. The integral is exact (Gauss-Legendre in z, equidistant in the angle).
-    """
-    order = 2 * largest + 2
-    heights, weights = np.polynomial.legendre.leggauss(order)
-    angles = np.arange(2 * order) * np.pi / order
-    z = np.repeat(heights, len(angles))
-    angle = np.tile(angles, order)
-    radius = np.sqrt(1 - z**2)
-    points = np.stack((radius * np.cos(angle), radius * np.sin(angle), z), axis=1)
-    values = soft_harmonics(torch.from_numpy(points), largest, 0.0).numpy()
-    weight = np.repeat(weights, len(angles)) / (2 * len(angles))
-    result: NDArray[np.float64] = np.einsum("q,qi,qj,qk->ijk", weight, values, values, values)
-    result[np.abs(result) < 1e-12] = 0.0
-    of_degree = [slice(d**2, (d + 1) ** 2) for d in range(largest + 1)]
-    for i, first in enumerate(of_degree):
-        for j, second in enumerate(of_degree):
-            for k, third in enumerate(of_degree):
-                block = result[first, second, third]
-                size = float((block**2).sum())
-                if size > 0.0:
-                    block *= math.sqrt((2 * k + 1) / ((2 * i + 1) * (2 * j + 1) * size))
-    return result
 
 
 class DegreeLinear(nn.Module):

@@ -40,15 +40,16 @@ from deepdft.architectures.equivariant.layers import (
 from deepdft.architectures.equivariant.options import EquivariantOptions
 from deepdft.architectures.layers import GaussianBasis, StackedLinear, polynomial_cutoff, softplus
 from deepdft.geometry.graphs import AtomGraph, Edges
-from deepdft.kernels.angular.angular_messages import (
-    AngularLayout,
+from deepdft.kernels.angular.harmonics import harmonic_count
+from deepdft.kernels.angular.layouts import AngularLayout, MessageLayout
+from deepdft.kernels.autograd.angular_messages import (
     angular_messages,
     plain_angular_messages,
     suits_compiled_form,
 )
-from deepdft.kernels.angular.harmonics import harmonic_count, soft_harmonics
-from deepdft.kernels.angular.tensor_messages import MessageLayout, tensor_messages
-from deepdft.kernels.radial.tables import RadialTable
+from deepdft.kernels.autograd.harmonics import soft_harmonics
+from deepdft.kernels.autograd.tables import RadialTable
+from deepdft.kernels.autograd.tensor_messages import tensor_messages
 
 
 class RadialFunctions(nn.Module):
@@ -221,15 +222,17 @@ class Equivariant(DensityModel):
         with torch.no_grad():
             unreached = self._hidden(zero)[0]
         return FieldNetwork(
-            table=table,
-            senders=senders,
+            table=table.entries.detach().numpy(),
+            senders=senders.detach().numpy(),
             layout=self.layout,
-            linear=self.linear,
-            hidden=[(self.hidden1.weight.T, self.hidden1.bias),
-                    (self.hidden2.weight.T, self.hidden2.bias)],
-            output=self.output.weight[0],
-            unreached=unreached,
-        )  # fmt: skip
+            linear=self.linear.detach().numpy(),
+            hidden=[
+                (layer.weight.detach().numpy().T, layer.bias.detach().numpy())
+                for layer in (self.hidden1, self.hidden2)
+            ],
+            output=self.output.weight[0].detach().numpy(),
+            unreached=unreached.numpy(),
+        )
 
     def _hidden(self, fields: Tensor) -> Tensor:
         return softplus(self.hidden2(softplus(self.hidden1(fields))))

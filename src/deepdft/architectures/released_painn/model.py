@@ -35,8 +35,8 @@ from deepdft.architectures.released_painn.sinc_basis import (
     cosine_cutoff_jet,
 )
 from deepdft.geometry.graphs import AtomGraph, Edges
-from deepdft.kernels.edges.vector_messages import direct_vector_messages, vector_messages
-from deepdft.kernels.radial.tables import RadialTable
+from deepdft.kernels.autograd.tables import RadialTable
+from deepdft.kernels.autograd.vector_messages import direct_vector_messages, vector_messages
 
 
 class VectorFilters(nn.Module):
@@ -136,7 +136,7 @@ class ReleasedPaiNN(DensityModel):
     def encode(self, graph: AtomGraph) -> Tensor:
         """Pass messages between atoms; return what they send to probes, (5 steps, atoms, F).
 
-        The rows are those of `deepdft.kernels.edges.vector_messages`.
+        The rows are those of `deepdft.kernels.autograd.vector_messages`.
         """
         direct = self.settings.filters == "direct"
         table = None if direct else self._tabulate(self.atom_filters)

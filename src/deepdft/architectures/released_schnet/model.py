@@ -38,8 +38,8 @@ from deepdft.architectures.layers import (
 from deepdft.architectures.released_schnet import RELEASED_SCHNET
 from deepdft.architectures.released_schnet.options import ReleasedSchNetOptions
 from deepdft.geometry.graphs import AtomGraph, Edges
-from deepdft.kernels.edges.messages import direct_messages, filtered_messages
-from deepdft.kernels.radial.tables import RadialTable
+from deepdft.kernels.autograd.messages import direct_messages, filtered_messages
+from deepdft.kernels.autograd.tables import RadialTable
 
 
 class TwoLayers(nn.Module):

@@ -14,8 +14,10 @@ from numba import types
 
 from deepdft.kernels.edges.jet_edges import COMPONENTS, FACTORS
 from deepdft.kernels.edges.jet_sums import EdgeLoop
-from deepdft.kernels.simd.jet_activations import PAIRS
+from deepdft.kernels.jets import PAIRS
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
+
+_DIRECTIONS = PAIRS[3]
 
 
 def _contracted(vectors: Vectors, harmonics: Any, sent: list[Any], components: int) -> list[Any]:
@@ -48,7 +50,7 @@ def _add_product(
     if order == 1:
         return
     along = edge.combined(rows, 12)
-    for place, (i, k) in enumerate(PAIRS):
+    for place, (i, k) in enumerate(_DIRECTIONS):
         bent = multiply(along, edge.factor(21 + place))
         if i == k:
             bent = vectors.builder.fadd(bent, across)

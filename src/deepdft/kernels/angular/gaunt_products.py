@@ -8,14 +8,46 @@ arrays of (atoms, M * M, channels), which took most of an encoder's time.
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numba
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from deepdft.kernels.edges.adjoint import differentiable_adjoint
+from deepdft.kernels.angular.harmonics import harmonics
+
+
+@lru_cache
+def gaunt_coefficients(largest: int) -> NDArray[np.float64]:
+    """Return the coefficients that couple two tensors to a third, (M, M, M).
+
+    ``G[i, j, k]`` is proportional to the integral of the product of three real spherical harmonics
+    over the sphere, which vanishes unless the sum of their degrees is even: no pseudotensors
+    arise. Every combination of three degrees is scaled so that the squares of its coefficients
+    sum to 2 l_k + 1 over the product of the other two numbers of components: unit tensors give
+    results of order one. The integral is exact (Gauss-Legendre in z, equidistant in the angle).
+    """
+    order = 2 * largest + 2
+    heights, weights = np.polynomial.legendre.leggauss(order)
+    angles = np.arange(2 * order) * np.pi / order
+    z = np.repeat(heights, len(angles))
+    angle = np.tile(angles, order)
+    radius = np.sqrt(1 - z**2)
+    values = harmonics(radius * np.cos(angle), radius * np.sin(angle), z, largest).T
+    weight = np.repeat(weights, len(angles)) / (2 * len(angles))
+    result: NDArray[np.float64] = np.einsum("q,qi,qj,qk->ijk", weight, values, values, values)
+    result[np.abs(result) < 1e-12] = 0.0
+    of_degree = [slice(d**2, (d + 1) ** 2) for d in range(largest + 1)]
+    for i, first in enumerate(of_degree):
+        for j, second in enumerate(of_degree):
+            for k, third in enumerate(of_degree):
+                block = result[first, second, third]
+                size = float((block**2).sum())
+                if size > 0.0:
+                    block *= math.sqrt((2 * k + 1) / ((2 * i + 1) * (2 * j + 1) * size))
+    return result
 
 
 class GauntTerms:
@@ -23,6 +55,11 @@ class GauntTerms:
 
     Args:
         coefficients: G, (M, M, M).
+
+    Attributes:
+        indices: (terms, 3) int32, i, j and k of every coefficient that is not zero.
+        values: (terms,) float64.
+        matrix: (M, M * M) float64, by k and then by i and j.
     """
 
     def __init__(self, coefficients: Any) -> None:
@@ -31,60 +68,11 @@ class GauntTerms:
         order = np.lexsort((second, first, third))
         self.indices = np.stack((first, second, third), axis=1)[order].astype(np.int32)
         self.values = np.ascontiguousarray(coefficients[tuple(self.indices.T)])
-        self.matrix = torch.from_numpy(coefficients).flatten(0, 1).T.contiguous()
-
-
-def gaunt_product(left: Tensor, right: Tensor, terms: GauntTerms) -> Tensor:
-    """Multiply two tensors (n, M, channels), channel by channel.
-
-    Differentiable with respect to both, twice.
-    """
-    if left.device.type != "cpu":
-        return plain_gaunt_product(left, right, terms)
-    result: Tensor = _GauntProduct.apply(left, right, terms)  # type: ignore[no-untyped-call]
-    return result
-
-
-def plain_gaunt_product(left: Tensor, right: Tensor, terms: GauntTerms) -> Tensor:
-    """Do what `gaunt_product` does, as plain torch operations."""
-    outer = (left[:, :, None] * right[:, None, :]).flatten(1, 2)
-    return torch.matmul(terms.matrix.to(outer.device, outer.dtype), outer)
-
-
-class _GauntProduct(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor, terms: GauntTerms) -> Tensor:
-        ctx.save_for_backward(left, right)
-        ctx.terms = terms
-        first, second = _array(left), _array(right)
-        out = np.zeros_like(first)
-        _forward(first, second, terms.indices, terms.values.astype(first.dtype), out)
-        return torch.from_numpy(out)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
-        terms = ctx.terms
-        if torch.is_grad_enabled():
-
-            def plain(left: Tensor, right: Tensor) -> Tensor:
-                return plain_gaunt_product(left, right, terms)
-
-            needed = ctx.needs_input_grad[:2]
-            return (*differentiable_adjoint(plain, ctx.saved_tensors, needed, gradient), None)
-        left, right = (_array(x) for x in ctx.saved_tensors)
-        to_left, to_right = np.zeros_like(left), np.zeros_like(right)
-        values = terms.values.astype(left.dtype)
-        _backward(left, right, terms.indices, values, _array(gradient), to_left, to_right)
-        return torch.from_numpy(to_left), torch.from_numpy(to_right), None
-
-
-def _array(tensor: Tensor) -> Any:
-    return tensor.detach().contiguous().numpy()
+        self.matrix = np.ascontiguousarray(coefficients.reshape(-1, coefficients.shape[2]).T)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def _forward(left: Any, right: Any, indices: Any, values: Any, out: Any) -> None:
+def add_gaunt_product(left: Any, right: Any, indices: Any, values: Any, out: Any) -> None:
     channels = left.shape[2]
     for n in range(left.shape[0]):
         for t in range(len(values)):
@@ -95,7 +83,7 @@ def _forward(left: Any, right: Any, indices: Any, values: Any, out: Any) -> None
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def _backward(
+def add_gaunt_adjoint(
     left: Any, right: Any, indices: Any, values: Any, gradient: Any, to_left: Any, to_right: Any
 ) -> None:
     channels = left.shape[2]

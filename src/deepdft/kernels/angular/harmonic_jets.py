@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from deepdft.kernels.angular.solid_harmonics import monomial_coefficients, monomials
 from deepdft.kernels.edges.jet_edges import FACTORS
-from deepdft.kernels.simd.jet_activations import PAIRS
+from deepdft.kernels.jets import PAIRS
 
 Array = NDArray[Any]
 
 _LENGTH = 32
 """Edges treated together: loops over them become vector instructions."""
+
+_DIRECTIONS = PAIRS[3]
 
 
 class HarmonicPolynomials(NamedTuple):
@@ -130,7 +132,7 @@ def _vector_jets(factors: Any, first: int, length: int, softness: float, out: An
         for j in range(3):
             out[i, 1 + j] = -cube * r[i] * r[j]
         out[i, 1 + i] += s
-        for place, (j, k) in enumerate(PAIRS):
+        for place, (j, k) in enumerate(_DIRECTIONS):
             out[i, 4 + place] = fifth * r[i] * r[j] * r[k]
             if i == j:
                 out[i, 4 + place] -= cube * r[k]
@@ -146,7 +148,7 @@ def _multiply(x: Any, y: Any, out: Any) -> None:
     out[0] = x[0] * y[0]
     for i in range(3):
         out[1 + i] = x[0] * y[1 + i] + x[1 + i] * y[0]
-    for place, (i, k) in enumerate(PAIRS):
+    for place, (i, k) in enumerate(_DIRECTIONS):
         out[4 + place] = (
             x[0] * y[4 + place] + x[4 + place] * y[0]
             + x[1 + i] * y[1 + k] + x[1 + k] * y[1 + i]

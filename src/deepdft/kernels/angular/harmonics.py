@@ -14,8 +14,7 @@ from typing import Any
 
 import numba
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from deepdft.kernels.angular.solid_harmonics import angular_functions
 
@@ -31,40 +30,43 @@ def harmonic_count(largest: int) -> int:
     return (largest + 1) ** 2
 
 
-def soft_harmonics(vectors: Tensor, largest: int, softness: float) -> Tensor:
-    """Return the functions of l = 0..largest.
+def harmonics(x: Any, y: Any, z: Any, largest: int) -> Any:
+    """Return the functions of l = 0..largest at vectors (x, y, z), each of x's shape.
+
+    The components are arrays of NumPy, or tensors of torch where they come from there.
+
+    Returns:
+        ((largest + 1)^2, ...) an array, or a list of tensors.
+    """
+    functions = []
+    for momentum in range(largest + 1):
+        norm = math.sqrt(4 * math.pi / (2 * momentum + 1))
+        functions += [norm * f for f in angular_functions(momentum, False, x, y, z)]
+    return np.stack(functions) if isinstance(x, np.ndarray) else functions
+
+
+def edge_harmonics(vectors: NDArray[np.float64], largest: int, dtype: Any) -> NDArray[Any]:
+    """Return the functions of directions, without softness, for up to LARGEST_MOMENTUM.
 
     Args:
         vectors: (edges, 3) Å.
         largest: largest angular momentum.
-        softness: a, Å; zero for plain directions.
+        dtype: floating type of the result.
 
     Returns:
-        (edges, (largest + 1)^2), differentiable in the vectors.
+        (edges, (largest + 1)^2).
     """
-    if vectors.device.type == "cpu" and not vectors.requires_grad and largest <= LARGEST_MOMENTUM:
-        return _compiled_soft_harmonics(vectors, largest, softness)
-    square = vectors.square().sum(dim=1, keepdim=True)
-    x, y, z = (vectors * torch.rsqrt(square + softness**2)).unbind(dim=1)
-    columns = []
-    for momentum in range(largest + 1):
-        norm = math.sqrt(4 * math.pi / (2 * momentum + 1))
-        columns += [norm * f for f in angular_functions(momentum, False, x, y, z)]
-    return torch.stack(columns, dim=1)
-
-
-def _compiled_soft_harmonics(vectors: Tensor, largest: int, softness: float) -> Tensor:
-    x, y, z = vectors.detach().double().T.numpy().copy()
-    out = torch.empty((harmonic_count(largest), len(vectors)), dtype=vectors.dtype)
-    fill_soft_harmonics(x, y, z, len(x), largest, softness, out.numpy().reshape(-1), len(x))
-    return out.T.contiguous()
+    x, y, z = vectors.T.copy()
+    out = np.empty((harmonic_count(largest), len(vectors)), dtype)
+    fill_soft_harmonics(x, y, z, len(x), largest, 0.0, out.reshape(-1), len(x))
+    return np.ascontiguousarray(out.T)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
 def fill_soft_harmonics(
     x: Any, y: Any, z: Any, count: int, largest: int, softness: float, out: Any, stride: int
 ) -> None:
-    """Compute what `soft_harmonics` does, for the first `count` edges, up to LARGEST_MOMENTUM.
+    """Compute the softened functions for the first `count` edges, up to LARGEST_MOMENTUM.
 
     Args:
         x, y, z: (edges,) float64 components of the vectors, Å; overwritten.

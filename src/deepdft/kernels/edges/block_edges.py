@@ -269,7 +269,7 @@ def _compare(
 @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 def _hermite_weights(offsets: Any, n_edges: int, weights: Any, stride: int) -> None:
     """Quintic Hermite weights in float64, stored as float32; see
-    `deepdft.kernels.radial.tables`."""
+    `deepdft.kernels.autograd.tables`."""
     for e in range(n_edges):
         u = offsets[e]
         cube = u * u * u

@@ -78,6 +78,11 @@ def sigmoid(vectors: Vectors, x: Any) -> Any:
     )
 
 
+def silu(vectors: Vectors, x: Any) -> Any:
+    """x / (1 + exp(-x))."""
+    return vectors.builder.fmul(x, sigmoid(vectors, x))
+
+
 def identity(vectors: Vectors, x: Any) -> Any:
     """x itself."""
     return x

@@ -11,11 +11,11 @@ from typing import Any
 from numba import types
 
 from deepdft.kernels.edges.jet_edges import COMPONENTS
+from deepdft.kernels.jets import PAIRS
 from deepdft.kernels.simd.activations import sigmoid, softplus
 from deepdft.kernels.simd.vectors import INDEX, Vectors, intrinsic
 
-PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-"""Directions of the second derivatives in the order that they are kept in."""
+_DIRECTIONS = PAIRS[3]
 
 
 def _load(vectors: Vectors, pointer: Any, apart: Any, order: int, j: int) -> list[Any]:
@@ -36,7 +36,7 @@ def _of_function(vectors: Vectors, value: Any, slope: Any, curvature: Any, x: li
     """Return the jet of a function of the jet x, given its value, slope and curvature there."""
     multiply = vectors.builder.fmul
     result = [value, *(multiply(slope, first) for first in x[1:4])]
-    for (i, k), second in zip(PAIRS, x[4:], strict=False):
+    for (i, k), second in zip(_DIRECTIONS, x[4:], strict=False):
         bent = multiply(multiply(curvature, x[1 + i]), x[1 + k])
         result.append(vectors.multiply_add(slope, second, bent))
     return result
@@ -48,7 +48,7 @@ def _product(vectors: Vectors, x: list[Any], y: list[Any], z: list[Any]) -> list
     result = [fma(x[0], y[0], z[0])]
     for i in range(1, 4):
         result.append(fma(x[0], y[i], fma(x[i], y[0], z[i])))
-    for place, (i, k) in enumerate(PAIRS[: len(x) - 4], start=4):
+    for place, (i, k) in enumerate(_DIRECTIONS[: len(x) - 4], start=4):
         mixed = fma(x[1 + i], y[1 + k], fma(x[1 + k], y[1 + i], z[place]))
         result.append(fma(x[0], y[place], fma(x[place], y[0], mixed)))
     return result

@@ -12,7 +12,7 @@ from typing import Any
 
 from numba import types
 
-from deepdft.kernels.simd.activations import identity, sigmoid, softplus
+from deepdft.kernels.simd.activations import identity, sigmoid, silu, softplus
 from deepdft.kernels.simd.vectors import INDEX, PANEL, TILE_ROWS, Vectors, intrinsic
 
 
@@ -73,6 +73,9 @@ multiply_tile_softplus = _multiply_tile(softplus)
 
 multiply_tile_sigmoid = _multiply_tile(sigmoid)
 """sigmoid of what `multiply_tile` gives."""
+
+multiply_tile_silu = _multiply_tile(silu)
+"""x / (1 + exp(-x)) of what `multiply_tile` gives."""
 
 
 @intrinsic

@@ -14,7 +14,7 @@ change here or in one of the modules named, clear `__pycache__`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,34 @@ def aligned_copy(array: NDArray[Any], shape: tuple[int, ...] | None = None) -> N
     return result
 
 
+def padded_rows(array: NDArray[Any]) -> NDArray[Any]:
+    """Return rows (..., channels) as float32, aligned and of padded width.
+
+    They are copied only if they are not all that already.
+    """
+    shape = (*array.shape[:-1], padded_channels(array.shape[-1]))
+    ready = array.dtype == np.float32 and array.shape == shape and array.flags.c_contiguous
+    if ready and array.ctypes.data % ALIGNMENT == 0:
+        return array
+    return aligned_copy(array.astype(np.float32, copy=False), shape)
+
+
+def padded_blocks(array: NDArray[Any], sizes: Sequence[int]) -> NDArray[Any]:
+    """Return an array whose last axis has blocks of channels, each padded to whole panels.
+
+    Args:
+        array: (..., sum of sizes).
+        sizes: channels of each block.
+    """
+    if all(size % PANEL == 0 for size in sizes):
+        return array
+    parts = np.split(array, np.cumsum(sizes)[:-1], axis=-1)
+    none = [(0, 0)] * (array.ndim - 1)
+    return np.concatenate(
+        [np.pad(part, [*none, (0, -part.shape[-1] % PANEL)]) for part in parts], axis=-1
+    )
+
+
 @intrinsic
 def address(context: Any, array: Any, index: Any) -> Any:
     """Pointer to ``array[index]`` of a contiguous one-dimensional array; not checked."""
@@ -101,6 +129,17 @@ def address(context: Any, array: Any, index: Any) -> Any:
 
     pointer: Any = types.CPointer
     return pointer(array.dtype)(array, types.int64), generate
+
+
+@intrinsic
+def float_pointer(context: Any, place: Any) -> Any:
+    """Pointer to float32 numbers at a place in memory, an integer (`ndarray.ctypes.data`)."""
+
+    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.inttoptr(values[0], _FLOAT.as_pointer())
+
+    pointer: Any = types.CPointer
+    return pointer(types.float32)(types.int64), generate
 
 
 class Vectors:

@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from deepdft.kernels.radial.piecewise import PiecewiseTable
+from deepdft.kernels.autograd.piecewise import PiecewiseTable
 from deepdft.kernels.triton.pairs import Pairs
 
 LOW_SCALE = 2048.0

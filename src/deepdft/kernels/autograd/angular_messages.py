@@ -4,64 +4,33 @@
 
 with filters f_c of distance from a table, softened spherical harmonics Y_lm of the edge's vector
 (`deepdft.kernels.angular.harmonics`), and one angular momentum l for each channel c. With l = 0
-alone it is the operation of `deepdft.kernels.edges.messages`.
+alone it is the operation of `deepdft.kernels.autograd.messages`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deepdft.geometry.graphs import Edges
-from deepdft.kernels.angular.harmonics import LARGEST_MOMENTUM, soft_harmonics
-from deepdft.kernels.edges.adjoint import differentiable_adjoint
-from deepdft.kernels.radial.tables import RadialTable, interpolate
+from deepdft.kernels.angular.harmonics import (
+    LARGEST_MOMENTUM,
+    fill_soft_harmonics,
+    harmonic_count,
+)
+from deepdft.kernels.angular.layouts import AngularLayout
+from deepdft.kernels.angular.messages import add_angular_adjoint, sum_angular_messages
+from deepdft.kernels.autograd.adjoint import differentiable_adjoint
+from deepdft.kernels.autograd.harmonics import soft_harmonics
+from deepdft.kernels.autograd.tables import RadialTable, interpolate
+from deepdft.kernels.edges.block_edges import sort_by_interval
+from deepdft.kernels.simd.vectors import PANEL
 
-
-@dataclass(frozen=True)
-class AngularLayout:
-    """How many channels each angular momentum has, and where they are.
-
-    Channels of messages and tables are ordered by l. A sender's row holds, for each l, its
-    2 l + 1 components one after the other, each with the channels of that l.
-
-    Attributes:
-        channels: number of channels of l = 0, 1, ...
-        softness: length that softens the directions, Å.
-    """
-
-    channels: tuple[int, ...]
-    softness: float
-
-    @property
-    def largest(self) -> int:
-        """The largest angular momentum."""
-        return len(self.channels) - 1
-
-    @property
-    def width(self) -> int:
-        """Number of channels of messages and tables."""
-        return sum(self.channels)
-
-    @property
-    def sender_width(self) -> int:
-        """Numbers that an atom sends."""
-        return sum((2 * momentum + 1) * count for momentum, count in enumerate(self.channels))
-
-    @property
-    def message_starts(self) -> tuple[int, ...]:
-        """First channel of each l, and the end."""
-        return (0, *accumulate(self.channels))
-
-    @property
-    def sender_starts(self) -> tuple[int, ...]:
-        """First number of each l in a sender's row, and the end."""
-        sizes = ((2 * momentum + 1) * count for momentum, count in enumerate(self.channels))
-        return (0, *accumulate(sizes))
+Array = NDArray[Any]
 
 
 def angular_messages(
@@ -110,8 +79,6 @@ def suits_compiled_form(table: RadialTable, layout: AngularLayout) -> bool:
     """Return whether the compiled form can be used: float32 on a CPU, whole panels of channels."""
     if table.entries.device.type != "cpu" or table.entries.dtype != torch.float32:
         return False
-    from deepdft.kernels.simd.vectors import PANEL
-
     panels = all(count % PANEL == 0 for count in layout.channels)
     return panels and layout.largest <= LARGEST_MOMENTUM
 
@@ -122,12 +89,10 @@ class _AngularMessages(torch.autograd.Function):
         ctx: Any, entries: Tensor, senders: Tensor, distances: Tensor, vectors: Tensor,
         edges: Edges, spacing: float, layout: AngularLayout,
     ) -> Tensor:  # fmt: skip
-        from deepdft.kernels.angular import angular_cpu
-
         ctx.save_for_backward(entries, senders, distances, vectors)
         ctx.edges, ctx.spacing, ctx.layout = edges, spacing, layout
-        ctx.sorted = angular_cpu.sort_edges(edges, spacing, entries.shape[1], layout)
-        return angular_cpu.forward(entries, senders, ctx.sorted, layout)
+        ctx.sorted = _sort_edges(edges, spacing, entries.shape[1], layout)
+        return _forward(entries, senders, ctx.sorted, layout)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -144,8 +109,75 @@ class _AngularMessages(torch.autograd.Function):
 
             gradients_found = differentiable_adjoint(plain, ctx.saved_tensors, wanted[:4], gradient)
             return (*gradients_found, None, None, None)
-        from deepdft.kernels.angular import angular_cpu
-
         entries, senders = ctx.saved_tensors[:2]
-        found = angular_cpu.backward(entries, senders, ctx.sorted, ctx.layout, gradient)
+        found = _backward(entries, senders, ctx.sorted, ctx.layout, gradient)
         return (*found, None, None, None, None, None)
+
+
+class SortedEdges(NamedTuple):
+    """Edges by interval of the table.
+
+    Attributes:
+        atoms, receivers: (edges,) int32.
+        weights: (6 * edges,) float32 Hermite weights, by weight and then by edge.
+        harmonics: (functions * edges,) float32, likewise.
+        starts: (knots,) int64; the edges of interval k are starts[k]:starts[k + 1].
+        n_receivers: number of receivers.
+    """
+
+    atoms: Array
+    receivers: Array
+    weights: Array
+    harmonics: Array
+    starts: Array
+    n_receivers: int
+
+
+def _sort_edges(edges: Edges, spacing: float, knots: int, layout: AngularLayout) -> SortedEdges:
+    """Sort edges with vectors by the interval that their distance falls in."""
+    assert edges.vectors is not None
+    n_edges = len(edges.distances)
+    order = np.empty(n_edges, np.int32)
+    receivers = np.empty(n_edges, np.int32)
+    weights = np.empty(6 * n_edges, np.float32)
+    starts = np.empty(knots, np.int64)
+    scaled = edges.distances.detach().double().numpy() / spacing
+    found = np.repeat(np.arange(edges.n_receivers, dtype=np.int32), np.diff(edges.offsets.numpy()))
+    sort_by_interval(
+        scaled, n_edges, knots, np.arange(n_edges, dtype=np.int32), found,
+        np.empty(n_edges, np.int32), np.empty(n_edges), order, receivers, weights, starts,
+    )  # fmt: skip
+    x, y, z = np.ascontiguousarray(edges.vectors.detach().double().numpy()[order].T)
+    harmonics = np.empty(harmonic_count(layout.largest) * n_edges, np.float32)
+    fill_soft_harmonics(x, y, z, n_edges, layout.largest, layout.softness, harmonics, n_edges)
+    atoms = edges.senders.numpy()[order]
+    return SortedEdges(atoms, receivers, weights, harmonics, starts, edges.n_receivers)
+
+
+def _forward(entries: Tensor, senders: Tensor, edges: SortedEdges, layout: AngularLayout) -> Tensor:
+    """Return messages (1, receivers, width); see `angular_messages`."""
+    out = np.zeros((1, edges.n_receivers, layout.width), np.float32)
+    sum_angular_messages(
+        _flat(entries), _flat(senders), *edges[:5], np.array(layout.channels), layout.width,
+        layout.sender_width, out.reshape(-1),
+    )  # fmt: skip
+    return torch.from_numpy(out)
+
+
+def _backward(
+    entries: Tensor, senders: Tensor, edges: SortedEdges, layout: AngularLayout, gradient: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients to table and senders from that to the messages."""
+    table_gradient = np.zeros(tuple(entries.shape), np.float32)
+    sender_gradient = np.zeros(tuple(senders.shape), np.float32)
+    add_angular_adjoint(
+        _flat(entries), _flat(senders), *edges[:5], np.array(layout.channels), layout.width,
+        layout.sender_width, _flat(gradient), table_gradient.reshape(-1),
+        sender_gradient.reshape(-1),
+    )  # fmt: skip
+    return torch.from_numpy(table_gradient), torch.from_numpy(sender_gradient)
+
+
+def _flat(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().contiguous().numpy().reshape(-1)
+    return array

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepdft.geometry.graphs import Edges
+from deepdft.kernels.autograd.messages import direct_messages
+from deepdft.kernels.autograd.tables import RadialTable, interpolate
 from deepdft.kernels.edges import sorted_messages
 from deepdft.kernels.edges.block_messages import sum_messages
-from deepdft.kernels.edges.messages import direct_messages
-from deepdft.kernels.radial.tables import RadialTable, interpolate
 
 Array = NDArray[Any]
 

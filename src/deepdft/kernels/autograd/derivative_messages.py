@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from deepdft.geometry.graphs import Edges
-from deepdft.kernels.edges.cpu_messages import array_of
-from deepdft.kernels.edges.messages import direct_messages
-from deepdft.kernels.radial.tables import RadialTable, interpolate
+from deepdft.kernels.autograd.cpu_messages import array_of
+from deepdft.kernels.autograd.messages import direct_messages
+from deepdft.kernels.autograd.tables import RadialTable, interpolate
 
 
 def slope_messages(

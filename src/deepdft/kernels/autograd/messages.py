@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from deepdft.geometry.graphs import Edges
-from deepdft.kernels.edges.adjoint import differentiable_adjoint
-from deepdft.kernels.radial.tables import RadialTable, interpolate
+from deepdft.kernels.autograd.adjoint import differentiable_adjoint
+from deepdft.kernels.autograd.tables import RadialTable, interpolate
 from deepdft.kernels.triton.support import launching_on, triton_serves
 
 
@@ -107,7 +107,7 @@ def _compiled_form(device: torch.device) -> Any:
 
         return triton_messages
     if device.type == "cpu":
-        from deepdft.kernels.edges import cpu_messages
+        from deepdft.kernels.autograd import cpu_messages
 
         return cpu_messages
     return None

@@ -1,0 +1,1 @@
+"""What architectures share where they are evaluated on a CPU, without torch."""
