@@ -30,6 +30,12 @@ class Grid:
     faces are not repeated, as in periodic files. `shape` is (nx, ny, nz). Grids are equal if their
     points are, to the last bit; see also `is_close`.
 
+    >>> grid = Grid(3.0 * np.eye(3), (30, 30, 30))
+    >>> grid.n_points, round(grid.voxel_volume, 6)
+    (27000, 0.001)
+    >>> grid.points((0, 0, 0), (1, 1, 2))[0, 0, 1].round(6).tolist()
+    [0.0, 0.0, 0.1]
+
     Attributes:
         cell: (3, 3) rows are the edge vectors of the whole box, Å.
         shape: number of points along each edge.
@@ -70,6 +76,9 @@ class Grid:
         """Return a rectangular grid of exactly `spacing` (Å) around a molecule.
 
         The box reaches at least `vacuum` (Å) beyond the outermost nuclei on every side.
+
+        >>> Grid.around(Atoms("H"), spacing=0.25, vacuum=3.0).shape
+        (24, 24, 24)
         """
         if not (spacing > 0 and vacuum >= 0):
             raise ConfigurationError(
@@ -87,7 +96,11 @@ class Grid:
 
     @classmethod
     def of_cell(cls, atoms: Atoms, spacing: float) -> Grid:
-        """Return a grid over the unit cell of `atoms` with at most `spacing` (Å) between points."""
+        """Return a grid over the unit cell of `atoms` with at most `spacing` (Å) between points.
+
+        >>> Grid.of_cell(Atoms("Po", cell=[3.35] * 3, pbc=True), spacing=0.2).shape
+        (17, 17, 17)
+        """
         if not spacing > 0:
             raise ConfigurationError(f"Spacing must be positive, not {spacing} Å.")
         lengths = np.linalg.norm(np.asarray(atoms.cell), axis=1)
@@ -177,6 +190,14 @@ class Comparison:
 @dataclass(frozen=True, eq=False)
 class Density:
     """An electron density on a grid.
+
+    >>> grid = Grid(4.0 * np.eye(3), (8, 8, 8))
+    >>> density = Density(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]), grid, np.full(grid.shape, 0.03))
+    >>> round(density.n_electrons, 3)
+    1.92
+    >>> density.write("even.cube")
+    >>> round(density.compare(deepdft.read("even.cube")).eps_mae, 6)
+    0.0
 
     Attributes:
         atoms: a copy of the structure, which may move on afterwards; its cell and periodicity are

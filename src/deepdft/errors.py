@@ -11,7 +11,15 @@ from collections.abc import Iterable
 
 
 class DeepDFTError(Exception):
-    """Base of every error caused by input rather than by a defect in the package."""
+    """Base of every error caused by input rather than by a defect in the package.
+
+    >>> import deepdft
+    >>> try:
+    ...     deepdft.read("absent.cube")
+    ... except deepdft.DeepDFTError as error:
+    ...     print(type(error).__name__)
+    FileFormatError
+    """
 
 
 class FileFormatError(DeepDFTError):
@@ -43,6 +51,10 @@ class MissingDependencyError(DeepDFTError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the known word closest to `word`, or an empty string."""
+    """Return " Did you mean 'x'?" for the known word closest to `word`, or an empty string.
+
+    >>> did_you_mean("cosin", ["constant", "cosine"])
+    " Did you mean 'cosine'?"
+    """
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -13,6 +13,12 @@ from deepdft.errors import ConfigurationError, LevelOfTheoryError, did_you_mean
 class LevelOfTheory:
     """How a density was computed. A field that is not known is an empty string.
 
+    >>> pbe = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
+    >>> print(pbe)
+    PBE/GTH-PBE/gth-dzvp (PySCF 2.14)
+    >>> pbe.conflicts_with(LevelOfTheory("SCAN", code="VASP"))
+    ['functional']
+
     Attributes:
         functional: exchange-correlation functional, for example "PBE".
         core: treatment of the core electrons, for example "GTH-PBE", "PAW" or "all-electron".

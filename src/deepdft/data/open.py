@@ -29,6 +29,15 @@ def open_dataset(
 ) -> DensityDataset:
     """Open reference densities.
 
+    >>> from importlib.resources import files
+    >>> molecules = files("deepdft") / "bundled" / "molecules"
+    >>> dataset = open_dataset(molecules / "C6H9NO.npz")
+    >>> len(dataset), dataset.atoms(0).get_chemical_formula(), dataset.n_electrons(0)
+    (1, 'C6H9NO', 44.0)
+    >>> probes = dataset.draw(0, 100, np.random.default_rng(0), cutoff=4.0)
+    >>> probes.points.shape, probes.values.shape
+    ((100, 3), (100,))
+
     Args:
         paths: training stores, density files that `deepdft.read` reads, tar files of them, lists
             of paths (`.txt` or `.list`, one a line), directories or patterns (`runs/*/CHGCAR`) of
@@ -173,6 +182,9 @@ def split_part(path: str | Path, part: str, dataset: DensityDataset) -> DensityD
 
 def random_split(count: int, validation_count: int, seed: int) -> dict[str, list[int]]:
     """Hold out random structures for validation.
+
+    >>> {part: len(indices) for part, indices in random_split(10, 3, seed=0).items()}
+    {'validation': 3, 'train': 7}
 
     Raises:
         ConfigurationError: if nothing would be left to train on.

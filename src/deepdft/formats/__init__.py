@@ -25,6 +25,13 @@ def read(path: str | Path, **options: Any) -> Density:
 
     What the file could not tell and was assumed is listed in ``metadata["notes"]``.
 
+    >>> import numpy as np
+    >>> grid = Grid(3.0 * np.eye(3), (6, 6, 6))
+    >>> write("lithium.CHGCAR", Density(Atoms("Li"), grid, np.full(grid.shape, 1 / 9)))
+    >>> density = read("lithium.CHGCAR")
+    >>> density.atoms.get_chemical_formula(), density.grid.shape, round(density.n_electrons, 6)
+    ('Li', (6, 6, 6), 3.0)
+
     Args:
         path: the file.
         format: name of the format, instead of finding it by the file's name and content.
@@ -60,6 +67,11 @@ def write(path: str | Path, density: Density, **options: Any) -> None:
     """Write a density; the format follows from the name of the file.
 
     The file appears whole or not at all.
+
+    >>> import numpy as np
+    >>> grid = Grid.around(Atoms("He"), spacing=0.5, vacuum=2.0)
+    >>> write("helium.cube.gz", Density(Atoms("He"), grid, np.zeros(grid.shape)))
+    >>> write("helium.txt", read("helium.cube.gz"), format="cube")
 
     Args:
         path: the file.

@@ -204,6 +204,14 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
 def parse_config(values: Mapping[str, Any], source: str = "configuration") -> TrainConfig:
     """Validate a nested dictionary.
 
+    >>> config = parse_config({"optimizer": {"learning_rate": 2e-3}})
+    >>> config.optimizer.learning_rate, config.optimizer.schedule
+    (0.002, 'constant')
+    >>> parse_config({"optimizer": {"learningrate": 2e-3}})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    deepdft.errors.ConfigurationError: ... Did you mean 'learning_rate'?
+
     Raises:
         ConfigurationError: with the offending key and the closest known one.
     """

@@ -87,6 +87,22 @@ def train(
     `trainer_state.ckpt` (for `resume`), the logs and, where a resumed run was changed,
     `changes.yaml`. A model to fine-tune counts among the best.
 
+    >>> from contextlib import redirect_stdout
+    >>> from importlib.resources import files
+    >>> from deepdft.training.config import parse_config
+    >>> molecules = files("deepdft") / "bundled" / "densities" / "qm9_test"
+    >>> config = parse_config({
+    ...     "run_directory": "tiny",
+    ...     "model": {"options": {"steps": 1, "channels": 4}},
+    ...     "data": {"paths": [str(molecules)], "validation_count": 2},
+    ...     "sampling": {"structures": 1, "probes": 20},
+    ...     "trainer": {"max_steps": 2, "validation_interval": 2, "accelerator": "cpu"},
+    ... })
+    >>> with redirect_stdout(None):  # without the progress bar
+    ...     result = train(config)
+    >>> result.steps, result.folder.as_posix()
+    (2, 'tiny/best')
+
     Args:
         config: the run.
         start_from: folder or name of a model to fine-tune; architecture, options and baseline that
