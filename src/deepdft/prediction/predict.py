@@ -105,6 +105,11 @@ def predict(
 ) -> Density | tuple[Density, Uncertainty]:
     """Predict the density of a structure on a grid, in memory.
 
+    >>> from ase.build import molecule
+    >>> density = predict(molecule("H2O"), "default", spacing=0.25)
+    >>> round(density.n_electrons, 1), str(density.level)
+    (8.0, 'PBE/GTH-PBE/gth-dzvp (PySCF 2.14)')
+
     Args:
         atoms: the structure.
         model: a loaded model, a bundled name or a folder; by default the bundled model that covers

@@ -236,6 +236,13 @@ class TrainedModel:
 def load_model(name_or_path: str | Path = "default", device: str = "auto") -> TrainedModel:
     """Load a bundled model by name, a model folder, a run directory or a released checkpoint.
 
+    >>> from ase.build import molecule
+    >>> model = load_model("default")
+    >>> {"C", "H", "O"} <= set(model.elements)
+    True
+    >>> model.density_at(molecule("H2O"), [[0.0, 0.0, 0.0], [0.0, 0.0, 9.0]]).round(1).tolist()
+    [4.4, 0.0]
+
     Nothing in these files can run code: safetensors and JSON; of the authors' released code, JSON
     and a file that torch opens for plain tensors alone.
 
