@@ -29,7 +29,7 @@ from deepdft.architectures.deepdft.model import DeepDFT
 from deepdft.architectures.layers import softplus
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import FloatArray
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.models.bundled import open_checkpoint
 from deepdft.prediction import choose_grid
@@ -160,7 +160,7 @@ def main() -> None:
         points = choose_grid(atoms, spacing=arguments.spacing).points().reshape(-1, 3)
         found = densities(network, atoms, points) | on_gpu(network, atoms, points)
         exact = found.pop("float64")
-        whole = exact if baseline is None else exact + baseline.superpose(atoms, points)
+        whole = exact if baseline is None else exact + SuperposedAtoms(baseline, atoms).at(points)
         for name, values in found.items():
             difference = np.abs(values - exact)
             rows.setdefault(name, []).append(f"{100 * difference.sum() / np.abs(whole).sum():.1e}")

@@ -48,8 +48,9 @@ from deepdft.architectures import create_model
 from deepdft.data import open_dataset
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.density import Density, Grid
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.choice import tables_for_level
+from deepdft.fields.walk import density_on
 from deepdft.training.batches import BatchBuilder, ProbeBatch, TrainingBatches
 from deepdft.training.config import OptimizerConfig, SamplingConfig, TrainerConfig
 from deepdft.training.module import DensityTraining
@@ -249,11 +250,7 @@ def superposed_densities(structure: Atoms, count: int, spacing: float) -> list[D
         atoms = structure.copy()
         atoms.positions += generator.normal(0.0, 0.05, atoms.positions.shape)
         grid = Grid.of_cell(atoms, spacing) if atoms.pbc.all() else Grid.around(atoms, spacing, 4.0)
-        axes = [np.arange(n) / n for n in grid.shape]
-        fractions = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        points = grid.origin + fractions @ grid.cell
-        values = tables.superpose(atoms, points).reshape(grid.shape)
-        found.append(Density(atoms, grid, values, level=tables.level))
+        found.append(density_on(SuperposedAtoms(tables, atoms), grid))
     return found
 
 

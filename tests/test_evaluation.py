@@ -10,7 +10,7 @@ from deepdft.data import DensityDataset, Probes
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.evaluation.evaluate import AtomicSuperposition, evaluate
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.levels import LevelOfTheory
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp")
@@ -33,7 +33,7 @@ class Scaled(DensityDataset):
 
     def draw(self, index, count, generator, *, cutoff, importance=0.0):
         points = generator.uniform(-3, 4, (count, 3))
-        values = self.factors[index] * self.tables.superpose(self.atoms(index), points)
+        values = self.factors[index] * SuperposedAtoms(self.tables, self.atoms(index)).at(points)
         return Probes(points, values, np.ones(count))
 
     def grid(self, index, spacing=0.1, margin=5.0):
@@ -41,7 +41,7 @@ class Scaled(DensityDataset):
 
     def slab(self, index, grid, start, stop):
         points = grid.points((start, 0, 0), (stop, *grid.shape[1:]))
-        values = self.tables.superpose(self.atoms(index), points.reshape(-1, 3))
+        values = SuperposedAtoms(self.tables, self.atoms(index)).at(points.reshape(-1, 3))
         return self.factors[index] * values.reshape(points.shape[:3])
 
     def n_electrons(self, index):

@@ -30,8 +30,9 @@ from deepdft.dft.inputs import read_inputs
 from deepdft.dft.manifest import DONE, FILE, StructureRecord, read_manifest, record_from
 from deepdft.dft.programs import create_calculation
 from deepdft.dft.states import States, lowest_states, without_moments
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.fit import fit_tables, symbols_of
+from deepdft.fields.walk import density_on
 from deepdft.formats import read
 from deepdft.storage.whole_files import replace_file
 from deepdft.structures.files import Structure
@@ -170,7 +171,8 @@ def fitted(entries: list[CompactEntry]) -> AtomicDensityTables:
     tables.save(TABLES)
     for title, densities in (("training", train), ("validation", validation)):
         errors = [
-            d.compare(tables.on_grid(d.atoms, d.grid, dtype=np.float64)).eps_mae for d in densities
+            d.compare(density_on(SuperposedAtoms(tables, d.atoms), d.grid)).eps_mae
+            for d in densities
         ]
         if errors:
             print(f"superposed atoms, {title}: eps_mae {100 * np.mean(errors):.3f} %")

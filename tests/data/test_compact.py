@@ -20,7 +20,8 @@ from deepdft.data.compact import (
 from deepdft.data.open import open_dataset
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, LevelOfTheoryError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
+from deepdft.fields.walk import density_on
 from deepdft.levels import LevelOfTheory
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF")
@@ -32,7 +33,7 @@ def _density(seed: int, *, spin: bool = True) -> Density:
     atoms = Atoms("CO", generator.random((2, 3)) @ cell, cell=cell, pbc=True)
     atoms.set_initial_magnetic_moments([0.5, -1.0])
     grid = Grid(cell, (12, 14, 17), np.array([0.1, 0.0, -0.2]))
-    base = AtomicDensityTables.load("pbe-gth-dzvp").on_grid(atoms, grid, dtype=np.float64).values
+    base = density_on(SuperposedAtoms(AtomicDensityTables.load("pbe-gth-dzvp"), atoms), grid).values
     values = base + generator.normal(0, 0.05, grid.shape)
     values[0, 0, 0] = 31.7
     polarised = generator.normal(0, 0.3, grid.shape) if spin else None

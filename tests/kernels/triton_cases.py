@@ -26,7 +26,7 @@ import deepdft.prediction.engine
 from deepdft.architectures import create_model
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Grid
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
 from deepdft.kernels.autograd.messages import filtered_messages, interpolated_messages
 from deepdft.kernels.autograd.piecewise import piecewise_table
@@ -248,7 +248,7 @@ def grid_with_superposed_atoms(device):
     # The tables reach further than the network.
     grid = Grid(np.diag([0.3, 0.3, 6.0]), (3, 2, 3), np.array([0.0, 0.1, 0.2]))
     found, _, engine = compare_on_grid(device, water(), grid, 2e-6, tables, cutoff=3.0)
-    superposed = tables.superpose(water(), grid.points()[1:].reshape(-1, 3))
+    superposed = SuperposedAtoms(tables, water()).at(grid.points()[1:].reshape(-1, 3))
     assert tables.cutoff > engine.network.cutoff
     alone = np.abs(found.ravel() - superposed) < 1e-12
     assert alone.any()

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.geometry.blocks import block_shape
 from deepdft.prediction.engine import ProbeEngine
 from tests.architectures.conformance import forward, small_network
@@ -110,7 +110,7 @@ def test_a_constant_fills_what_no_atom_reaches(architecture, dtype, tolerance):
     np.testing.assert_allclose(plain.at(points), values, rtol=0, atol=tolerance)
     tables = AtomicDensityTables.load("pbe-gth-dzvp")
     corrected = ProbeEngine(network, tables, atoms, 1)
-    expected = values + tables.superpose(atoms, points)
+    expected = values + SuperposedAtoms(tables, atoms).at(points)
     for found in (corrected.at(points), corrected.box(grid, (0, 0, 0), grid.shape)):
         np.testing.assert_allclose(found.ravel(), expected, rtol=0, atol=1e-9 + tolerance)
     outside = Grid(np.eye(3), (2, 2, 2), np.full(3, 900.0))
@@ -178,7 +178,7 @@ def test_the_atomic_baseline_is_added(dtype, tolerance):
     edge = max(atoms.positions @ direction)
     points[0] = direction * (edge + network.cutoff + 0.01)
     assert between > network.cutoff
-    superposed = tables.superpose(atoms, points)
+    superposed = SuperposedAtoms(tables, atoms).at(points)
     assert plain.at(points[:1])[0] == 0.0
     assert superposed[0] > 0.0
     found = corrected.at(points)
@@ -203,7 +203,7 @@ def test_the_baseline_of_a_crystal_includes_its_images():
         ProbeEngine(network, tables, atoms, 1).at(points)
         - ProbeEngine(network, None, atoms, 1).at(points)
     )  # fmt: skip
-    np.testing.assert_allclose(added, tables.superpose(atoms, points), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(added, SuperposedAtoms(tables, atoms).at(points), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])

@@ -10,7 +10,7 @@ from ase.build import molecule
 
 from deepdft.architectures import create_model
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
 from deepdft.prediction.engine import ProbeEngine
@@ -50,7 +50,7 @@ def test_a_model_is_loaded_and_predicts(folder):
     assert found.shape == (50,)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-    assert np.abs(found - tables.superpose(atoms, points)).max() > 1e-3
+    assert np.abs(found - SuperposedAtoms(tables, atoms).at(points)).max() > 1e-3
 
 
 def test_moving_to_double_precision(folder):

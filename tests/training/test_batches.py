@@ -13,7 +13,7 @@ from deepdft.data import grid_dataset, open_dataset
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.density import Grid
 from deepdft.errors import FileFormatError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.geometry.graphs import probe_edges
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.config import SamplingConfig
@@ -171,7 +171,7 @@ def test_a_batch_holds_what_the_dataset_drew(dataset):
         assert (batch.structure[own] == number).all()
         np.testing.assert_allclose(batch.target[own], drawn.values, rtol=1e-6)
         np.testing.assert_allclose(batch.weights[own], drawn.weights, rtol=1e-6)
-        superposed = builder.baseline.superpose(dataset.atoms(index), drawn.points)
+        superposed = SuperposedAtoms(builder.baseline, dataset.atoms(index)).at(drawn.points)
         np.testing.assert_allclose(batch.baseline[own], superposed, rtol=1e-5, atol=1e-7)
         alone = forward(network, dataset.atoms(index), drawn.points)
         torch.testing.assert_close(predicted[own], alone, rtol=0, atol=1e-5)

@@ -17,7 +17,7 @@ from deepdft.data import open_dataset, shuffled_with_elements_first
 from deepdft.data.compact import CompactEntry, write_compact
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.orbitals import write_orbital_archive
 from deepdft.levels import LevelOfTheory
 from deepdft.prediction.engine import ProbeEngine
@@ -229,7 +229,9 @@ def test_the_baseline_goes_into_the_model(archive, tmp_path):
     whole = model.density_at(atoms, points)
     model.baseline = None
     difference = whole - model.density_at(atoms, points)
-    np.testing.assert_allclose(difference, tables.superpose(atoms, points), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        difference, SuperposedAtoms(tables, atoms).at(points), rtol=0, atol=1e-5
+    )
 
 
 # What is refused

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -28,12 +28,11 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
+from deepdft.fields.walk import density_on
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
 from deepdft.storage.whole_files import AtomicFile
-
-if TYPE_CHECKING:
-    from deepdft.fields.atoms import AtomicDensityTables
 
 FORMAT = "deepdft compact densities"
 VERSION = 1
@@ -186,8 +185,6 @@ class CompactFile:
         with zipfile.ZipFile(self.path) as archive:
             if "tables.npz" not in archive.namelist():
                 return None
-        from deepdft.fields.atoms import AtomicDensityTables
-
         arrays = self._arrays("tables.npz")
         description = json.loads(str(arrays["description"]))
         return AtomicDensityTables(
@@ -219,7 +216,7 @@ class CompactFile:
         except (ValueError, KeyError, lzma.LZMAError, zipfile.BadZipFile) as error:
             raise FileFormatError(f"{self.path} is damaged: {reason_of(error)}.") from error
         if self.tables is not None:
-            total += self.tables.on_grid(atoms, grid, dtype=np.float64).values
+            total += density_on(SuperposedAtoms(self.tables, atoms), grid).values
         level = LevelOfTheory.from_dict(self.about["level"])
         metadata = {"calculation": entry["info"]} if entry["info"] else {}
         return Density(atoms, grid, total, spin=spin, level=level, metadata=metadata)
@@ -264,7 +261,7 @@ def _beyond(density: Density, tables: AtomicDensityTables | None) -> NDArray[np.
     total = np.asarray(density.values, dtype=np.float64)
     if tables is None:
         return total
-    return total - tables.on_grid(density.atoms, density.grid, dtype=np.float64).values
+    return total - density_on(SuperposedAtoms(tables, density.atoms), density.grid).values
 
 
 def _structure(number: int, density: Density) -> dict[str, NDArray[Any]]:

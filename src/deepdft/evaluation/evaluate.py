@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
 from deepdft.density import FloatArray, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.choice import tables_for_level
-from deepdft.fields.atoms.field import SuperposedAtoms
 from deepdft.fields.field import Field, Remembered
 from deepdft.fields.reductions import (
     Reductions,

@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from deepdft.density import FloatArray, Grid, as_points
+from deepdft.density import Density, FloatArray, Grid, as_points
 from deepdft.fields.field import Derivatives, Field, OnBoxes, Order, check_order
 from deepdft.fields.reductions import Reductions
 from deepdft.geometry.blocks import Index, block_points, block_shape, grid_blocks, spatial_groups
@@ -106,6 +106,25 @@ def walk(
         if progress is not None:
             progress(values.size)
         yield start, stop, found
+
+
+def density_on(
+    field: Field, grid: Grid, reductions: Reductions | None = None, progress: Progress | None = None
+) -> Density:
+    """Return the values of a field on a whole grid, in memory.
+
+    Args:
+        field: the field.
+        grid: the points.
+        reductions: take in the values; what comes together is kept in the density's metadata,
+            under "properties".
+        progress: called with the number of points done.
+    """
+    values = np.empty(grid.shape)
+    for start, stop, slab in walk(field, grid, slabs(grid), reductions, progress):
+        values[start[0] : stop[0]] = slab
+    about = {} if reductions is None else {"properties": reductions.results()}
+    return Density(field.atoms, grid, values, level=field.level, metadata=about)
 
 
 class BlockWalk:

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-import numpy as np
 from ase import Atoms
 
 from deepdft.density import Density, Grid
 from deepdft.errors import UnsupportedStructureError
 from deepdft.fields.reductions import Reductions, Result, Subject, reductions_of
-from deepdft.fields.walk import Progress, slabs, walk
+from deepdft.fields.walk import Progress, density_on, slabs, walk
 from deepdft.geometry.grids import DEFAULT_VACUUM, choose_grid
 from deepdft.models.bundled import bundled_models
 from deepdft.prediction.trained_model import TrainedModel, load_model
@@ -138,12 +137,7 @@ def predict(
     engine = chosen.engine(atoms)
     # Before the work: a model without an error model is refused at once.
     uncertainty = chosen.uncertainty(atoms, engine) if return_uncertainty else None
-    values = np.empty(grid.shape)
-    properties = reductions_for(chosen, atoms, grid)
-    for start, stop, slab in walk(engine, grid, slabs(grid), properties, progress):
-        values[start[0] : stop[0]] = slab
-    about = {"properties": properties.results()}
-    density = Density(atoms, grid, values, level=chosen.level, metadata=about)
+    density = density_on(engine, grid, reductions_for(chosen, atoms, grid), progress)
     return density if uncertainty is None else (density, uncertainty)
 
 

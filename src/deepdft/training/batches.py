@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 
 from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.geometry.graphs import (
     AtomGraph,
     Edges,
@@ -115,7 +115,7 @@ class BatchBuilder:
             below = (
                 np.zeros(len(drawn.points))
                 if self.baseline is None
-                else self.baseline.superpose(atoms, drawn.points)
+                else SuperposedAtoms(self.baseline, atoms, threads=1).at(drawn.points)
             )
             owner = np.full(len(drawn.points), float(number))
             columns.append(np.stack((drawn.values, below, drawn.weights, owner)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from deepdft.architectures.base import DensityModel
 from deepdft.density import Density, Grid
-from deepdft.fields.atoms.field import SuperposedAtoms
+from deepdft.fields.atoms import SuperposedAtoms
+from deepdft.fields.walk import density_on
 from deepdft.geometry.blocks import Index
 from deepdft.uncertainty.error_model import ErrorModel
 from deepdft.uncertainty.features import FloatArray
@@ -128,8 +130,7 @@ class Uncertainty:
 
     def volume(self, grid: Grid) -> Density:
         """Return the expected absolute error on a grid, as a density."""
-        values = self.box(grid, (0, 0, 0), grid.shape)
-        return Density(self.atoms, grid, values, level=self._model.level)
+        return replace(density_on(self.field, grid), level=self._model.level)
 
     def warning(self) -> str | None:
         """Return a sentence where the structure lies outside what the model knows, else None."""

@@ -8,8 +8,9 @@ from ase import Atoms
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.fit import RadialBasis, fit_tables, symbols_of
+from deepdft.fields.walk import density_on
 from deepdft.levels import LevelOfTheory
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF")
@@ -23,7 +24,7 @@ def _superpositions(tables: AtomicDensityTables, count: int = 6) -> list[Density
         symbols = ["C", "O", "O"] if number % 2 else ["C", "C", "O"]
         atoms = Atoms(symbols, generator.random((3, 3)) @ cell, cell=cell, pbc=True)
         grid = Grid(cell, (24, 25, 28))
-        result.append(tables.on_grid(atoms, grid, dtype=np.float64))
+        result.append(density_on(SuperposedAtoms(tables, atoms), grid))
     return result
 
 
@@ -58,7 +59,7 @@ def test_shipped_atoms_are_fitted_closely_with_integrals_kept() -> None:
     assert fitted.electrons("O") == pytest.approx(6, abs=1e-8)
     assert fitted.source == "test"
     for density in densities:
-        again = fitted.on_grid(density.atoms, density.grid, dtype=np.float64)
+        again = density_on(SuperposedAtoms(fitted, density.atoms), density.grid)
         assert density.compare(again).eps_mae < 0.01
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from ase.build import molecule
 
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.fields.orbitals import OrbitalArchive
+from deepdft.fields.walk import density_on, slabs
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
 
@@ -81,12 +81,9 @@ def test_periodic_images(tables, pbc):
     atoms = Atoms("CHNO", generator.uniform(-4, 4, (4, 3)), cell=cell, pbc=pbc)
     points = generator.uniform(-7, 7, (300, 3))
     expected = brute_force(tables, atoms, points, 9)
-    values = tables.superpose(atoms, points)
+    values = SuperposedAtoms(tables, atoms).at(points)
     assert values.dtype == np.float64
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-11)
-    single = tables.superpose(atoms, points, dtype=np.float32)
-    assert single.dtype == np.float32
-    np.testing.assert_allclose(single, expected, rtol=0, atol=2e-6 * expected.max())
 
 
 def test_many_atoms_in_many_bins(tables):
@@ -94,88 +91,94 @@ def test_many_atoms_in_many_bins(tables):
     atoms = Atoms("C3000", generator.uniform(0, 40, (3000, 3)))
     points = generator.uniform(-6, 46, (200, 3))
     np.testing.assert_allclose(
-        tables.superpose(atoms, points), brute_force(tables, atoms, points, 0), rtol=0, atol=1e-11
+        SuperposedAtoms(tables, atoms).at(points),
+        brute_force(tables, atoms, points, 0),
+        rtol=0,
+        atol=1e-11,
     )
 
 
 def test_atoms_far_apart_need_little_memory(tables):
     atoms = Atoms("HC", [[0, 0, 0], [1e6, 1e6, 1e6]])
-    values = tables.superpose(atoms, np.array([[0.5, 0, 0], [1e6, 1e6, 1e6 + 1], [3e5, 0, 0]]))
+    values = SuperposedAtoms(tables, atoms).at(
+        np.array([[0.5, 0, 0], [1e6, 1e6, 1e6 + 1], [3e5, 0, 0]])
+    )
     np.testing.assert_allclose(
         values, [tables.radial("H", 0.5), tables.radial("C", 1.0), 0], rtol=1e-9
     )
 
 
 def test_nothing_to_do(tables):
-    assert tables.superpose(molecule("H2O"), np.empty((0, 3))).shape == (0,)
-    assert not tables.superpose(Atoms(), np.zeros((2, 3))).any()
-
-
-def test_given_images_only(tables):
-    atoms = Atoms("CO", [[0, 0, 0], [0.9, 0.8, 0.1]], cell=[2.1, 2.3, 2.2], pbc=True)
-    points = np.random.default_rng(4).uniform(-2, 2, (50, 3))
-    values = tables.superpose_images(atoms.numbers, atoms.positions, points)
-    alone = Atoms(atoms.numbers, atoms.positions)
-    np.testing.assert_allclose(values, brute_force(tables, alone, points, 0), rtol=0, atol=1e-12)
-    with pytest.raises(UnsupportedStructureError, match="Fe"):
-        tables.superpose_images(np.array([26]), np.zeros((1, 3)), points)
+    assert SuperposedAtoms(tables, molecule("H2O")).at(np.empty((0, 3))).shape == (0,)
+    assert not SuperposedAtoms(tables, Atoms()).at(np.zeros((2, 3))).any()
 
 
 def test_grid_and_slabs(tables):
     atoms = molecule("CH3CH2OH")
     grid = Grid.around(atoms, 0.2, 4.0)
-    density = tables.on_grid(atoms, grid, dtype=np.float64)
-    expected = tables.superpose(atoms, grid.points().reshape(-1, 3)).reshape(grid.shape)
+    density = density_on(SuperposedAtoms(tables, atoms), grid)
+    expected = SuperposedAtoms(tables, atoms).at(grid.points().reshape(-1, 3)).reshape(grid.shape)
     np.testing.assert_allclose(density.values, expected, rtol=0, atol=1e-13)
     assert density.n_electrons == pytest.approx(20, abs=0.02)
     assert density.level == tables.level
     for axis in range(3):
-        slab = tables.slab(atoms, grid, axis, 5, 8)
-        assert slab.dtype == np.float32
-        np.testing.assert_allclose(slab, np.take(expected, range(5, 8), axis), rtol=0, atol=1e-5)
-    with pytest.raises(ConfigurationError, match="outside the grid"):
-        tables.slab(atoms, grid, 0, -1, 3)
+        for start, stop in slabs(grid, axis, 4000):
+            place = tuple(slice(*span) for span in zip(start, stop, strict=True))
+            part = SuperposedAtoms(tables, atoms).box(grid, start, stop)
+            np.testing.assert_allclose(part, expected[place], rtol=0, atol=1e-13)
 
 
 def test_electrons_of_a_crystal(tables):
     atoms = Atoms("CO", [[0, 0, 0], [0.9, 0.8, 0.1]], cell=[2.1, 2.3, 2.2], pbc=True)
-    density = tables.on_grid(atoms, Grid.of_cell(atoms, 0.08))
+    density = density_on(SuperposedAtoms(tables, atoms), Grid.of_cell(atoms, 0.08))
     assert density.n_electrons == pytest.approx(10, abs=1e-3)
 
 
 def test_close_to_real_densities(tables):
     density = OrbitalArchive(SAMPLE)[1]
     grid = Grid.around(density.atoms, 0.25, 4.0)
-    comparison = density.on_grid(grid).compare(tables.on_grid(density.atoms, grid))
+    comparison = density.on_grid(grid).compare(
+        density_on(SuperposedAtoms(tables, density.atoms), grid)
+    )
     assert 0.05 < comparison.eps_mae < 0.25
 
 
 @pytest.mark.parametrize("pbc", [False, True])
-def test_torch_agrees_and_is_twice_differentiable(tables, pbc):
+def test_derivatives_are_those_of_the_values(tables, pbc):
     atoms = Atoms(
         "CON", [[0, 0, 0], [1.1, 0.2, 0], [0.3, -1.2, 0.5]], cell=np.eye(3) * 3.5, pbc=pbc
     )
-    generator = np.random.default_rng(3)
-    points = np.vstack([atoms.positions, generator.uniform(-5, 5, (20, 3))])
-    located = torch.tensor(points, requires_grad=True)
-    values = tables.superpose_differentiable(atoms, located)
-    expected = tables.superpose(atoms, points)
-    np.testing.assert_allclose(values.detach().numpy(), expected, rtol=0, atol=1e-11)
-    (gradient,) = torch.autograd.grad(values.sum(), located, create_graph=True)
+    field = SuperposedAtoms(tables, atoms)
+    points = np.vstack([atoms.positions, np.random.default_rng(3).uniform(-5, 5, (20, 3))])
+    value, gradient, hessian = field.at(points, order=2)
+    np.testing.assert_allclose(value, field.at(points), rtol=0, atol=1e-12)
+    assert np.array_equal(field.at(points, order=1).gradient, gradient)
     step = 1e-3
     for axis in range(3):
         shift = np.eye(3)[axis] * step
-        forward, backward = (tables.superpose(atoms, points + sign * shift) for sign in (1, -1))
-        slope = (forward - backward) / (2 * step)
-        np.testing.assert_allclose(gradient[:, axis].detach(), slope, rtol=0, atol=3e-4)
-        (second,) = torch.autograd.grad(gradient[:, axis].sum(), located, retain_graph=True)
-        curvature = (forward - 2 * expected + backward) / step**2
-        np.testing.assert_allclose(second[:, axis], curvature, rtol=0, atol=3e-2)
+        (_, forward, _), (_, backward, _) = (
+            field.at(points + sign * shift, order=1) for sign in (1, -1)
+        )
+        np.testing.assert_allclose(
+            hessian[:, axis], (forward - backward) / (2 * step), rtol=1e-4, atol=3e-2
+        )
+        slope = (field.at(points + shift) - field.at(points - shift)) / (2 * step)
+        np.testing.assert_allclose(gradient[:, axis], slope, rtol=0, atol=3e-4)
+
+
+def test_shares_have_no_derivatives(tables):
+    atoms = molecule("H2O")
+    field = SuperposedAtoms(tables, atoms, np.array([2.0, 0.0, 0.0]))
+    oxygen = SuperposedAtoms(tables, atoms[:1])
+    np.testing.assert_allclose(field.at(atoms.positions), 2 * oxygen.at(atoms.positions))
+    assert (field.largest_order, oxygen.largest_order) == (0, 2)
+    with pytest.raises(ConfigurationError, match="no derivatives"):
+        field.at(atoms.positions, order=1)
 
 
 def test_missing_elements_are_named(tables):
     with pytest.raises(UnsupportedStructureError, match="Fe, Xe"):
-        tables.superpose(Atoms("HXeFe", np.zeros((3, 3))), np.zeros((1, 3)))
+        SuperposedAtoms(tables, Atoms("HXeFe", np.zeros((3, 3))))
 
 
 def test_written_tables_are_read_back(tables, tmp_path):
