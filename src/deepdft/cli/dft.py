@@ -33,7 +33,7 @@ def run(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="STORE", help="Folder of the campaign.")
     ],
-    program: Annotated[str, typer.Option(help="pyscf, cp2k or gpaw.")] = "pyscf",
+    program: Annotated[str, typer.Option(help="pyscf, cp2k, quantum-espresso or gpaw.")] = "pyscf",
     jobs: Annotated[int, typer.Option(min=1, help="Single-threaded worker processes.")] = 1,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Calculate at most so many structures this time.")
@@ -87,7 +87,9 @@ def is_setting(text: str) -> bool:
 
 
 @app.command("settings")
-def settings(program: Annotated[str, typer.Argument(help="pyscf, cp2k or gpaw.")]) -> None:
+def settings(
+    program: Annotated[str, typer.Argument(help="pyscf, cp2k, quantum-espresso or gpaw.")],
+) -> None:
     """List what can be set of a program's calculations, with defaults."""
     from deepdft.dft import create_calculation
 

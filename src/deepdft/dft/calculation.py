@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -77,6 +78,14 @@ class ReferenceCalculation(ABC):
 
         Raises:
             ConfigurationError: if the program is not installed, saying how to install it.
+        """
+
+    def check(self, structures: Sequence[Atoms]) -> None:  # noqa: B027 (most have nothing to check)
+        """Refuse structures that cannot be calculated, before anything runs.
+
+        Raises:
+            UnsupportedStructureError: if the program does not treat one.
+            ConfigurationError: if a file is missing that it needs.
         """
 
     @abstractmethod

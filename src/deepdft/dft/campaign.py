@@ -85,6 +85,7 @@ def run_campaign(
         MissingDependencyError: if the program is not installed.
     """
     versions = calculation.versions()
+    calculation.check([structure.atoms for structure in structures])
     progress = progress or CampaignProgress()
     store = Path(store).absolute()
     _require_store(store)

@@ -15,6 +15,7 @@ from deepdft.errors import ConfigurationError, did_you_mean
 PROGRAMS = {
     "pyscf": "deepdft.dft.pyscf:PySCFCalculation",
     "cp2k": "deepdft.dft.cp2k:CP2KCalculation",
+    "quantum-espresso": "deepdft.dft.quantum_espresso:QuantumEspressoCalculation",
     "gpaw": "deepdft.dft.gpaw:GPAWCalculation",
 }
 """Where each program's `ReferenceCalculation` is; loaded when it is asked for."""
