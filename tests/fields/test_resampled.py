@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.fields.resampled import Spline, fourier_resample, periodic_axes, resample
+from deepdft.fields.resampled import DensityField, Spline, fourier_resample, periodic_axes, resample
 
 CELL = np.array([[3.1, 0.2, -0.4], [1.3, 2.7, 0.1], [-0.8, 0.9, 4.2]])
 WAVES = ((0, 0, 0), (1, 0, 0), (0, -2, 1), (2, 1, -3), (-1, 2, 3))
@@ -187,3 +187,20 @@ def test_impossible_methods_are_refused() -> None:
         resample(density, Grid(density.grid.cell, (5, 5, 5)), "fourier")
     with pytest.raises(ConfigurationError, match="no resampling 'cubic'"):
         resample(density, density.grid, "cubic")  # type: ignore[arg-type]
+
+
+def test_a_density_is_a_field() -> None:
+    density = band_limited((24, 22, 30), (0.1, -0.2, 0.3))
+    field = DensityField(density)
+    assert field.atoms == density.atoms
+    box = field.box(density.grid, (2, 3, 4), (5, 9, 6))
+    np.testing.assert_array_equal(box, density.values[2:5, 3:9, 4:6])
+    points = np.random.default_rng(0).uniform(-9, 9, (50, 3))
+    np.testing.assert_allclose(field.at(points), plane_waves(points), rtol=0, atol=2e-3)
+    grid = Grid(2 * np.eye(3), (5, 4, 6), np.full(3, -1.3))
+    part = field.box(grid, (1, 0, 2), (4, 4, 5))
+    expected = field.at(grid.points((1, 0, 2), (4, 4, 5)).reshape(-1, 3)).reshape(part.shape)
+    np.testing.assert_array_equal(part, expected)
+    for order in (1, 2):
+        with pytest.raises(ConfigurationError, match="no derivatives"):
+            field.at(points, order=order)

@@ -12,13 +12,18 @@ nothing is smoothed, so a coarser grid may integrate to slightly less or more.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
 
-from deepdft.density import Density, FloatArray, Grid
+from deepdft.density import Density, FloatArray, Grid, as_points
 from deepdft.errors import ConfigurationError
+from deepdft.fields.field import Derivatives, Order, check_order
+from deepdft.fields.walk import density_on, slabs
+from deepdft.geometry.blocks import Index
+from deepdft.levels import LevelOfTheory
 
 Method = Literal["none", "fourier", "spline"]
 
@@ -93,15 +98,95 @@ def resample(
         kind: Method = "fourier"
         outside = 0.0
     else:
-        repeats = periodic_axes(density)
-        splines = [Spline(channel, repeats) for channel in channels]
-        arrays, outside = _spline_on_grid(splines, density.grid, grid)
+        field = DensityField(density)
+        outside = field.outside(grid)
+        arrays = [density_on(field, grid).values]
+        arrays += [density_on(field.of(values), grid).values for values in channels[1:]]
         kind = "spline"
     spin = None if density.spin is None else np.stack(arrays[1:])
     if spin is not None and density.spin is not None and density.spin.ndim == 3:
         spin = spin[0]
     moved = replace(density, grid=grid, values=arrays[0], spin=spin, metadata={})
     return Resampled(moved, kind, outside)
+
+
+class DensityField:
+    """A density on a grid as a `Field`: the spline through its values, and these on its own grid.
+
+    It is zero outside a box that is not periodic.
+
+    Args:
+        density: the density.
+    """
+
+    largest_order: Order = 0
+
+    def __init__(self, density: Density) -> None:
+        self._density = density
+        self._spline = Spline(density.values, periodic_axes(density))
+
+    @property
+    def atoms(self) -> Atoms:
+        """The structure."""
+        return self._density.atoms
+
+    @property
+    def level(self) -> LevelOfTheory:
+        """Level of theory."""
+        return self._density.level
+
+    def of(self, values: NDArray[np.floating[Any]]) -> DensityField:
+        """Return the field of other values on the same grid."""
+        return DensityField(replace(self._density, values=values, spin=None))
+
+    @overload
+    def at(self, points: ArrayLike, order: Literal[0] = 0) -> FloatArray: ...
+    @overload
+    def at(self, points: ArrayLike, order: Literal[1, 2]) -> Derivatives: ...
+    def at(self, points: ArrayLike, order: Order = 0) -> FloatArray | Derivatives:
+        """Return the values at points (n, 3) in Å, (n,) e/Å^3.
+
+        Raises:
+            ConfigurationError: if the points have another shape or are not finite, or derivatives
+                are asked for.
+        """
+        check_order(order, self.largest_order, "A density on a grid")
+        return self._spline(self._places(as_points(points)))
+
+    @overload
+    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0) -> FloatArray: ...
+    @overload
+    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2]) -> Derivatives: ...
+    def box(
+        self, grid: Grid, start: Index, stop: Index, order: Order = 0
+    ) -> FloatArray | Derivatives:
+        """Return the values on the index box start:stop of a grid, (mx, my, mz), as `at`."""
+        check_order(order, self.largest_order, "A density on a grid")
+        if grid == self._density.grid:
+            own = self._density.values[
+                tuple(slice(*span) for span in zip(start, stop, strict=True))
+            ]
+            return np.array(own, dtype=np.float64)
+        result = np.empty([high - low for low, high in zip(start, stop, strict=True)])
+        per_layer = max(1, result.shape[1] * result.shape[2])
+        step = max(1, _BLOCK_VALUES // 8 // per_layer)
+        for first in range(start[0], stop[0], step):
+            last = min(first + step, stop[0])
+            points = grid.points((first, *start[1:]), (last, *stop[1:]))
+            values = self._spline(self._places(points.reshape(-1, 3)))
+            result[first - start[0] : last - start[0]] = values.reshape(points.shape[:3])
+        return result
+
+    def outside(self, grid: Grid) -> float:
+        """Return the fraction of a grid's points that lie outside the box of the density."""
+        count = 0
+        for start, stop in slabs(grid, points=_BLOCK_VALUES // 8):
+            places = self._places(grid.points(start, stop).reshape(-1, 3))
+            count += int(self._spline.outside(places).sum())
+        return count / grid.n_points
+
+    def _places(self, points: FloatArray) -> FloatArray:
+        return fractional(self._density.grid, points) * self._density.grid.shape
 
 
 def spans_same_cell(density: Density, grid: Grid) -> bool:
@@ -239,17 +324,3 @@ class Spline:
                 last = self.shape[axis] - 1
                 result |= (places[:, axis] < -edge) | (places[:, axis] > last + edge)
         return result
-
-
-def _spline_on_grid(
-    splines: list[Spline], source: Grid, target: Grid
-) -> tuple[list[FloatArray], float]:
-    arrays = [np.empty(target.shape) for _ in splines]
-    n_outside = 0
-    for start, stop in target.slabs(0, _BLOCK_VALUES // 8):
-        points = target.points((start, 0, 0), (stop, *target.shape[1:]))
-        places = fractional(source, points.reshape(-1, 3)) * source.shape
-        n_outside += int(splines[0].outside(places).sum())
-        for array, spline in zip(arrays, splines, strict=True):
-            array[start:stop] = spline(places).reshape(points.shape[:3])
-    return arrays, n_outside / target.n_points
