@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import ase.io
 import numpy as np
 import pytest
@@ -80,11 +83,18 @@ def moment(density, charges):
 @pytest.mark.parametrize("target", ["out.cube", "CHGCAR", "out.zarr", "workers.zarr"])
 def test_the_dipole_comes_with_every_prediction(run, small_model, methanol, target):
     cluster = ["--workers", 2] if target == "workers.zarr" else []
-    arguments = ["-m", small_model, "-o", target, "--grid", 24, 22, 26, *cluster]
+    arguments = ["-m", small_model, "-o", target, "--grid", 24, 22, 26, "--json", "a.json"]
+    arguments += cluster
     result = run("predict", methanol, *arguments)
     assert result.code == 0, result.error
     expected = moment(deepdft.read(target), {"H": 1, "C": 4, "O": 6})
     assert dipole(result.output) == pytest.approx(4.8032 * np.linalg.norm(expected), abs=2e-3)
+    (written,) = json.loads(Path("a.json").read_text())
+    assert written["expected_electrons"] == 14
+    assert written["properties"]["electrons"] == pytest.approx(
+        predicted_electrons(result.output), 1e-3
+    )
+    assert f"{written['properties']['dipole']['debye']:.3f}" == f"{dipole(result.output):.3f}"
     if target.endswith(".zarr"):
         again = run("predict", methanol, *arguments)
         assert dipole(again.output) == dipole(result.output)

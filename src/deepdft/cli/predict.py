@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -76,6 +77,12 @@ def predict(
             "as a second volume, NAME_uncertainty.",
         ),
     ] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", help="Write electrons, dipole and what else is known to JSON."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
     workers: Annotated[
@@ -102,6 +109,7 @@ def predict(
         chosen.require_error_model()
     chosen.warm_up()
     console.print(f"model [bold]{chosen.name}[/bold] ({chosen.level}) on {chosen.network_device}")
+    summaries: list[dict[str, Any]] = []
     like_grid = None
     if like is not None:
         from deepdft.formats import read
@@ -121,12 +129,17 @@ def predict(
                 summary = predict_to_file(
                     item.atoms, path, chosen, points, progress=advance, uncertainty=uncertainty
                 )
+        summaries.append(summary.as_dict())
         _print_summary(console, summary)
         _print_uncertainty(console, summary)
         if summary.warning is not None:
             console.print(
                 f"[yellow]warning[/yellow]: {summary.warning}", highlight=False, soft_wrap=True
             )
+    if json_file is not None:
+        from deepdft.storage.whole_files import replace_file
+
+        replace_file(json_file, (json.dumps(summaries, indent=2) + "\n").encode())
 
 
 def _print_summary(console: Console, summary: PredictionSummary) -> None:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
-from deepdft.fields.walk import density_on
+from deepdft.fields.walk import values_on
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
 from deepdft.storage.whole_files import AtomicFile
@@ -216,7 +216,7 @@ class CompactFile:
         except (ValueError, KeyError, lzma.LZMAError, zipfile.BadZipFile) as error:
             raise FileFormatError(f"{self.path} is damaged: {reason_of(error)}.") from error
         if self.tables is not None:
-            total += density_on(SuperposedAtoms(self.tables, atoms), grid).values
+            total += values_on(SuperposedAtoms(self.tables, atoms), grid)
         level = LevelOfTheory.from_dict(self.about["level"])
         metadata = {"calculation": entry["info"]} if entry["info"] else {}
         return Density(atoms, grid, total, spin=spin, level=level, metadata=metadata)
@@ -261,7 +261,7 @@ def _beyond(density: Density, tables: AtomicDensityTables | None) -> NDArray[np.
     total = np.asarray(density.values, dtype=np.float64)
     if tables is None:
         return total
-    return total - density_on(SuperposedAtoms(tables, density.atoms), density.grid).values
+    return total - values_on(SuperposedAtoms(tables, density.atoms), density.grid)
 
 
 def _structure(number: int, density: Density) -> dict[str, NDArray[Any]]:

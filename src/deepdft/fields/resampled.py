@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from deepdft.density import Density, FloatArray, Grid, as_points
 from deepdft.errors import ConfigurationError
 from deepdft.fields.field import Derivatives, Order, check_order
-from deepdft.fields.walk import density_on, slabs
+from deepdft.fields.walk import slabs, values_on
 from deepdft.geometry.blocks import Index
 from deepdft.levels import LevelOfTheory
 
@@ -100,8 +100,8 @@ def resample(
     else:
         field = DensityField(density)
         outside = field.outside(grid)
-        arrays = [density_on(field, grid).values]
-        arrays += [density_on(field.of(values), grid).values for values in channels[1:]]
+        arrays = [values_on(field, grid)]
+        arrays += [values_on(field.of(values), grid) for values in channels[1:]]
         kind = "spline"
     spin = None if density.spin is None else np.stack(arrays[1:])
     if spin is not None and density.spin is not None and density.spin.ndim == 3:

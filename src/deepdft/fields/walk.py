@@ -108,10 +108,22 @@ def walk(
         yield start, stop, found
 
 
+def values_on(
+    field: OnBoxes, grid: Grid, reductions: Reductions | None = None,
+    progress: Progress | None = None,
+) -> FloatArray:  # fmt: skip
+    """Return the values of a field on a whole grid, in memory; see `walk`."""
+    values = np.empty(grid.shape)
+    for start, stop, slab in walk(field, grid, slabs(grid), reductions, progress):
+        values[start[0] : stop[0]] = slab
+    return values
+
+
 def density_on(
-    field: Field, grid: Grid, reductions: Reductions | None = None, progress: Progress | None = None
-) -> Density:
-    """Return the values of a field on a whole grid, in memory.
+    field: Field, grid: Grid, reductions: Reductions | None = None,
+    progress: Progress | None = None,
+) -> Density:  # fmt: skip
+    """Return a field on a whole grid as a density.
 
     Args:
         field: the field.
@@ -120,9 +132,7 @@ def density_on(
             under "properties".
         progress: called with the number of points done.
     """
-    values = np.empty(grid.shape)
-    for start, stop, slab in walk(field, grid, slabs(grid), reductions, progress):
-        values[start[0] : stop[0]] = slab
+    values = values_on(field, grid, reductions, progress)
     about = {} if reductions is None else {"properties": reductions.results()}
     return Density(field.atoms, grid, values, level=field.level, metadata=about)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ase import Atoms
 
@@ -61,6 +61,25 @@ class PredictionSummary:
         found = self.properties["electrons"]
         assert isinstance(found, float)
         return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it: lengths in Å, errors as fractions."""
+        grid, errors = self.grid, self.uncertainty
+        return {
+            "path": str(self.path),
+            "formula": self.formula,
+            "model": self.model,
+            "grid": {
+                "shape": list(grid.shape),
+                "cell": grid.cell.tolist(),
+                "origin": grid.origin.tolist(),
+            },
+            "expected_electrons": self.expected_electrons,
+            "properties": self.properties,
+            "expected_eps_mae": None if errors is None else errors.eps_mae,
+            "warning": self.warning,
+            "seconds": self.seconds,
+        }
 
 
 @overload
