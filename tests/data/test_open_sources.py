@@ -7,6 +7,7 @@ import json
 import os
 import tarfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from deepdft.data import open_dataset, read_split, split_part
 from deepdft.data.conversion import fill_store
 from deepdft.data.grid_dataset import GridDataset, unique_names
 from deepdft.data.joined import JoinedDataset
+from deepdft.data.reading import read_density
 from deepdft.data.sources import find_sources
 from deepdft.data.training_store import TrainingStoreDataset
+from deepdft.data.training_store_writer import TrainingStoreWriter
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, LevelOfTheoryError
 from deepdft.formats import write
@@ -310,7 +313,7 @@ def test_recent_densities_stay_in_memory_up_to_a_limit(monkeypatch):
         reads.append(path)
         return gaussian_density(Atoms("H", [[1, 1, 1]]), grid)
 
-    monkeypatch.setattr("deepdft.data.grid_dataset._CACHED_VALUES", 3500)
+    monkeypatch.setattr("deepdft.data.grid_dataset._CACHED_BYTES", 3500 * 8)
     data = GridDataset(["a", "b", "c", "d", "e"], LevelOfTheory(), read)
     assert reads == []
     for index in (0, 1, 2, 0, 3, 0, 1, 4):
@@ -318,3 +321,52 @@ def test_recent_densities_stay_in_memory_up_to_a_limit(monkeypatch):
     assert reads == ["a", "b", "c", "d", "b", "e"]
     assert data.atoms(2).get_chemical_formula() == "H"
     assert len(reads) == 6
+
+
+def test_spin_densities_count_towards_the_limit(monkeypatch):
+    reads = []
+    grid = Grid(np.eye(3) * 4, (10, 10, 10))
+
+    def read(path):
+        reads.append(path)
+        density = gaussian_density(Atoms("H", [[1, 1, 1]]), grid)
+        return replace(density, spin=np.stack([density.values] * 3))
+
+    # Room for eight densities, or for two with three components of spin.
+    monkeypatch.setattr("deepdft.data.grid_dataset._CACHED_BYTES", 8 * 8000)
+    data = GridDataset(["a", "b", "c"], LevelOfTheory(), read)
+    for index in (0, 1, 0, 1, 2, 0):
+        data.density(index)
+    assert reads == ["a", "b", "c", "a"]
+
+
+def test_no_density_is_read_whole_to_know_what_it_holds(tmp_path, monkeypatch):
+    names = ["a.cube", "b.CHGCAR.zz", "c.npz", "d.zarr"]
+    for number, name in enumerate(names):
+        write(tmp_path / name, numbered(number, PBE))
+    with TrainingStoreWriter(tmp_path / "e.store") as writer:
+        writer.append("e", numbered(4, PBE))
+    paths = [*(str(tmp_path / name) for name in names), f"{tmp_path / 'e.store'}::e"]
+    expected = [read_density(path).atoms for path in paths]
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a density is read")
+
+    data = open_dataset(paths, PBE)
+    data._read = refuse
+    for index, atoms in enumerate(expected):
+        assert data.preview(index).numbers.tolist() == atoms.numbers.tolist()
+    assert data.elements() == sorted({int(z) for atoms in expected for z in atoms.numbers})
+    assert data.subset([1]).elements() == sorted({int(z) for z in expected[1].numbers})
+
+
+def test_structures_beyond_the_limit_are_read_again(tmp_path, monkeypatch):
+    for number in range(3):
+        write(tmp_path / f"{number}.cube", numbered(number, PBE))
+    data = open_dataset(tmp_path, PBE)
+    expected = [data.preview(i).numbers.tolist() for i in range(3)]
+    monkeypatch.setattr("deepdft.data.grid_dataset._CACHED_ATOMS", 0)
+    again = open_dataset(tmp_path, PBE)
+    assert [again.preview(i).numbers.tolist() for i in (0, 1, 2, 0)] == [*expected, expected[0]]
+    assert not again._previews
+    assert again.atoms(2).numbers.tolist() == expected[2]

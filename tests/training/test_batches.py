@@ -116,9 +116,7 @@ def test_threads_share_a_cache_that_holds_too_little(monkeypatch):
         for atoms in (molecule(name) for name in ("H2O", "CH4", "NH3", "CO", "N2", "HF"))
     ]
     # Three of the six densities, so that threads push each other's out.
-    monkeypatch.setattr(
-        grid_dataset, "_CACHED_VALUES", sum(d.grid.n_points for d in densities) // 2
-    )
+    monkeypatch.setattr(grid_dataset, "_CACHED_BYTES", sum(d.values.nbytes for d in densities) // 2)
 
     def dataset():
         names = [str(i) for i in range(len(densities))]
@@ -238,3 +236,19 @@ def test_edges_of_a_batch_are_those_of_its_points(dataset):
     edges = probe_edges(dataset.atoms(3), drawn.points, CUTOFF)
     assert torch.equal(batch.edges.distances, edges.distances)
     assert torch.equal(batch.edges.senders, edges.senders)
+
+
+def test_graphs_and_validation_batches_are_kept_as_far_as_there_is_room(dataset, monkeypatch):
+    from deepdft.training import batches as module
+
+    builder = BatchBuilder(dataset, 3.0, None)
+    expected = [fields(batch) for batch in ValidationBatches(builder, 20, seed=0)]
+    assert len(builder._graphs) == len(dataset)
+    monkeypatch.setattr(module, "_KEPT_BYTES", builder._kept_bytes // 2)
+    builder = BatchBuilder(dataset, 3.0, None)
+    found = ValidationBatches(builder, 20, seed=0)
+    for _ in range(2):
+        assert_same([fields(batch) for batch in found], expected)
+    assert 0 < len(builder._graphs) < len(dataset)
+    assert sum(module._bytes_of(graph) for graph in builder._graphs.values()) == builder._kept_bytes
+    assert found._kept_bytes <= module._KEPT_BYTES

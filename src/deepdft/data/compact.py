@@ -202,10 +202,7 @@ class CompactFile:
             ConfigurationError: if there is none of that name.
             FileFormatError: if the file is damaged.
         """
-        if name not in self.names:
-            hint = did_you_mean(name, self.names)
-            raise ConfigurationError(f"{self.path} has no density '{name}'.{hint}")
-        number = self.names.index(name)
+        number = self._number(name)
         entry = self.about["densities"][number]
         try:
             atoms, grid = self._structure(number, tuple(entry["shape"]))
@@ -222,9 +219,19 @@ class CompactFile:
         return Density(atoms, grid, total, spin=spin, level=level, metadata=metadata)
 
     def atoms(self, name: str) -> Atoms:
-        """Return one structure."""
-        number = self.names.index(name)
+        """Return one structure.
+
+        Raises:
+            ConfigurationError: if there is none of that name.
+        """
+        number = self._number(name)
         return self._structure(number, tuple(self.about["densities"][number]["shape"]))[0]
+
+    def _number(self, name: str) -> int:
+        if name not in self.names:
+            hint = did_you_mean(name, self.names)
+            raise ConfigurationError(f"{self.path} has no density '{name}'.{hint}")
+        return self.names.index(name)
 
     def _structure(self, number: int, shape: tuple[int, ...]) -> tuple[Atoms, Grid]:
         arrays = self._structures

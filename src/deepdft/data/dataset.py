@@ -59,6 +59,13 @@ class DensityDataset(ABC):
     def atoms(self, index: int) -> Atoms:
         """Return a structure."""
 
+    def preview(self, index: int) -> Atoms:
+        """Return a structure with elements, initial moments and `info` that are right.
+
+        Positions and cell may not be, where it would take a whole density to know them.
+        """
+        return self.atoms(index)
+
     @abstractmethod
     def draw(
         self,
@@ -118,7 +125,7 @@ class DensityDataset(ABC):
         """Return the atomic numbers that occur, ascending."""
         found: set[int] = set()
         for index in range(len(self)):
-            found.update(int(z) for z in self.atoms(index).numbers)
+            found.update(int(z) for z in self.preview(index).numbers)
         return sorted(found)
 
 
@@ -138,6 +145,9 @@ class _Subset(DensityDataset):
 
     def atoms(self, index: int) -> Atoms:
         return self.parent.atoms(self.indices[index])
+
+    def preview(self, index: int) -> Atoms:
+        return self.parent.preview(self.indices[index])
 
     def prefetch(self, index: int) -> None:
         self.parent.prefetch(self.indices[index])

@@ -21,14 +21,16 @@ from deepdft.data.dataset import (
     Probes,
 )
 from deepdft.data.grid_probes import LoadedValues, draw_from_grid
-from deepdft.data.reading import read_density
+from deepdft.data.reading import read_density, read_preview
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.tar_members import split_member
 
-_CACHED_VALUES = 200_000_000
-"""Grid values kept in memory (1.6 GB in float64)."""
+_CACHED_BYTES = 1_600_000_000
+"""Of densities, spin densities included, that are kept in memory."""
+_CACHED_ATOMS = 2_000_000
+"""Of structures that are kept in memory (some 200 MB)."""
 
 _RECENT = threading.Lock()
 """Held while it is noted which densities were used last: training draws from several threads."""
@@ -42,6 +44,8 @@ class GridDataset(DensityDataset):
         level: level of theory; where None, that of the first file.
         mix_levels: accept files whose level of theory differs from it.
         read: reads one file (for tests and other sources).
+        preview: reads what one tells of its structure before its values begin; by default the
+            whole file is read.
     """
 
     def __init__(
@@ -50,13 +54,16 @@ class GridDataset(DensityDataset):
         level: LevelOfTheory | None = None,
         read: Callable[[str], Density] | None = None,
         *,
+        preview: Callable[[str], Atoms] | None = None,
         mix_levels: bool = False,
     ) -> None:
         self.paths = [str(path) for path in paths]
         self._names = unique_names(self.paths)
         self._read = read or read_density
+        self._preview = preview or (read_preview if read is None else None)
         self._mix_levels = mix_levels
-        self._structures: dict[int, Atoms] = {}
+        self._structures = _KeptStructures()
+        self._previews = _KeptStructures()
         # The densities used last, with what draws from them.
         self._recent: OrderedDict[int, tuple[Density, LoadedValues]] = OrderedDict()
         self.level = LevelOfTheory() if level is None else level
@@ -81,12 +88,12 @@ class GridDataset(DensityDataset):
         density = replace(density, values=np.ascontiguousarray(density.values))
         loaded = density, LoadedValues(density.values)
         with _RECENT:
-            self._structures[index] = density.atoms
+            self._structures.keep(index, density.atoms)
             self._recent[index] = loaded
-            total = sum(kept.grid.n_points for kept, _ in self._recent.values())
-            while total > _CACHED_VALUES and len(self._recent) > 2:
+            total = sum(_bytes_of(kept) for kept, _ in self._recent.values())
+            while total > _CACHED_BYTES and len(self._recent) > 2:
                 _, (oldest, _) = self._recent.popitem(last=False)
-                total -= oldest.grid.n_points
+                total -= _bytes_of(oldest)
         return loaded
 
     def _load(self, index: int) -> Density:
@@ -100,9 +107,17 @@ class GridDataset(DensityDataset):
         return self._names
 
     def atoms(self, index: int) -> Atoms:
-        if index not in self._structures:
-            self._remember(index, self._load(index))
-        return self._structures[index]
+        known = self._structures.get(index)
+        return self._loaded(index)[0].atoms if known is None else known
+
+    def preview(self, index: int) -> Atoms:
+        if self._preview is None or index in self._structures:
+            return self.atoms(index)
+        found = self._previews.get(index)
+        if found is None:
+            found = self._preview(self.paths[index])
+            self._previews.keep(index, found)
+        return found
 
     def draw(
         self,
@@ -140,6 +155,26 @@ class GridDataset(DensityDataset):
 
     def n_electrons(self, index: int) -> float:
         return self.density(index).n_electrons
+
+
+def _bytes_of(density: Density) -> int:
+    # Sums of blocks take a thousandth of that.
+    return density.values.nbytes + (0 if density.spin is None else density.spin.nbytes)
+
+
+class _KeptStructures(dict[int, Atoms]):
+    """Structures by number, as many as `_CACHED_ATOMS` allow; those that come first stay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._atoms = 0
+
+    def keep(self, index: int, atoms: Atoms) -> None:
+        """Take in a structure if there is room."""
+        size = len(atoms) + 20  # what every structure takes
+        if index not in self and self._atoms + size <= _CACHED_ATOMS:
+            self._atoms += size
+            self[index] = atoms
 
 
 def unique_names(paths: Sequence[str]) -> list[str]:

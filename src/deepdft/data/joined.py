@@ -78,6 +78,10 @@ class JoinedDataset(DensityDataset):
         part, own = self._locate(index)
         return part.atoms(own)
 
+    def preview(self, index: int) -> Atoms:
+        part, own = self._locate(index)
+        return part.preview(own)
+
     def elements(self) -> list[int]:
         return sorted({number for part in self.parts for number in part.elements()})
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from deepdft.data.dataset import DensityDataset
-from deepdft.data.reading import read_density
+from deepdft.data.reading import read_density, read_preview
 from deepdft.data.sources import DataSource, find_sources
 from deepdft.errors import ConfigurationError, did_you_mean
 from deepdft.levels import LevelOfTheory
@@ -86,6 +86,7 @@ def _open_densities(
     from deepdft.data.training_store import TrainingStoreDataset
 
     read = partial(read_density, **read_options)
+    preview = partial(read_preview, **read_options)
     parts: list[DensityDataset] = []
     titles: list[str] = []
     # Consecutive files become one dataset, every store is one.
@@ -95,7 +96,7 @@ def _open_densities(
             parts += [TrainingStoreDataset(path, level, mix_levels=mix_levels) for path in paths]
             titles += [os.path.normpath(path) for path in paths]
         else:
-            parts.append(GridDataset(paths, level, read, mix_levels=mix_levels))
+            parts.append(GridDataset(paths, level, read, preview=preview, mix_levels=mix_levels))
             titles.append(os.path.dirname(paths[0]) or ".")
     if len(parts) == 1:
         return parts[0]
@@ -213,7 +214,7 @@ def shuffled_with_elements_first(
     known: set[int] = set()
     first = []
     for index in order:
-        new = {int(z) for z in dataset.atoms(index).numbers} - known
+        new = {int(z) for z in dataset.preview(index).numbers} - known
         if new:
             first.append(index)
             known |= new

@@ -17,7 +17,7 @@ from deepdft.levels import LevelOfTheory
 if TYPE_CHECKING:
     from deepdft.formats.slab_writer import SlabWriter
 
-__all__ = ["open_writer", "read", "read_with_notes", "write"]
+__all__ = ["open_writer", "read", "read_preview", "read_with_notes", "write"]
 
 
 def read(path: str | Path, **options: Any) -> Density:
@@ -61,6 +61,32 @@ def read_with_notes(path: str | Path, **options: Any) -> tuple[Density, list[str
     """Read an electron density, and what was assumed in doing so, one line each; see `read`."""
     density = read(path, **options)
     return density, list(density.metadata.get("notes", []))
+
+
+def read_preview(path: str | Path, **options: Any) -> Atoms:
+    """Read what a density file tells of its structure before the values begin.
+
+    Elements and initial moments are those of the density. Positions, cell and periodicity may not
+    be, where it takes the values to know them. Formats that tell nothing so soon are read whole.
+
+    Args:
+        path: the file.
+        format: name of the format, instead of finding it by the file's name and content.
+        options: of the format's reader.
+
+    Raises:
+        DeepDFTError: as `read`, for what is found out so soon.
+    """
+    from deepdft.formats.registry import find_format, format_to_read
+    from deepdft.storage.source import find_source
+
+    source = find_source(path)
+    wanted = options.get("format")
+    entry = find_format(wanted) if wanted else format_to_read(source.path, source.name, source.head)
+    if not entry.has_preview:
+        return read(path, **options).atoms
+    preview: Atoms = entry.function("read_preview")(source, **options)
+    return preview
 
 
 def write(path: str | Path, density: Density, **options: Any) -> None:

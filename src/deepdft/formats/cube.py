@@ -191,6 +191,12 @@ def read(
     return interpretation.density(header.atoms, header.grid, chosen, spin)
 
 
+def read_preview(source: Source, **_: Any) -> Atoms:
+    """Return the atoms of a file, without the values; see `deepdft.formats.read_preview`."""
+    with source.open_text() as stream:
+        return _read_header(stream).atoms
+
+
 def _repeated_faces(
     header: _Header,
     values: NDArray[np.float64],

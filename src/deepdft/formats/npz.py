@@ -16,6 +16,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -67,20 +68,37 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
     Raises:
         FileFormatError: if the archive is damaged or holds something else.
     """
+    with _reporting_damage(source):
+        density = _assemble(_read_arrays(source))
+    return checked(source, density, quantity)
+
+
+def read_preview(source: Source, **_: Any) -> Atoms:
+    """Return the structure of an archive, without the values."""
+    with _reporting_damage(source):
+        return _structure(_read_arrays(source, without=("values", "spin")))
+
+
+@contextlib.contextmanager
+def _reporting_damage(source: Source) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        raise FileFormatError(
+            f"{source.path} is not a density in NumPy format, or it is damaged: {reason_of(error)}"
+        ) from None
+
+
+def _read_arrays(source: Source, without: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
     with source.open() as file:
         seekable = file if source.codec is None else io.BytesIO(file.read())
-        try:
-            with zipfile.ZipFile(seekable) as archive:
-                arrays = {
-                    info.filename[:-4]: _read_array(archive, info) for info in archive.infolist()
-                }
-            density = _assemble(arrays)
-        except _DAMAGE as error:
-            raise FileFormatError(
-                f"{source.path} is not a density in NumPy format, or it is damaged: "
-                f"{reason_of(error)}"
-            ) from None
-    return checked(source, density, quantity)
+        with zipfile.ZipFile(seekable) as archive:
+            members = {info.filename[:-4]: info for info in archive.infolist()}
+            return {
+                name: _read_array(archive, info)
+                for name, info in members.items()
+                if name not in without
+            }
 
 
 def checked(source: Source, density: Density, asked: str | None) -> Density:
@@ -122,6 +140,13 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Density:
         raise ValueError(f"it is {about.get('format')!r} version {about.get('version')!r}")
     nx, ny, nz = (int(n) for n in arrays["shape"])
     grid = Grid(arrays["cell"], (nx, ny, nz), arrays["origin"])
+    level = LevelOfTheory.from_dict(about.get("level", {}))
+    metadata = {"notes": [], **about.get("metadata", {})}
+    spin = arrays.get("spin")
+    return Density(_structure(arrays), grid, arrays["values"], spin, level, metadata)
+
+
+def _structure(arrays: dict[str, NDArray[Any]]) -> Atoms:
     atoms = Atoms(
         numbers=arrays["numbers"],
         positions=arrays["positions"],
@@ -130,9 +155,7 @@ def _assemble(arrays: dict[str, NDArray[Any]]) -> Density:
     )
     if "initial_moments" in arrays:
         atoms.set_initial_magnetic_moments(arrays["initial_moments"])
-    level = LevelOfTheory.from_dict(about.get("level", {}))
-    metadata = {"notes": [], **about.get("metadata", {})}
-    return Density(atoms, grid, arrays["values"], arrays.get("spin"), level, metadata)
+    return atoms
 
 
 class NpzWriter(FileSlabWriter):

@@ -4,6 +4,7 @@ A format is a module with
 
 - ``sniff(head: bytes) -> bool``: whether the first bytes of a file look like it;
 - ``read(source: Source, **options) -> Density``;
+- ``read_preview(source: Source, **options) -> Atoms``, if the structure comes before the values;
 - ``write(path, density, **options)`` and ``open_writer(path, atoms, grid, *, level, comment,
   **options) -> SlabWriter``, if it can be written.
 
@@ -54,9 +55,14 @@ class Format:
         """Return whether the first bytes of a file look like this format."""
         return bool(importlib.import_module(self.module).sniff(head))
 
+    @property
+    def has_preview(self) -> bool:
+        """Whether the structure can be read without the values."""
+        return hasattr(importlib.import_module(self.module), "read_preview")
+
     def function(self, name: str) -> Callable[..., Any]:
-        """Return the module's function `read`, `write` or `open_writer`."""
-        module = self.module if name == "read" else self.writer
+        """Return the module's function `read`, `read_preview`, `write` or `open_writer`."""
+        module = self.module if name.startswith("read") else self.writer
         function: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return function
 

@@ -97,6 +97,12 @@ def read(
     return _assemble(source, found, kind, quantity, notes)
 
 
+def read_preview(source: Source, *, species: list[str] | None = None, **_: Any) -> Atoms:
+    """Return the (first) structure of a file, without the values; see `deepdft.formats`."""
+    with source.open_text() as stream:
+        return read_structure(stream, species).atoms
+
+
 def _recognise(source: Source, asked: str | None) -> Quantity:
     if asked is not None:
         return find_quantity(asked)

@@ -73,6 +73,11 @@ def read(source: Source, *, lazy: bool = False, quantity: str | None = None) -> 
     return checked(source, density, quantity)
 
 
+def read_preview(source: Source, **_: Any) -> Atoms:
+    """Return the structure of a zarr group, without the values."""
+    return read_structure(*open_density_group(source.local))
+
+
 def _whole(array: Any) -> NDArray[Any]:
     return np.asarray(array[...])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
@@ -29,6 +30,8 @@ from deepdft.training.epochs import Epochs
 
 _VALIDATION_STREAM = 1 << 20
 """Keeps the draws of validation apart from those of training."""
+_KEPT_BYTES = 1 << 29
+"""Of graphs, and of validation batches, that are kept in memory; others are made each time."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class BatchBuilder:
         self.directions = directions
         self.reach = cutoff if reach is None else reach
         self._graphs: dict[int, AtomGraph] = {}
+        self._kept_bytes = 0
 
     def build(
         self, indices: list[int], probes: int, importance: float, generator: np.random.Generator
@@ -106,11 +110,7 @@ class BatchBuilder:
             drawn = self.dataset.draw(
                 index, probes, generator, cutoff=self.reach, importance=importance
             )
-            if index not in self._graphs:
-                self._graphs[index] = atom_graph(
-                    atoms, self.atom_cutoff, directions=self.directions
-                )
-            graphs.append(self._graphs[index])
+            graphs.append(self._graph(index, atoms))
             edges.append(probe_edges(atoms, drawn.points, self.cutoff, directions=self.directions))
             below = (
                 np.zeros(len(drawn.points))
@@ -129,6 +129,16 @@ class BatchBuilder:
             table[2].to(self.dtype),
             table[3].long(),
         )
+
+    def _graph(self, index: int, atoms: Atoms) -> AtomGraph:
+        graph = self._graphs.get(index)
+        if graph is None:
+            graph = atom_graph(atoms, self.atom_cutoff, directions=self.directions)
+            size = _bytes_of(graph)
+            if self._kept_bytes + size <= _KEPT_BYTES:
+                self._kept_bytes += size
+                self._graphs[index] = graph
+        return graph
 
 
 class TrainingBatches(IterableDataset[ProbeBatch]):
@@ -222,6 +232,7 @@ class ValidationBatches(torch.utils.data.Dataset[ProbeBatch]):
         self.probes = probes
         self.seed = seed
         self._batches: dict[int, ProbeBatch] = {}
+        self._kept_bytes = 0
 
     def __len__(self) -> int:
         return len(self.builder.dataset)
@@ -229,7 +240,8 @@ class ValidationBatches(torch.utils.data.Dataset[ProbeBatch]):
     def __getitem__(self, index: int) -> ProbeBatch:
         if index >= len(self):
             raise IndexError(index)
-        if index not in self._batches:
+        batch = self._batches.get(index)
+        if batch is None:
             generator = np.random.default_rng((self.seed, index, _VALIDATION_STREAM))
             batch = self.builder.build([index], self.probes, 0.5, generator)
             if not batch.target.any():
@@ -237,5 +249,15 @@ class ValidationBatches(torch.utils.data.Dataset[ProbeBatch]):
                     f"The density of {self.builder.dataset.names[index]} is zero wherever it was "
                     "looked at; it cannot be validated with: leave it out."
                 )
-            self._batches[index] = batch
-        return self._batches[index]
+            size = _bytes_of(batch)
+            if self._kept_bytes + size <= _KEPT_BYTES:
+                self._kept_bytes += size
+                self._batches[index] = batch
+        return batch
+
+
+def _bytes_of(value: object) -> int:
+    """Return what the tensors of a graph or a batch take in memory."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    return sum(map(_bytes_of, vars(value).values())) if hasattr(value, "__dict__") else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from deepdft.models.checkpoint import Checkpoint, save_checkpoint
+from deepdft.storage.replace import replacing
 from deepdft.training.batches import TrainingBatches
 from deepdft.training.module import DensityTraining, RunEndedError
 
@@ -27,12 +27,8 @@ class RenamedCheckpointIO(TorchCheckpointIO):
         """Write a trainer state; a kill at any moment leaves the old one or the new one."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            torch.save(checkpoint, beside)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with replacing(path) as place:
+            torch.save(checkpoint, place)
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None

@@ -30,7 +30,7 @@ def model_card(
         started_from: what `described_start` or `recorded_start` returned.
         changes: what was changed while the run was interrupted, see `settings.all_changes`.
     """
-    sizes = [len(training.atoms(i)) for i in range(len(training))]
+    sizes = [len(training.preview(i)) for i in range(len(training))]
     card: dict[str, Any] = {
         "training": {
             "structures": len(training),
@@ -46,7 +46,7 @@ def model_card(
         card["training"]["changes"] = [dict(entry) for entry in changes]
     charges = [_charge(training, i) for i in range(len(training))]
     card["charges"] = sorted(set(charges))
-    if any(training.atoms(i).get_initial_magnetic_moments().any() for i in range(len(training))):
+    if any(training.preview(i).get_initial_magnetic_moments().any() for i in range(len(training))):
         card["spin"] = True
     electrons = _electrons_per_element(training, np.array(charges))
     if electrons is not None:
@@ -82,7 +82,7 @@ def recorded_start(best: Path) -> dict[str, Any] | None:
 
 
 def _charge(data: DensityDataset, index: int) -> int:
-    return round(float(data.atoms(index).info.get("charge") or 0.0))
+    return round(float(data.preview(index).info.get("charge") or 0.0))
 
 
 def _electrons_per_element(
@@ -91,7 +91,7 @@ def _electrons_per_element(
     """Infer how many electrons each element brings, if whole numbers explain the data."""
     elements = training.elements()
     every = np.array(
-        [[(training.atoms(i).numbers == z).sum() for z in elements] for i in range(len(training))]
+        [[(training.preview(i).numbers == z).sum() for z in elements] for i in range(len(training))]
     )
     # Some structures with each element: densities on grids have to be read to be counted.
     chosen = sorted({int(i) for column in every.T for i in np.flatnonzero(column)[:40]})

@@ -66,7 +66,7 @@ def factors_of_groups(
     """
     if not weights:
         return None
-    groups = [str(dataset.atoms(i).info.get("group", "")) for i in range(len(dataset))]
+    groups = [str(dataset.preview(i).info.get("group", "")) for i in range(len(dataset))]
     known = sorted(set(groups) - {""})
     for name in weights:
         if name not in known:
