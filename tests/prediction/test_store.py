@@ -27,6 +27,7 @@ from deepdft.formats.zarr_streaming import stream_to_file
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
+from deepdft.prediction.distributed import Cluster
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.store import encode_for, open_store, predict_to_store, stored_density
 from deepdft.prediction.trained_model import TrainedModel
@@ -286,6 +287,19 @@ def test_other_predictions_are_refused(model, atoms, grid, finished, tmp_path):
     write(tmp_path / "other.zarr", Density(atoms, grid, np.ones(grid.shape)))
     refused("another way", path=tmp_path / "other.zarr")
     refused("no folder", path=tmp_path / "absent" / "rho.zarr")
+
+
+def test_blocks_of_different_devices_do_not_mix(model, atoms, grid, tmp_path):
+    path = tmp_path / "rho.zarr"
+    open_store(atoms, path, model, grid, BLOCK_POINTS, device="cuda")
+    with pytest.raises(ConfigurationError, match=r"another kind of device \(CPU or GPU\)"):
+        predict(path, model, atoms, grid)
+    with pytest.raises(ConfigurationError, match="another kind of device"):
+        predict(path, model, atoms, grid, cluster=Cluster(workers=1, device="cpu"))
+    assert not chunk_files(path)
+    assert Cluster(workers=1, device="cuda:1").device_type == "cuda"
+    there = "cuda" if torch.cuda.is_available() else "cpu"
+    assert Cluster(workers=1).device_type == there
 
 
 def test_only_one_process_fills_a_store(model, atoms, grid, tmp_path):

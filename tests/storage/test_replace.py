@@ -202,6 +202,30 @@ def test_errors_leave_what_was_there(tmp_path):
     assert sorted(found.name for found in tmp_path.iterdir()) == ["a.txt", "folder"]
 
 
+@pytest.mark.parametrize("there", ["file", "folder", "empty"])
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_must_be_new_takes_the_place_of_an_empty_folder_alone(tmp_path, folder, there):
+    path = tmp_path / "a"
+    if there == "file":
+        path.write_text("old")
+    else:
+        path.mkdir()
+    if there == "folder":
+        (path / "old").write_text("old")
+    if folder and there == "empty":
+        with replacing(path, new=True) as place:
+            _write_version(place, 1, True)
+        assert _version_of(path) == 1
+        return
+    with (
+        pytest.raises(ConfigurationError, match="exists already"),
+        replacing(path, new=True) as place,
+    ):
+        _write_version(place, 1, folder)
+    assert [found.name for found in tmp_path.iterdir()] == ["a"]
+    assert path.is_dir() == (there != "file")
+
+
 def test_through_a_link_its_target_is_replaced(tmp_path):
     (tmp_path / "real.txt").write_text("old")
     (tmp_path / "link.txt").symlink_to("real.txt")

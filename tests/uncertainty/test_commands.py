@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -131,6 +134,56 @@ def test_a_store_gets_a_second_store_that_goes_on_after_an_interruption(
     beside.rename(tmp_path / "other_uncertainty.zarr")
     with pytest.raises(ConfigurationError, match="another structure"):
         predict_to_store(moved, other, model, grid, block_points=900, uncertainty=True)
+
+
+_FILL = """
+import sys
+from ase.build import molecule
+from deepdft.density import Grid
+from deepdft.errors import ConfigurationError
+from deepdft.prediction import load_model, predict_to_store
+
+model = load_model(sys.argv[1], "cpu")
+model.threads = 1
+atoms = molecule("CH3OH")
+print("ready", flush=True)
+input()
+try:
+    predict_to_store(atoms, sys.argv[2], model, Grid.around(atoms, 0.4, 2.0), block_points=60,
+                     uncertainty=True)
+    print("done")
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+def test_two_processes_at_one_store_do_not_disturb_each_other(model, folder, tmp_path):
+    atoms = molecule("CH3OH")
+    grid = Grid.around(atoms, 0.4, 2.0)
+    path = tmp_path / "rho.zarr"
+    predict_to_store(atoms, path, model, grid, block_points=60)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _FILL, folder, path], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    said = sorted(output.strip() for output, _ in outputs)
+    beside = tmp_path / "rho_uncertainty.zarr"
+    other = r"is being filled by another process|exists already|^done$"
+    assert "done" in said
+    assert all(re.search(other, text) for text in said), said
+    expected = model.uncertainty(atoms).volume(grid).values
+    np.testing.assert_allclose(deepdft.read(beside).values, expected, rtol=1e-5, atol=1e-12)
+    assert not (beside / "density" / "unfinished").exists()
 
 
 def test_the_command_fits_and_evaluates(run, tmp_path, small_model):

@@ -227,6 +227,8 @@ class ChunkedDensity:
             for left in self.work_folder.glob("[0-9]*.part"):
                 left.unlink(missing_ok=True)
             yield
+            if self.attributes["finished"]:
+                shutil.rmtree(self.work_folder, ignore_errors=True)
 
     def finish(self, **attributes: Any) -> None:
         """Mark the group as finished; what was needed to fill it is removed.

@@ -132,12 +132,22 @@ def _remove(path: Path) -> None:
 
 
 def _put(place: Path, target: Path, new: bool) -> None:
-    if new and target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ConfigurationError(f"{target} exists already.")
+    if new:
+        try:
+            # Only an empty folder gives way to a folder; a file would give way to a file.
+            if not place.is_dir() and target.exists():
+                raise FileExistsError(errno.EEXIST, "")
+            os.rename(place, target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            raise ConfigurationError(f"{target} exists already.") from None
+        synchronise_file(target.parent)
+        return
     if target.exists() and target.is_dir() != place.is_dir():
         kind = "a folder" if target.is_dir() else "no folder"
         raise ConfigurationError(f"{target} exists and is {kind}.")
-    if new or not (place.is_dir() and target.exists()):
+    if not (place.is_dir() and target.exists()):
         os.replace(place, target)
     elif not _exchange(place, target):
         old = place.with_name(place.name + _OLD)
