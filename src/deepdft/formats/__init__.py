@@ -82,7 +82,7 @@ def read_preview(path: str | Path, **options: Any) -> Atoms:
 
     source = find_source(path)
     wanted = options.get("format")
-    entry = find_format(wanted) if wanted else format_to_read(source.path, source.name, source.head)
+    entry = find_format(wanted) if wanted else format_to_read(source)
     if not entry.has_preview:
         return read(path, **options).atoms
     preview: Atoms = entry.function("read_preview")(source, **options)
