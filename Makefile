@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine:
 #   make demo   set up, predict a molecule with the bundled model, compare with DFT
 #   make test   set up, run all checks and tests
+# For daily work, `make test-fast` runs the tests that take less than half a second each.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,13 +9,16 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 DEVELOP := $(VENV)/.develop
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test test-fast check bench docs clean
 
 demo: $(CORE)
 	$(BIN)/python examples/demo.py
 
 test: check
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-fast: $(DEVELOP)
+	$(BIN)/python -m pytest -n 2 --fast
 
 check: $(DEVELOP)
 	$(BIN)/ruff format --check .

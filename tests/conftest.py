@@ -10,6 +10,8 @@ from ase import Atoms
 
 from tests.structures import STRUCTURES
 
+pytest_plugins = ["tests.durations"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:

@@ -277,3 +277,20 @@ def test_labels_in_the_logs_do_not_drift(archive, tmp_path):
         config = small_config(tmp_path / "run", archive, trainer={"max_steps": max_steps})
         train(config, resume=max_steps > 3)
     assert validated(tmp_path / "run") == [3, 6, 9, 10, 12]
+
+
+# Documentation
+
+
+def test_every_option_is_in_the_documentation():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = {
+        cells[1].strip("` "): cells
+        for cells in (line.split("|") for line in page.splitlines())
+        if len(cells) == 6
+    }
+    everything = given_settings(parse_config(parse_config({}).model_dump()))
+    for key, default in everything.items():
+        shown = "none" if default is None else "empty" if default in ([], {}) else str(default)
+        assert rows[key][2].strip() == (shown.lower() if isinstance(default, bool) else shown), key
+        assert (rows[key][4].strip() == "changed") == (key in USED_FROM_NOW_ON), key

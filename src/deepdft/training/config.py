@@ -146,7 +146,7 @@ class TrainerConfig(_Section):
 
 
 class TrainConfig(_Section):
-    """A training run."""
+    """A training run; docs/training.md says which options a resumed run may change."""
 
     run_directory: str = Field("runs/deepdft", description="Where results go.")
     seed: int = Field(0, ge=0, description="Seed of weights and draws.")
