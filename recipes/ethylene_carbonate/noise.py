@@ -31,7 +31,7 @@ def main() -> None:
     for settings in ([], arguments.settings):
         with tempfile.TemporaryDirectory() as folder:
             result = create_calculation("cp2k", settings).run(atoms, Path(folder))
-        values.append(result.density.values_at(points).numpy())
+        values.append(result.density.at(points))
         print(f"{' '.join(settings) or 'as shipped'}: {result.iterations} iterations, "
               f"{result.seconds:.0f} s, {result.energy:.6f} eV")  # fmt: skip
     difference = np.abs(values[0] - values[1]).sum() / values[1].sum()

@@ -72,7 +72,7 @@ def rounding(before: DensityDataset, after: OrbitalDataset) -> np.ndarray:
     for place, name in enumerate(before.names):
         generator = np.random.default_rng(place)
         probes = before.draw(place, POINTS, generator, cutoff=5.0, importance=0.5)
-        rounded = after.density(places[name]).values_at(probes.points).numpy()
+        rounded = after.density(places[name]).at(probes.points)
         change = (probes.weights * np.abs(rounded - probes.values)).sum()
         errors.append(float(change / (probes.weights * probes.values).sum()))
     return np.array(errors)

@@ -62,8 +62,8 @@ def test_a_density_on_a_grid(liquid):
     density = liquid.on_grid(0, 0.15)
     assert density.n_electrons == pytest.approx(136, abs=0.005)
     # Of the cell's middle, from the first time that the data were gathered.
-    middle = liquid.density(0).values_at([3 * [density.grid.cell[0, 0] / 2]])
-    assert float(middle) == pytest.approx(MIDDLE, rel=1e-6)
+    middle = liquid.density(0).at([3 * [density.grid.cell[0, 0] / 2]])
+    assert middle[0] == pytest.approx(MIDDLE, rel=1e-6)
 
 
 def test_values_are_those_of_pyscf(liquid):
@@ -82,4 +82,4 @@ def test_values_are_those_of_pyscf(liquid):
     points = np.random.default_rng(2).random((20, 3)) @ atoms.cell.array
     functions = cell.pbc_eval_gto("GTOval_sph", points / BOHR, kpt=np.zeros(3))
     expected = 2 * ((functions.real @ orbitals.coefficients) ** 2).sum(axis=1) / BOHR**3
-    np.testing.assert_allclose(orbitals.values_at(points), expected, rtol=1e-5)
+    np.testing.assert_allclose(orbitals.at(points), expected, rtol=1e-5)

@@ -125,7 +125,7 @@ def test_periodic_orbitals_are_compared_on_a_grid_over_the_cell(periodic_orbital
     grid = data.grid(0, 0.2, margin=9.0)
     assert np.array_equal(grid.cell, data.atoms(0).cell.array)
     density = data.on_grid(0, 0.2)
-    exact = data.density(0).values_at(grid.points().reshape(-1, 3)[::50]).numpy()
+    exact = data.density(0).at(grid.points().reshape(-1, 3)[::50])
     np.testing.assert_allclose(density.values.ravel()[::50], exact, rtol=1e-4, atol=1e-5)
     # Made-up orbitals are not normalised: the overlap matrix says what they integrate to.
     orbitals = data.density(0)
@@ -177,7 +177,7 @@ def test_values_are_those_of_the_density(grid_data, orbital_data):
     assert np.array_equal(density.values[tuple(np.rint(index).astype(int).T)], drawn.values)
 
     drawn = orbital_data.draw(0, 100, generator, cutoff=CUTOFF, importance=0.5)
-    exact = orbital_density("H2O", 10).values_at(drawn.points).numpy()
+    exact = orbital_density("H2O", 10).at(drawn.points)
     # The archive keeps positions and coefficients in single precision.
     np.testing.assert_allclose(drawn.values, exact, rtol=1e-4, atol=1e-5)
     assert drawn.values.dtype == np.float64
@@ -222,7 +222,7 @@ def test_grids_and_slabs_for_evaluation(grid_data, orbital_data):
     grid = orbital_data.grid(0, 0.4, 2.0)
     assert grid.voxel[0, 0] == pytest.approx(0.4)
     slab = orbital_data.slab(0, grid, 2, 4)
-    expected = orbital_data.density(0).values_at(grid.points()[2:4].reshape(-1, 3)).numpy()
+    expected = orbital_data.density(0).at(grid.points()[2:4].reshape(-1, 3))
     np.testing.assert_allclose(slab.ravel(), expected, rtol=0, atol=1e-6)
 
 

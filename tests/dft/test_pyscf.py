@@ -69,7 +69,7 @@ def test_orbitals_and_energies_are_those_of_pyscf(tmp_path):
     values = dft.numint.eval_rho(
         own, dft.numint.eval_ao(own, points / BOHR), field.make_rdm1()
     ) * PER_CUBIC_BOHR  # fmt: skip
-    np.testing.assert_allclose(result.density.values_at(points), values, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(result.density.at(points), values, rtol=1e-4, atol=1e-7)
 
 
 def test_what_cannot_be_calculated_is_said(tmp_path, monkeypatch):

@@ -116,7 +116,7 @@ def test_pyscf_files(tmp_path, cartesian):
     assert density.spin_occupations is None
     assert density.level.code.startswith("PySCF 2")
     expected = density_of(mol, coefficients, occupations)
-    np.testing.assert_allclose(density.values_at(POINTS).numpy(), expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(density.at(POINTS), expected, rtol=0, atol=1e-9)
     positions = mol.atom_coords() * BOHR
     np.testing.assert_allclose(density.atoms.positions, positions, rtol=0, atol=1e-12)
 
@@ -140,9 +140,7 @@ def test_spherical_dialects(tmp_path, options):
     path.write_text(write_dialect(mol, coefficients, occupations, **options))
     expected = density_of(mol, coefficients, occupations)
     tolerance = 5e-3 * expected.max() if "digits" in options else 1e-9
-    np.testing.assert_allclose(
-        read_molden(path).values_at(POINTS).numpy(), expected, rtol=0, atol=tolerance
-    )
+    np.testing.assert_allclose(read_molden(path).at(POINTS), expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("cartesian", ["each", "xx", "xyz", "radial", "turbomole"])
@@ -155,9 +153,7 @@ def test_cartesian_dialects(tmp_path, cartesian, options):
     text = write_dialect(mol, coefficients, occupations, cartesian=cartesian, **options)
     path.write_text(text)
     expected = density_of(mol, coefficients, occupations)
-    np.testing.assert_allclose(
-        read_molden(path).values_at(POINTS).numpy(), expected, rtol=0, atol=1e-9
-    )
+    np.testing.assert_allclose(read_molden(path).at(POINTS), expected, rtol=0, atol=1e-9)
 
 
 def test_units_order_exponents_and_left_out_zeros(tmp_path):
@@ -177,9 +173,7 @@ def test_units_order_exponents_and_left_out_zeros(tmp_path):
     path = tmp_path / "a.molden"
     path.write_text(moved + "[MO]" + orbitals)
     expected = density_of(mol, coefficients, np.array([2, 2, 0]))
-    np.testing.assert_allclose(
-        read_molden(path).values_at(POINTS).numpy(), expected, rtol=0, atol=1e-9
-    )
+    np.testing.assert_allclose(read_molden(path).at(POINTS), expected, rtol=0, atol=1e-9)
 
 
 def test_sp_shells_ghosts_zeros_left_out_and_atoms_in_another_order(tmp_path):
@@ -214,7 +208,7 @@ He 2 0 0.0 0.0 3.0
     # p_x with exponent 0.2, normalised by hand.
     norm = (2 * 0.2 / np.pi) ** 0.75 * 2 * np.sqrt(0.2)
     expected = 2 * (norm * x * np.exp(-0.2 * radius**2)) ** 2 / BOHR**3
-    np.testing.assert_allclose(density.values_at(POINTS).numpy(), expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(density.at(POINTS), expected, rtol=0, atol=1e-9)
 
 
 def test_spin_of_unrestricted_and_open_shells(tmp_path):
@@ -227,13 +221,13 @@ def test_spin_of_unrestricted_and_open_shells(tmp_path):
     tools.from_scf(field, str(path))
     density = read_molden(path)
     up, down = (density_of(mol, c, n) for c, n in zip((alpha, beta), field.mo_occ, strict=True))
-    np.testing.assert_allclose(density.values_at(POINTS), up + down, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(density.spin_at(POINTS), up - down, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(density.at(POINTS), up + down, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(density.spin.at(POINTS), up - down, rtol=0, atol=1e-9)
 
     path.write_text(write_dialect(mol, alpha, [2, 2, 1, 0, 0]))
     density = read_molden(path)
     singly = density_of(mol, alpha, np.array([0, 0, 1, 0, 0]))
-    np.testing.assert_allclose(density.spin_at(POINTS), singly, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(density.spin.at(POINTS), singly, rtol=0, atol=1e-9)
 
     path.write_text(write_dialect(mol, alpha, [1.9, 1.8, 1.0, 0.2, 0.1]))
     assert read_molden(path).spin_occupations is None
@@ -274,7 +268,7 @@ def test_periodic_orbitals(tmp_path, unit):
     inside = (POINTS / BOHR @ np.linalg.inv(vectors) % 1) @ vectors
     functions = cell.pbc_eval_gto("GTOval_sph", inside)
     expected = (functions @ coefficients) ** 2 @ occupations / BOHR**3
-    np.testing.assert_allclose(density.values_at(POINTS), expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(density.at(POINTS), expected, rtol=0, atol=1e-6)
     without = tmp_path / "b.molden"
     without.write_text(text)
     with pytest.raises(FileFormatError, match=r"not orthonormal.*\[Cell\]"):
@@ -361,7 +355,7 @@ def test_a_file_of_cp2k():
     orbitals = read_molden(FILES / "H2O_cp2k.molden")
     table = np.loadtxt(FILES / "H2O_cp2k.points.txt", skiprows=1)
     expected = table[:, 3] / BOHR**3
-    values = np.asarray(orbitals.values_at(table[:, :3]))
+    values = np.asarray(orbitals.at(table[:, :3]))
     assert np.abs(values - expected).sum() < 1e-3 * expected.sum()
     assert str(orbitals.atoms.symbols) == "OH2"
     assert orbitals.n_electrons == pytest.approx(8.0)

@@ -37,7 +37,7 @@ def test_restricted(tmp_path, cartesian):
     assert density.spin_occupations is None
     assert (density.level.basis, density.level.core) == ("cc-pvtz", "all-electron")
     expected = density_of(mol, field.mo_coeff, field.mo_occ)
-    np.testing.assert_allclose(density.values_at(POINTS), expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(density.at(POINTS), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("method", ["UHF", "ROHF"])
@@ -56,8 +56,8 @@ def test_spin_and_pseudopotential(tmp_path, method):
         )
     else:
         up, down = (density_of(mol, field.mo_coeff, field.mo_occ > n) for n in (0, 1))
-    np.testing.assert_allclose(density.values_at(POINTS), up + down, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(density.spin_at(POINTS), up - down, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(density.at(POINTS), up + down, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(density.spin.at(POINTS), up - down, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("as_text", [False, True])
@@ -82,7 +82,7 @@ def test_crystal_at_gamma(tmp_path, as_text):
     inside = (POINTS @ np.linalg.inv(vectors) % 1) @ vectors
     functions = cell.pbc_eval_gto("GTOval_sph", inside / BOHR)
     expected = (functions @ coefficients) ** 2 @ occupations / BOHR**3
-    np.testing.assert_allclose(density.values_at(POINTS), expected, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(density.at(POINTS), expected, rtol=0, atol=1e-7)
 
 
 def test_read_on_a_grid(tmp_path):

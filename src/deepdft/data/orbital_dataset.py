@@ -22,6 +22,7 @@ from deepdft.density import Grid
 from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity
 from deepdft.geometry.graphs import probe_edges
 from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.threads import available_threads
 
 _NEAR_WIDTHS = (0.35, 0.9)
 """Standard deviations (Å) of the Gaussians around nuclei that importance sampling draws from: one
@@ -78,7 +79,7 @@ class OrbitalDataset(DensityDataset):
             near = _near_probability(density.atoms, points)
             fraction = n_near / count
             weights = 1.0 / ((1.0 - fraction) + fraction * near * volume)
-        values = density.values_at(points).numpy()
+        values = density.at(points)
         return Probes(points, values.astype(np.float64), weights)
 
     def grid(
@@ -90,8 +91,8 @@ class OrbitalDataset(DensityDataset):
         return Grid.around(atoms, spacing, margin)
 
     def slab(self, index: int, grid: Grid, start: int, stop: int) -> NDArray[Any]:
-        values: NDArray[Any] = self.density(index).slab(grid, 0, start, stop)
-        return values
+        box = (start, 0, 0), (stop, *grid.shape[1:])
+        return self.density(index).box(grid, *box, dtype=np.float32, threads=available_threads())
 
     def n_electrons(self, index: int) -> float:
         return float(self.density(index).n_electrons)

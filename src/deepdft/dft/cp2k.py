@@ -175,7 +175,7 @@ def grid_difference(orbitals: OrbitalDensity, density: Density, count: int = 200
     )
     indices = np.stack(np.unravel_index(chosen, density.grid.shape), axis=1)
     points = density.grid.origin + (indices / density.grid.shape) @ density.grid.cell
-    exact = orbitals.values_at(points).numpy()
+    exact = orbitals.at(points)
     return float(np.abs(density.values[tuple(indices.T)] - exact).sum() / exact.sum())
 
 

@@ -21,6 +21,7 @@ from deepdft.errors import ConfigurationError
 from deepdft.fields.field import OnBoxes
 from deepdft.fields.orbitals import OrbitalDensity
 from deepdft.fields.walk import slabs
+from deepdft.threads import available_threads
 
 _SLAB_POINTS = 1 << 18
 """Points of the grid taken at once, for each density."""
@@ -76,7 +77,9 @@ def functional_spread(
     errors = dict.fromkeys(predictions or {}, 0.0)
     norm = 0.0
     for start, stop in slabs(grid, points=_SLAB_POINTS):
-        values = stacked.slabs(grid, 0, start[0], stop[0], occupations)
+        values = stacked.boxes(
+            grid, start, stop, occupations, dtype=np.float32, threads=available_threads()
+        )
         reference = values[names.index(first)]
         norm += float(np.abs(reference).sum(dtype=np.float64))
         for name, members in rows.items():

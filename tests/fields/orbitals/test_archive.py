@@ -82,7 +82,7 @@ def test_unreadable_files_are_refused(tmp_path):
     with pytest.raises(FileFormatError, match="cannot be read"):
         OrbitalArchive(tmp_path)
     np.savez(tmp_path / "a.npz", other=np.zeros(3))
-    with pytest.raises(FileFormatError, match="lacks index"):
+    with pytest.raises(FileFormatError, match="lacks natoms"):
         OrbitalArchive(tmp_path)
     with np.load(SAMPLE) as data:
         arrays = dict(data)
@@ -112,7 +112,7 @@ def test_periodic_structures_keep_cell_name_and_what_is_known(tmp_path):
         assert original.atoms.info.items() <= density.atoms.info.items()
         assert "dipole" not in density.atoms.info
         points = generator.random((20, 3)) * 5
-        np.testing.assert_allclose(density.values_at(points), original.values_at(points), rtol=1e-4)
+        np.testing.assert_allclose(density.at(points), original.at(points), rtol=1e-4)
 
     write_orbital_archive(path, densities, [7, 3], coefficients="int16")
     exact, rounded = densities[1].coefficients, OrbitalArchive(path)[0].coefficients

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.fields.orbitals import contracted_shell, load_basis
-from deepdft.fields.orbitals.groups import group_functions
+from deepdft.fields.orbitals import OrbitalDensity, contracted_shell, load_basis
+from deepdft.fields.orbitals.packing import shell_groups
+from deepdft.kernels.angular.solid_harmonics import angular_functions
 from deepdft.units import BOHR
 
 gto = pytest.importorskip("pyscf.gto")
@@ -30,15 +30,14 @@ def shells_of(table, cartesian=False):
     )
 
 
-def all_functions(atoms, shells, points):
-    """Values (points, functions) in the order of the structure's basis functions, Å^-3/2."""
-    n_functions = sum(shell.n_functions for of_atom in shells for shell in of_atom)
-    values = np.full((len(points), n_functions), np.nan)
-    for group in group_functions(shells, 1e-9):
-        centres = torch.from_numpy(atoms.positions[group.atoms])
-        functions = group.evaluate(torch.from_numpy(points), centres, torch.float64)
-        values[:, group.rows.ravel()] = functions.flatten(0, 1).numpy().T
-    return values
+def assert_same_functions(atoms, shells, points, reference):
+    """Compare orbitals that mix every function with those of given functions (points, n)."""
+    coefficients = np.random.default_rng(5).normal(size=(reference.shape[1], 3))
+    occupations = [1.0, 2.0, 0.5]
+    density = OrbitalDensity(atoms, shells, coefficients, occupations)
+    assert np.abs(reference).max() > 0.1
+    expected = (reference @ coefficients) ** 2 @ occupations
+    np.testing.assert_allclose(density.at(points), expected, rtol=1e-11, atol=3e-9)
 
 
 def pyscf_functions(atoms, basis, points, cartesian=False):
@@ -69,10 +68,9 @@ def test_shipped_tables_are_the_published_ones(name, name_in_pyscf):
 
 def test_functions_agree_with_pyscf():
     points = np.random.default_rng(2).normal(scale=2.5, size=(200, 3))
-    values = all_functions(STRUCTURE, load_basis("gth-dzvp").shells(STRUCTURE.numbers), points)
     reference = pyscf_functions(STRUCTURE, "gth-dzvp", points)
-    assert np.abs(reference).max() > 0.1
-    np.testing.assert_allclose(values, reference, rtol=0, atol=1e-10)
+    shells = load_basis("gth-dzvp").shells(STRUCTURE.numbers)
+    assert_same_functions(STRUCTURE, shells, points, reference)
 
 
 @pytest.mark.parametrize("cartesian", [False, True])
@@ -85,23 +83,26 @@ def test_every_angular_momentum_agrees_with_pyscf(momentum, cartesian):
     ]
     atoms = Atoms("CC", [[0.1, -0.2, 0.3], [0.9, 0.8, -1.1]])
     points = np.random.default_rng(3).normal(scale=1.5, size=(100, 3))
-    values = all_functions(atoms, [shells_of(table, cartesian)] * 2, points)
     reference = pyscf_functions(atoms, {"C": table}, points, cartesian)
-    assert np.abs(reference).max() > 0.1
-    np.testing.assert_allclose(values, reference, rtol=0, atol=1e-10)
+    assert_same_functions(atoms, [shells_of(table, cartesian)] * 2, points, reference)
 
 
 def test_reach_bounds_every_function():
-    shells = load_basis("gth-dzvp").shells(STRUCTURE.numbers)
     directions = np.random.default_rng(4).normal(size=(500, 3))
     directions /= np.linalg.norm(directions, axis=1)[:, None]
-    for group in group_functions(shells, 1e-4):
-        points = torch.from_numpy(
-            np.vstack([directions * group.reach, directions * group.reach * 0.9])
-        )
-        values = group.evaluate(points, torch.zeros(1, 3, dtype=torch.float64), torch.float64).abs()
-        assert values[:, 0, :500].max() < 1e-4
-        assert values[:, 0, 500:].max() > 1e-5, "the reach is needlessly long"
+    for symbol, shells in load_basis("gth-dzvp").elements.items():
+        for group in shell_groups(shells):
+            reach = group.reach(1e-4)
+            bounds = [np.zeros(500), np.zeros(500)]
+            for bound, distance in zip(bounds, (reach, 0.9 * reach), strict=True):
+                for (momentum, cartesian), coefficients in group.radials:
+                    radial = coefficients @ np.exp(-np.array(group.exponents) * distance**2)
+                    for angular in angular_functions(
+                        momentum, cartesian, *(directions * distance).T
+                    ):
+                        np.maximum(bound, np.abs(radial * angular), out=bound)
+            assert bounds[0].max() < 1e-4, symbol
+            assert bounds[1].max() > 1e-5, "the reach is needlessly long"
 
 
 def test_unknown_names_are_refused():

@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
-from itertools import product
-from typing import Any
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Literal, overload
 
 import numpy as np
-import torch
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from deepdft.density import Density, Grid, as_points
 from deepdft.errors import ConfigurationError
+from deepdft.fields.field import Derivatives, Order, check_order
 from deepdft.fields.orbitals.basis import BasisSet, Shell, load_basis
-from deepdft.fields.orbitals.groups import FunctionGroup, group_functions
+from deepdft.fields.orbitals.packing import Packed, Precision, pack
+from deepdft.fields.orbitals.regions import Region, box_places, point_places
+from deepdft.geometry.blocks import Index
 from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.kernels.gaussians.densities import Basis, fill_densities, scratch
+from deepdft.kernels.gaussians.polynomials import COMPONENTS
 from deepdft.levels import LevelOfTheory
+from deepdft.threads import available_threads, run_in_threads
 
-FUNCTION_THRESHOLD = 1e-9
-"""Basis functions smaller than this (Å^-3/2) all over a block of points are left out there."""
+FloatArray = NDArray[np.float64]
 
-_CHUNK = {"cpu": 4096, "cuda": 65536}
-"""Points of a grid or scattered points evaluated at once."""
-
-_MOST_VALUES = 1 << 25
-"""Values of basis functions held at once for scattered points."""
-
-_BIN = 4.0
-"""Edge of the bins by which many scattered points are sorted, Å."""
+_PIECES = 8
+"""Pieces of the work for each thread; whoever is done takes the next."""
 
 
 class OrbitalDensity:
-    """The density ``rho(r) = sum_i n_i |sum_a C[a, i] chi_a(r)|^2``, e/Å^3.
+    """The density ``rho(r) = sum_i n_i |sum_a C[a, i] chi_a(r)|^2``, e/Å^3: a `Field`.
 
     For a periodic structure the basis functions are summed over all images in reach, which is
-    the density at the Gamma point.
+    the density at the Gamma point. Functions below 1e-9 Å^-3/2 all over a block of points are left
+    out, so that a value depends by up to about 1e-8 e/Å^3 on the points that it is asked for with.
 
     Attributes:
         atoms: the structure.
@@ -49,6 +46,8 @@ class OrbitalDensity:
             spin-down.
         level: level of theory.
     """
+
+    largest_order: Order = 2
 
     def __init__(
         self,
@@ -69,7 +68,7 @@ class OrbitalDensity:
         """
         if isinstance(basis, str):
             basis = load_basis(basis)
-        self.atoms = atoms
+        self.atoms: Atoms = atoms.copy()
         self.shells = basis.shells(atoms.numbers) if isinstance(basis, BasisSet) else list(basis)
         self.level = level or LevelOfTheory()
         self.coefficients = np.asarray(coefficients)
@@ -91,8 +90,10 @@ class OrbitalDensity:
         )
         if not np.isfinite(self.coefficients).all():
             raise ConfigurationError("An orbital coefficient is not finite.")
+        self._packed: dict[Precision, Packed] = {}
+        self._basis_of_molecule: dict[Precision, Basis] = {}
 
-    def _per_orbital(self, occupations: ArrayLike) -> NDArray[np.float64]:
+    def _per_orbital(self, occupations: ArrayLike) -> FloatArray:
         values = np.asarray(occupations, dtype=np.float64)
         n_orbitals = self.coefficients.shape[1]
         if values.shape not in ((), (n_orbitals,)) or not np.isfinite(values).all():
@@ -106,198 +107,165 @@ class OrbitalDensity:
         """Number of electrons, the sum of the occupations (orbitals taken as normalised)."""
         return float(self.occupations.sum())
 
-    @cached_property
-    def _groups(self) -> list[FunctionGroup]:
-        return group_functions(self.shells, FUNCTION_THRESHOLD)
-
-    def values_at(
-        self,
-        points: ArrayLike | Tensor,
-        *,
-        dtype: torch.dtype = torch.float64,
-        device: str | torch.device | None = None,
-    ) -> Tensor:
-        """Return the density at points (n, 3) in Å, shape (n,), e/Å^3.
-
-        Differentiable with respect to the points if these are a tensor that requires gradients.
-
-        Args:
-            points: where.
-            dtype: precision of the computation and of the result, float32 or float64.
-            device: where to compute; the device of the points, or the CPU, by default.
+    @property
+    def spin(self) -> OrbitalDensity:
+        """The spin density, spin-up minus spin-down, as a field.
 
         Raises:
-            ConfigurationError: if the points are not (n, 3) or not finite.
-        """
-        return self._at(points, self.occupations, dtype, device)
-
-    def spin_at(
-        self,
-        points: ArrayLike | Tensor,
-        *,
-        dtype: torch.dtype = torch.float64,
-        device: str | torch.device | None = None,
-    ) -> Tensor:
-        """Return spin-up minus spin-down density; see `values_at`.
-
-        Raises:
-            ConfigurationError: as `values_at`, or if the orbitals carry no spin.
+            ConfigurationError: if the orbitals carry no spin.
         """
         if self.spin_occupations is None:
             raise ConfigurationError("These orbitals are not spin-polarised.")
-        return self._at(points, self.spin_occupations, dtype, device)
+        return OrbitalDensity(
+            self.atoms, self.shells, self.coefficients, self.spin_occupations, self.level
+        )
 
-    def _at(
-        self,
-        points: ArrayLike | Tensor,
-        occupations: NDArray[np.float64],
-        dtype: torch.dtype,
-        device: str | torch.device | None,
-    ) -> Tensor:
-        if isinstance(points, Tensor):
-            if points.ndim != 2 or points.shape[1] != 3 or not bool(torch.isfinite(points).all()):
-                raise ConfigurationError(
-                    f"Points must be finite and of shape (n, 3), not {tuple(points.shape)}."
-                )
-            located = points.to(device=device, dtype=torch.float64)
-        else:
-            located = torch.from_numpy(as_points(points)).to(device=device)
-        most = max(64, _MOST_VALUES // max(1, len(self.coefficients)))
-        chunk = min(_CHUNK.get(located.device.type, 4096), most)
-        weights = torch.as_tensor(occupations, dtype=dtype, device=located.device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and located.requires_grad):
-            if len(located) == 0:
-                return located.sum(dim=1).to(dtype)
-            if len(located) <= chunk:
-                return weights @ self._orbitals(located, dtype) ** 2
-            order = _by_region(located.detach())
-            ordered = located[order]
-            parts = [ordered[first : first + chunk] for first in range(0, len(ordered), chunk)]
-            values = torch.cat([weights @ self._orbitals(part, dtype) ** 2 for part in parts])
-            return values[torch.argsort(order)]
+    @overload
+    def at(
+        self, points: ArrayLike, order: Literal[0] = 0, *, dtype: Precision = ...,
+        threads: int = ...,
+    ) -> NDArray[Any]: ...  # fmt: skip
+    @overload
+    def at(
+        self, points: ArrayLike, order: Literal[1, 2], *, dtype: Precision = ..., threads: int = ...
+    ) -> Derivatives: ...
+    def at(
+        self, points: ArrayLike, order: Order = 0, *, dtype: Precision = np.float64,
+        threads: int = 1,
+    ) -> NDArray[Any] | Derivatives:  # fmt: skip
+        """Return the density at points (n, 3) in Å, (n,), or with derivatives.
 
-    def _orbitals(self, points: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return every orbital at points (p, 3) that share a region, (n_orbitals, p)."""
-        box = points.detach()
-        lower, upper = box.amin(dim=0).cpu().numpy(), box.amax(dim=0).cpu().numpy()
-        table = torch.as_tensor(self.coefficients, dtype=dtype, device=points.device)
-        orbitals = torch.zeros(table.shape[1], len(points), dtype=dtype, device=points.device)
-        positions = self.atoms.positions
-        cell, pbc = self.atoms.cell.array, self.atoms.pbc
-        for group in self._groups:
-            images = images_in_reach(positions[group.atoms], cell, pbc, lower, upper, group.reach)
-            if len(images.atoms) == 0:
-                continue
-            centres = torch.from_numpy(images.positions).to(points.device)
-            functions = group.evaluate(points, centres, dtype)
-            carriers, first = np.unique(images.atoms, return_inverse=True)
-            if len(carriers) < len(images.atoms):
-                # Images share their coefficients: added up first, they are multiplied once.
-                folded = functions.new_zeros(len(functions), len(carriers), len(points))
-                where = torch.from_numpy(first.reshape(-1)).to(points.device)
-                functions = folded.index_add(1, where, functions)
-            else:
-                carriers = images.atoms
-            rows = torch.from_numpy(group.rows[:, carriers].ravel()).to(points.device)
-            orbitals = torch.addmm(orbitals, table[rows].T, functions.flatten(0, 1))
-        return orbitals
-
-    def slab(
-        self,
-        grid: Grid,
-        axis: int,
-        start: int,
-        stop: int,
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: str | torch.device | None = None,
-    ) -> NDArray[np.floating[Any]]:
-        """Return the density of layers start..stop-1 along `axis`, the slab's shape, e/Å^3.
-
-        Computed block by block, so that memory beyond the result does not grow with the grid. In
-        float32 the error is about 1e-6 of the largest value.
+        Args:
+            points: where.
+            order: of the derivatives.
+            dtype: precision of the computation and of the result, float32 or float64.
+            threads: threads that share out the work.
 
         Raises:
-            ConfigurationError: if there are no such layers.
+            ConfigurationError: if the points are not (n, 3) or not finite, or the order is not 0,
+                1 or 2.
         """
-        result: NDArray[np.floating[Any]] = self.slabs(
-            grid, axis, start, stop, [self.occupations], dtype=dtype, device=device
-        )[0]
-        return result
+        check_order(order, self.largest_order, "A density of orbitals")
+        located = as_points(points)
+        result = np.zeros((1, COMPONENTS[order], len(located)), dtype)
+        if len(located) and self.coefficients.size:
+            self._fill(point_places(located), [self.occupations], dtype, result, threads)
+        return _arranged(result[0])
 
-    def slabs(
-        self,
-        grid: Grid,
-        axis: int,
-        start: int,
-        stop: int,
-        occupations: Sequence[NDArray[np.float64]],
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: str | torch.device | None = None,
-    ) -> NDArray[np.floating[Any]]:
-        """Return `slab` for several sets of occupations (n_orbitals,) of the same orbitals.
+    @overload
+    def box(
+        self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0, *,
+        dtype: Precision = ..., threads: int = ...,
+    ) -> NDArray[Any]: ...  # fmt: skip
+    @overload
+    def box(
+        self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2], *,
+        dtype: Precision = ..., threads: int = ...,
+    ) -> Derivatives: ...  # fmt: skip
+    def box(
+        self, grid: Grid, start: Index, stop: Index, order: Order = 0, *,
+        dtype: Precision = np.float64, threads: int = 1,
+    ) -> NDArray[Any] | Derivatives:  # fmt: skip
+        """Return the density on the index box start:stop of a grid, (mx, my, mz), as `at`.
 
-        The orbitals are evaluated once. The result has one slab a set, shape (sets, mx, my, mz).
+        In float32 the error is about 1e-6 of the largest value.
 
         Raises:
-            ConfigurationError: if there are no such layers.
+            ConfigurationError: if the box is not inside the grid, or the order is not 0, 1 or 2.
         """
-        if axis not in (0, 1, 2) or not 0 <= start <= stop <= grid.shape[axis]:
-            raise ConfigurationError(
-                f"Layers {start} to {stop} of axis {axis} are outside the grid {grid.shape}."
-            )
-        first = [0, 0, 0]
-        last = list(grid.shape)
-        first[axis], last[axis] = start, stop
-        shape = tuple(high - low for low, high in zip(first, last, strict=True))
-        weights = torch.as_tensor(np.stack(occupations), dtype=dtype, device=device)
-        result = np.empty((len(occupations), *shape), dtype=str(dtype).removeprefix("torch."))
-        with torch.no_grad():
-            for low, high in _blocks(first, last, _CHUNK["cpu"]):
-                points = torch.from_numpy(grid.points(low, high).reshape(-1, 3)).to(device)
-                values = weights @ self._orbitals(points, dtype).square_()
-                where = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
-                block = tuple(b - a for a, b in zip(low, high, strict=True))
-                result[(slice(None), *where)] = values.cpu().numpy().reshape(-1, *block)
+        check_order(order, self.largest_order, "A density of orbitals")
+        found = self._boxes(grid, start, stop, [self.occupations], order, dtype, threads)
+        return _arranged(found[0])
+
+    def boxes(
+        self, grid: Grid, start: Index, stop: Index, occupations: Sequence[FloatArray], *,
+        dtype: Precision = np.float64, threads: int = 1,
+    ) -> NDArray[Any]:  # fmt: skip
+        """Return `box` for several sets of occupations (n_orbitals,) of the same orbitals.
+
+        The orbitals are evaluated once. The result has shape (sets, mx, my, mz).
+
+        Raises:
+            ConfigurationError: as `box`.
+        """
+        result = self._boxes(grid, start, stop, occupations, 0, dtype, threads)
+        return result[:, 0]
+
+    def _boxes(
+        self, grid: Grid, start: Index, stop: Index, occupations: Sequence[FloatArray],
+        order: Order, dtype: Precision, threads: int,
+    ) -> NDArray[Any]:  # fmt: skip
+        bounds = zip(start, stop, grid.shape, strict=True)
+        if not all(0 <= low <= high <= size for low, high, size in bounds):
+            raise ConfigurationError(f"The box {start} to {stop} is outside the grid {grid.shape}.")
+        first, last = np.array(start), np.array(stop)
+        result = np.zeros((len(occupations), COMPONENTS[order], *(last - first)), dtype)
+        if result.size and self.coefficients.size:
+            flat = result.reshape(*result.shape[:2], -1)
+            self._fill(box_places(grid, first, last), occupations, dtype, flat, threads)
         return result
 
     def on_grid(
-        self,
-        grid: Grid,
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: str | torch.device | None = None,
+        self, grid: Grid, *, dtype: Precision = np.float32, threads: int | None = None
     ) -> Density:
-        """Return the density, and the spin density if there is one, on a grid (see `slab`)."""
+        """Return the density, and the spin density if there is one, on a grid (see `box`).
+
+        Args:
+            grid: where.
+            dtype: precision of the computation and of the result, float32 or float64.
+            threads: threads that share out the work; as many as there are CPUs by default.
+        """
         occupations = [self.occupations]
         if self.spin_occupations is not None:
             occupations.append(self.spin_occupations)
-        values = self.slabs(grid, 0, 0, grid.shape[0], occupations, dtype=dtype, device=device)
+        threads = available_threads() if threads is None else threads
+        values = self.boxes(grid, (0, 0, 0), grid.shape, occupations, dtype=dtype, threads=threads)
         spin = values[1] if len(values) > 1 else None
         return Density(self.atoms, grid, values[0], spin, self.level)
 
+    def _pack(self, dtype: Precision) -> Packed:
+        if dtype not in self._packed:
+            self._packed[dtype] = pack(self.shells, self.coefficients, dtype)
+        return self._packed[dtype]
 
-def _by_region(points: Tensor) -> Tensor:
-    """Return an order in which points that follow one another are near, so that few atoms count."""
-    bins = torch.floor((points - points.amin(dim=0)) / _BIN).to(torch.int64)
-    counts = bins.amax(dim=0) + 1
-    return torch.argsort((bins[:, 0] * counts[1] + bins[:, 1]) * counts[2] + bins[:, 2])
+    def _basis(self, region: Region, dtype: Precision) -> Basis:
+        """Return the functions that may reach a region; of a molecule, all."""
+        packed, positions = self._pack(dtype), self.atoms.positions
+        if self.atoms.pbc.any():
+            images = images_in_reach(
+                positions, self.atoms.cell.array, self.atoms.pbc, region.lower, region.upper,
+                packed.reach,
+            )  # fmt: skip
+            return packed.basis(images.atoms, images.positions)
+        if dtype not in self._basis_of_molecule:
+            every = np.arange(len(positions))
+            self._basis_of_molecule[dtype] = packed.basis(every, positions)
+        return self._basis_of_molecule[dtype]
+
+    def _fill(
+        self, region: Region, occupations: Sequence[FloatArray], dtype: Precision,
+        result: NDArray[Any], threads: int,
+    ) -> None:  # fmt: skip
+        basis, orbitals = self._basis(region, dtype), self._pack(dtype).orbitals(occupations)
+
+        def fill(span: tuple[int, int]) -> None:
+            memory = scratch(basis, orbitals, result.shape[1])
+            fill_densities(*span, region.places, basis, orbitals, memory, result)
+
+        if threads == 1:
+            fill((0, region.blocks))
+            return
+        bounds = np.linspace(0, region.blocks, _PIECES * threads + 1).astype(int).tolist()
+        run_in_threads(fill, list(pairwise(bounds)), threads)
 
 
-def _blocks(
-    first: Sequence[int], last: Sequence[int], n_points: int
-) -> Iterator[tuple[tuple[int, int, int], tuple[int, int, int]]]:
-    """Yield index boxes of at most about `n_points` points that are as cubic as can be."""
-    extents = [high - low for low, high in zip(first, last, strict=True)]
-    edges = [1, 1, 1]
-    left = float(n_points)
-    for rank, axis in enumerate(sorted(range(3), key=lambda axis: extents[axis])):
-        edges[axis] = max(1, min(extents[axis], round(left ** (1 / (3 - rank)))))
-        left /= edges[axis]
-    ranges = [range(*span) for span in zip(first, last, edges, strict=True)]
-    for i, j, k in product(*ranges):
-        stop = [
-            min(low + edge, high) for low, edge, high in zip((i, j, k), edges, last, strict=True)
-        ]
-        yield (i, j, k), (stop[0], stop[1], stop[2])
+def _arranged(components: NDArray[Any]) -> NDArray[Any] | Derivatives:
+    """Return components (1, 4 or 10, ...) as values or derivatives."""
+    if len(components) == 1:
+        values: NDArray[Any] = components[0]
+        return values
+    gradient = np.moveaxis(components[1:4], 0, -1)
+    if len(components) == 4:
+        return Derivatives(components[0], gradient, None)
+    full = components[[4, 5, 6, 5, 7, 8, 6, 8, 9]].reshape(3, 3, *components.shape[1:])
+    return Derivatives(components[0], gradient, np.moveaxis(full, (0, 1), (-2, -1)))

@@ -1,0 +1,84 @@
+"""Products of orbital coefficients and basis functions, a tile of orbitals and points at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+from deepdft.kernels.simd.vectors import INDEX, LANES, TILE_ROWS, intrinsic
+
+TILE_ORBITALS = TILE_ROWS
+"""Orbitals of a tile; coefficients are padded to a multiple of it."""
+
+TILE_BYTES = 2 * 4 * LANES
+"""Bytes of the points of a tile, two vectors."""
+
+_FUSE = ("contract",)
+
+
+@intrinsic
+def orbital_tile(
+    context: Any, functions: Any, stride: Any, rows: Any, coefficients: Any, depth: Any, out: Any,
+    out_stride: Any,
+) -> Any:  # fmt: skip
+    """``out[o, :] = sum_k coefficients[rows[k], o] * functions[k, :]`` for a tile.
+
+    Arguments: pointer to the functions and their stride between rows, in numbers; pointer to the
+    rows (depth,) int64; pointer to the coefficients, (..., TILE_ORBITALS) contiguous; depth, at
+    least one; pointer to out and its stride. Points go in two vectors of the functions' type.
+    """
+    single = functions.dtype == types.float32
+    number = ir.FloatType() if single else ir.DoubleType()
+    lanes = LANES if single else LANES // 2
+    align = 4 if single else 8
+    vector = ir.VectorType(number, lanes)
+
+    def place(builder: Any, pointer: Any, index: int) -> Any:
+        return builder.bitcast(builder.gep(pointer, [INDEX(index * lanes)]), vector.as_pointer())
+
+    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+        functions, stride, rows, coefficients, depth, out, out_stride = values
+        zero = ir.Constant(vector, [0.0] * lanes)
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+        entry, loop = builder.block, builder.append_basic_block("depth")
+        after = builder.append_basic_block("after")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        k = builder.phi(INDEX)
+        k.add_incoming(INDEX(0), entry)
+        sums = [[builder.phi(vector) for _ in range(2)] for _ in range(TILE_ORBITALS)]
+        line = builder.gep(functions, [builder.mul(k, stride)])
+        columns = []
+        for j in range(2):
+            column = builder.load(place(builder, line, j))
+            column.align = align
+            columns.append(column)
+        row = builder.load(builder.gep(rows, [k]))
+        own = builder.gep(coefficients, [builder.mul(row, INDEX(TILE_ORBITALS))])
+        following = builder.add(k, INDEX(1))
+        results: list[list[Any]] = []
+        for o, totals in enumerate(sums):
+            scalar = builder.load(builder.gep(own, [INDEX(o)]))
+            one = builder.insert_element(undefined, scalar, ir.IntType(32)(0))
+            factor = builder.shuffle_vector(one, undefined, first)
+            results.append([])
+            for column, total in zip(columns, totals, strict=True):
+                product = builder.fmul(factor, column, flags=_FUSE)
+                result = builder.fadd(product, total, flags=_FUSE)
+                total.add_incoming(zero, entry)
+                total.add_incoming(result, loop)
+                results[-1].append(result)
+        k.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
+        builder.position_at_end(after)
+        for o, found in enumerate(results):
+            line = builder.gep(out, [builder.mul(out_stride, INDEX(o))])
+            for j, result in enumerate(found):
+                builder.store(result, place(builder, line, j)).align = align
+        return target.get_dummy_value()
+
+    signature = types.void(functions, stride, rows, coefficients, depth, out, out_stride)
+    return signature, generate
