@@ -44,8 +44,8 @@ from deepdft.data.grid_probes import LoadedValues, draw_from_grid
 from deepdft.data.training_store import TrainingStore, TrainingStoreDataset
 from deepdft.density import Density, FloatArray, Grid
 from deepdft.formats import write
+from deepdft.formats.source import find_source
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.source import find_source
 from deepdft.threads import available_threads
 from deepdft.training.batches import BatchBuilder
 from deepdft.training.config import OptimizerConfig

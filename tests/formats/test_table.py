@@ -8,8 +8,8 @@ import pytest
 
 from deepdft.errors import ConfigurationError
 from deepdft.formats.registry import FORMATS, format_to_read
+from deepdft.formats.source import Source
 from deepdft.formats.table import BEGIN, END, options, table, update
-from deepdft.storage.source import Source
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 

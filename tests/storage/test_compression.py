@@ -21,9 +21,9 @@ import zstandard
 import deepdft
 from deepdft.errors import FileFormatError, MissingDependencyError
 from deepdft.formats import read, write
+from deepdft.formats.source import find_source
 from deepdft.storage import compression
 from deepdft.storage.compression import CODECS, codec_of_content
-from deepdft.storage.source import find_source
 from tests.formats.samples import boxed_molecule, skewed_density
 
 THEIRS = {

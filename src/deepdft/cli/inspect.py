@@ -61,7 +61,7 @@ def inspect(
 def _format_of(path: str, name: str | None) -> str:
     from deepdft.data.training_store_layout import is_training_store
     from deepdft.formats.registry import find_format, format_to_read
-    from deepdft.storage.source import find_source
+    from deepdft.formats.source import find_source
     from deepdft.storage.tar_members import split_member
 
     archive, member = split_member(path)
@@ -78,7 +78,7 @@ def _format_of(path: str, name: str | None) -> str:
 def _is_point_file(path: str) -> bool:
     from deepdft.data.training_store_layout import is_training_store
     from deepdft.formats import points
-    from deepdft.storage.source import find_source
+    from deepdft.formats.source import find_source
     from deepdft.storage.tar_members import split_member
 
     archive, member = split_member(path)

@@ -46,7 +46,7 @@ def read(path: str | Path, **options: Any) -> Density:
         MissingDependencyError: if the format or its compression needs a package that is missing.
     """
     from deepdft.formats.registry import check_options, find_format, format_to_read
-    from deepdft.storage.source import find_source
+    from deepdft.formats.source import find_source
 
     source = find_source(path)
     wanted = options.pop("format", None)
@@ -78,7 +78,7 @@ def read_preview(path: str | Path, **options: Any) -> Atoms:
         DeepDFTError: as `read`, for what is found out so soon.
     """
     from deepdft.formats.registry import find_format, format_to_read
-    from deepdft.storage.source import find_source
+    from deepdft.formats.source import find_source
 
     source = find_source(path)
     wanted = options.get("format")

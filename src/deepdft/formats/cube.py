@@ -30,10 +30,10 @@ from deepdft.formats.interpretation import UNITS, Interpretation, atomic_unit_of
 from deepdft.formats.provenance import describe, parse_description, strip_description
 from deepdft.formats.quantities import QUANTITIES, recognise, refusal, require_density
 from deepdft.formats.slab_writer import FileSlabWriter, write_density
+from deepdft.formats.source import Source
 from deepdft.formats.text.decimal_writer import NumberLayout, NumberWriter
 from deepdft.formats.text.reading import TextStream
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.source import Source
 from deepdft.units import BOHR, PER_CUBIC_BOHR
 
 TITLE = "electron density, e/bohr^3"

@@ -10,8 +10,8 @@ from typing import Any
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.extras import import_extra
 from deepdft.formats import points
+from deepdft.formats.source import Source
 from deepdft.storage.damage import reason_of
-from deepdft.storage.source import Source
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _EXPANSION = 1100

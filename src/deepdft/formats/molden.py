@@ -24,9 +24,9 @@ from deepdft.fields.orbitals.density import OrbitalDensity
 from deepdft.formats.elements import atomic_number
 from deepdft.formats.molden_dialects import MoldenShell, interpret
 from deepdft.formats.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
+from deepdft.formats.source import Source, find_source
 from deepdft.formats.text.reading import TextStream, parse_float
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.source import Source, find_source
 from deepdft.units import BOHR
 
 FloatArray = NDArray[np.float64]

@@ -22,9 +22,9 @@ from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats.interpretation import Interpretation, check_unit
 from deepdft.formats.quantities import QUANTITIES, find_quantity
+from deepdft.formats.source import Source
 from deepdft.formats.structure_file import read_structure
 from deepdft.storage.damage import reason_of
-from deepdft.storage.source import Source
 
 _PIECE = 1 << 24
 

@@ -30,10 +30,10 @@ from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.formats.quantities import find_quantity, require_density
 from deepdft.formats.slab_writer import FileSlabWriter, write_density
+from deepdft.formats.source import Source
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
 from deepdft.storage.density_group import FORMAT, VERSION, storable
-from deepdft.storage.source import Source
 
 _DAMAGE = (
     zipfile.BadZipFile,

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from deepdft.density import FloatArray
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.extras import import_extra
+from deepdft.formats.source import Source, find_source
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reason_of
-from deepdft.storage.source import Source, find_source
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 GROUP = "chgcar_random"

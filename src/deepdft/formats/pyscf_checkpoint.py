@@ -24,8 +24,8 @@ from deepdft.extras import import_extra
 from deepdft.fields.orbitals.basis import MAX_ANGULAR_MOMENTUM, Shell
 from deepdft.fields.orbitals.density import OrbitalDensity
 from deepdft.formats.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
+from deepdft.formats.source import Source, find_source
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.source import Source, find_source
 from deepdft.units import BOHR
 
 FloatArray = NDArray[np.float64]

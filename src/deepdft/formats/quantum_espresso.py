@@ -18,8 +18,8 @@ from deepdft.formats.bravais import lattice_vectors
 from deepdft.formats.elements import atomic_number
 from deepdft.formats.interpretation import Interpretation
 from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal
+from deepdft.formats.source import Source
 from deepdft.formats.text.reading import TextStream
-from deepdft.storage.source import Source
 from deepdft.units import BOHR
 
 PLOT_NUMBERS = {

@@ -25,9 +25,9 @@ from deepdft.formats.interpretation import Interpretation
 from deepdft.formats.plane_waves import PlaneWaves
 from deepdft.formats.quantities import QUANTITIES, find_quantity
 from deepdft.formats.quantum_espresso_schema import NAME, Calculation, read_calculation
+from deepdft.formats.source import Source
 from deepdft.formats.structure_file import read_structure
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.source import Source
 from deepdft.units import BOHR
 
 FloatArray = NDArray[np.float64]

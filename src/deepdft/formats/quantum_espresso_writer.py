@@ -24,8 +24,8 @@ from deepdft.formats.plane_waves import coefficients_of
 from deepdft.formats.quantum_espresso_save import read_plane_waves
 from deepdft.formats.quantum_espresso_schema import NAME, Calculation, read_calculation
 from deepdft.formats.slab_writer import SLAB_POINTS, FileSlabWriter, take_layers
+from deepdft.formats.source import find_source
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.source import find_source
 from deepdft.units import BOHR, PER_CUBIC_BOHR
 
 _SAME_CELL = 1e-3

@@ -23,8 +23,8 @@ from typing import Any
 
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.formats import hdf5
+from deepdft.formats.source import Source
 from deepdft.storage.compression import CODECS
-from deepdft.storage.source import Source
 
 
 @dataclass(frozen=True)

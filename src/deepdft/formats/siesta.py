@@ -24,8 +24,8 @@ from deepdft.errors import FileFormatError
 from deepdft.formats.fortran_records import take
 from deepdft.formats.interpretation import Interpretation
 from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal
+from deepdft.formats.source import Source, find_source
 from deepdft.formats.structure_file import read_structure
-from deepdft.storage.source import Source, find_source
 from deepdft.units import BOHR
 
 FloatArray = NDArray[np.float64]

@@ -22,8 +22,8 @@ from deepdft.formats import hdf5
 from deepdft.formats.interpretation import Interpretation
 from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal
 from deepdft.formats.siesta import combine_components, find_atoms
+from deepdft.formats.source import Source
 from deepdft.storage.damage import reason_of
-from deepdft.storage.source import Source
 from deepdft.units import BOHR
 
 _OTHERS = (

@@ -23,10 +23,10 @@ from deepdft.formats.interpretation import Interpretation
 from deepdft.formats.poscar import Structure, read_structure
 from deepdft.formats.provenance import parse_description, strip_description
 from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal, require_density
+from deepdft.formats.source import Source
 from deepdft.formats.summary import Summary
 from deepdft.formats.text.reading import TextStream
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.source import Source
 from deepdft.units import PER_CUBIC_BOHR
 
 NO_OCCUPANCIES = "no augmentation occupancies"

@@ -24,8 +24,8 @@ from deepdft.formats import hdf5
 from deepdft.formats.elements import atomic_number
 from deepdft.formats.interpretation import Interpretation
 from deepdft.formats.quantities import QUANTITIES, find_quantity
+from deepdft.formats.source import Source
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.source import Source
 
 _CHARGE = "charge/charge"
 _STRUCTURES = ("results/positions", "structure/positions", "input/poscar", "original/poscar")

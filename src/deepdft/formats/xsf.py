@@ -24,8 +24,8 @@ from deepdft.formats.faces import crop, describe_faces, find_repeated
 from deepdft.formats.interpretation import UNITS, Interpretation, check_unit
 from deepdft.formats.provenance import parse_description, strip_description
 from deepdft.formats.quantities import recognise, require_density
+from deepdft.formats.source import Source
 from deepdft.formats.text.reading import TextStream
-from deepdft.storage.source import Source
 
 FloatArray = NDArray[np.float64]
 

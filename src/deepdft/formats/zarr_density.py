@@ -16,6 +16,7 @@ from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.formats.npz import checked
 from deepdft.formats.slab_writer import SlabWriter, write_density
+from deepdft.formats.source import Source
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.chunked_density import require_no_writer
 from deepdft.storage.damage import reason_of
@@ -29,7 +30,6 @@ from deepdft.storage.density_group import (
     storable,
 )
 from deepdft.storage.replace import replacing
-from deepdft.storage.source import Source
 
 CHUNK = 32
 """Points along each edge of a chunk."""
