@@ -121,6 +121,11 @@ def test_a_store_gets_a_second_store_that_goes_on_after_an_interruption(
         predict_to_store(atoms, path, model, grid, block_points=900, uncertainty=True)
     assert not ChunkedDensity(beside).attributes["finished"]
     monkeypatch.undo()
+    begun = sorted(file for file in beside.rglob("*") if file.is_file())
+    with ChunkedDensity(beside).sole_writer():
+        with pytest.raises(ConfigurationError, match="another process"):
+            predict_to_store(atoms, path, model, grid, block_points=900, uncertainty=True)
+        assert sorted(file for file in beside.rglob("*") if file.is_file()) == begun
     summary = predict_to_store(atoms, path, model, grid, block_points=900, uncertainty=True)
     assert summary.blocks_computed == 0
     assert summary.uncertainty_path == beside
