@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -81,22 +82,41 @@ def _differ(left: str, right: str) -> bool:
     return bool(left) and bool(right) and left.casefold() != right.casefold()
 
 
-def common_level(levels: Iterable[LevelOfTheory], what: str) -> LevelOfTheory:
-    """Return what is known about the level of theory that all share.
+class SharedLevel:
+    """The level of theory that densities share, as far as it is known from those seen so far.
 
-    Comparing each with the first would not do: an unknown level fits two that differ.
+    Every density is compared with all that came before it. Comparing each with the first would not
+    do: an unknown level fits two that differ.
+
+    Attributes:
+        level: what is known of it.
+    """
+
+    def __init__(self, level: LevelOfTheory | None = None) -> None:
+        self.level = level or LevelOfTheory()
+        self._lock = threading.Lock()
+
+    def add(self, level: LevelOfTheory, what: str) -> None:
+        """Take in the level of theory of one more density.
+
+        Raises:
+            LevelOfTheoryError: if it is known to differ from one before; `what` begins the message.
+        """
+        with self._lock:
+            self.level.require_match(level, what)
+            self.level = completed_level(self.level, level)
+
+
+def common_level(levels: Iterable[LevelOfTheory], what: str) -> LevelOfTheory:
+    """Return what is known about the level of theory that all share, compared all with all.
 
     Raises:
         LevelOfTheoryError: if two of them are known to differ; `what` begins the message.
     """
-    result: LevelOfTheory | None = None
+    shared = SharedLevel()
     for level in levels:
-        if result is None:
-            result = level
-            continue
-        result.require_match(level, what)
-        result = completed_level(result, level)
-    return result or LevelOfTheory()
+        shared.add(level, what)
+    return shared.level
 
 
 def completed_level(known: LevelOfTheory, assumed: LevelOfTheory) -> LevelOfTheory:

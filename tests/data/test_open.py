@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -10,10 +11,11 @@ from ase import Atoms
 
 from deepdft.data import open_dataset, random_split, read_split, split_part
 from deepdft.data.grid_dataset import GridDataset
+from deepdft.data.joined import JoinedDataset
 from deepdft.data.orbital_dataset import OrbitalDataset
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
-from deepdft.levels import LevelOfTheory
+from deepdft.levels import LevelOfTheory, SharedLevel
 from tests.small_data import PBE, gaussian_density, write_archive
 
 
@@ -165,6 +167,35 @@ def test_files_of_other_levels_are_refused_when_they_are_read():
     assert mixed.density(1).level.functional == "PBE0"
     with pytest.raises(LevelOfTheoryError, match=r"^a does not fit"):
         GridDataset(["a"], LevelOfTheory("SCAN"), read=read).density(0)
+
+
+def test_an_unknown_level_does_not_bridge_two_that_differ():
+    grid = Grid(np.eye(3) * 4, (4, 4, 4))
+    levels = {
+        "unknown": LevelOfTheory(),
+        "pbe": LevelOfTheory("PBE", "PAW"),
+        "scan": LevelOfTheory("SCAN", "all-electron"),
+    }
+
+    def read(path):
+        return gaussian_density(Atoms("H", [[1, 1, 1]]), grid, levels[path])
+
+    for names in itertools.permutations(levels):
+        data = GridDataset(list(names), read=read)
+        data.density(0)
+        with pytest.raises(LevelOfTheoryError, match="does not fit the data: the functional and"):
+            [data.density(index) for index in (1, 2)]
+        # Neither do two parts, of which only the second ones are known.
+        parts = [GridDataset(["unknown", name], read=read) for name in ("pbe", "scan")]
+        joined = JoinedDataset(parts, ["one", "two"])
+        joined.on_grid(1)
+        with pytest.raises(LevelOfTheoryError, match=r"^scan does not fit the data"):
+            joined.on_grid(3)
+        # Nor data and a model: the data's first file does not say.
+        data = GridDataset(["unknown", "pbe"], read=read)
+        data.subset([0, 1]).compare_with(SharedLevel(levels["scan"]), "They differ")
+        with pytest.raises(LevelOfTheoryError, match=r"^pbe does not fit"):
+            data.density(1)
 
 
 def test_names_of_density_files_are_unique():

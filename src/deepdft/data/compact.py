@@ -30,7 +30,7 @@ from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.walk import values_on
-from deepdft.levels import LevelOfTheory
+from deepdft.levels import LevelOfTheory, SharedLevel
 from deepdft.storage.damage import reason_of
 from deepdft.storage.whole_files import AtomicFile
 
@@ -94,7 +94,7 @@ def write_compact(
     """
     index: list[dict[str, Any]] = []
     structures: dict[str, NDArray[Any]] = {}
-    level: LevelOfTheory | None = None
+    shared: SharedLevel | None = None
     with (
         AtomicFile(path) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
@@ -103,8 +103,8 @@ def write_compact(
             density = entry.density
             if any(known["name"] == entry.name for known in index):
                 raise ConfigurationError(f"The density {entry.name} is given twice.")
-            level = density.level if level is None else level
-            level.require_match(density.level, f"{entry.name} cannot be added to {path}")
+            shared = shared or SharedLevel(density.level)
+            shared.add(density.level, f"{entry.name} cannot be added to {path}")
             total = _beyond(density, tables)
             _put(archive, f"{entry.name}.total", _pack(total, step, entry.name))
             if density.spin is not None:
@@ -120,12 +120,12 @@ def write_compact(
                     "info": dict(entry.info),
                 }
             )
-        if level is None:
+        if shared is None:
             raise ConfigurationError(f"There is no density to write to {path}.")
         about = {
             "format": FORMAT,
             "version": VERSION,
-            "level": level.to_dict(),
+            "level": shared.level.to_dict(),
             "step": step,
             "spin_step": spin_step,
             "densities": index,

@@ -15,7 +15,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
-from deepdft.levels import LevelOfTheory
+from deepdft.levels import LevelOfTheory, SharedLevel
 
 FloatArray = NDArray[np.float64]
 
@@ -49,6 +49,18 @@ class DensityDataset(ABC):
     """
 
     level: LevelOfTheory
+
+    def compare_with(self, shared: SharedLevel, what: str) -> None:
+        """Compare the level of theory with others', also of densities that are read later.
+
+        Args:
+            shared: what is known of the others.
+            what: begins the message.
+
+        Raises:
+            LevelOfTheoryError: if they are known to differ.
+        """
+        shared.add(self.level, what)
 
     @property
     @abstractmethod
@@ -134,6 +146,9 @@ class _Subset(DensityDataset):
         self.parent = parent
         self.indices = [int(i) for i in indices]
         self.level = parent.level
+
+    def compare_with(self, shared: SharedLevel, what: str) -> None:
+        self.parent.compare_with(shared, what)
 
     @property
     def names(self) -> list[str]:

@@ -24,7 +24,7 @@ from deepdft.data.grid_probes import LoadedValues, draw_from_grid
 from deepdft.data.reading import read_density, read_preview
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.levels import LevelOfTheory
+from deepdft.levels import LevelOfTheory, SharedLevel
 from deepdft.storage.tar_members import split_member
 
 _CACHED_BYTES = 1_600_000_000
@@ -71,6 +71,11 @@ class GridDataset(DensityDataset):
             first = self._read(self.paths[0])
             self.level = first.level
             self._remember(0, first)
+        self._shared = [SharedLevel(self.level)]
+
+    def compare_with(self, shared: SharedLevel, what: str) -> None:
+        super().compare_with(shared, what)
+        self._shared.append(shared)
 
     def density(self, index: int) -> Density:
         """Return a whole density; those used last are kept in memory."""
@@ -99,7 +104,8 @@ class GridDataset(DensityDataset):
     def _load(self, index: int) -> Density:
         density = self._read(self.paths[index])
         if not self._mix_levels:
-            self.level.require_match(density.level, f"{self.paths[index]} does not fit the data")
+            for shared in self._shared:
+                shared.add(density.level, f"{self.paths[index]} does not fit the data")
         return density
 
     @property

@@ -20,7 +20,7 @@ from deepdft.data.dataset import (
 )
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.levels import common_level
+from deepdft.levels import SharedLevel
 
 
 class JoinedDataset(DensityDataset):
@@ -51,7 +51,10 @@ class JoinedDataset(DensityDataset):
             what = (
                 f"{', '.join(titles[:5])}{', ...' if len(titles) > 5 else ''} do not fit together"
             )
-            self.level = common_level([part.level for part in parts], what)
+            shared = SharedLevel()
+            for part in parts:
+                part.compare_with(shared, what)
+            self.level = shared.level
         self._names = [name for part in parts for name in part.names]
         if max(Counter(self._names).values()) > 1:
             self._names = [
@@ -62,6 +65,10 @@ class JoinedDataset(DensityDataset):
         name, count = Counter(self._names).most_common(1)[0]
         if count > 1:
             raise ConfigurationError(f"The density {name} is given {count} times.")
+
+    def compare_with(self, shared: SharedLevel, what: str) -> None:
+        for part in self.parts:
+            part.compare_with(shared, what)
 
     def _locate(self, index: int) -> tuple[DensityDataset, int]:
         number = bisect_right(self._ends, index)

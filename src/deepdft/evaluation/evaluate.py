@@ -32,7 +32,7 @@ from deepdft.fields.reductions import (
 )
 from deepdft.fields.walk import slabs, walk
 from deepdft.geometry.blocks import Index
-from deepdft.levels import LevelOfTheory
+from deepdft.levels import LevelOfTheory, SharedLevel
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.whole_files import replace_file
@@ -218,11 +218,11 @@ def evaluate(
     """
     if len(dataset) == 0:
         raise ConfigurationError("There are no structures to evaluate.")
-    for predictor in predictors:
-        if not mix_levels:
-            dataset.level.require_match(
-                predictor.level, f"{predictor.name} cannot be evaluated on these data"
-            )
+    if not mix_levels:
+        shared = SharedLevel()
+        dataset.compare_with(shared, "The data cannot be evaluated on")
+        for predictor in predictors:
+            shared.add(predictor.level, f"{predictor.name} cannot be evaluated on these data")
     results = [Evaluation(p.name, dataset.level, quick is not None) for p in predictors]
     for index, name in enumerate(dataset.names):
         atoms = dataset.atoms(index)

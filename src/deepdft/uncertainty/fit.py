@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 
 from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
+from deepdft.levels import SharedLevel
 from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.uncertainty.amplitudes import AtomSample, cross_validated
@@ -72,7 +73,9 @@ def fit_error_model(
             element of the held-out structures does not occur in training.
         LevelOfTheoryError: if the densities are of another level of theory than the model's.
     """
-    validation.level.require_match(model.level, "An error model cannot be fitted to these data")
+    validation.compare_with(
+        SharedLevel(model.level), "An error model cannot be fitted to these data"
+    )
     _check_disjoint(train, validation)
     features, numbers, structure = training_features(model, train, progress)
     elements = tuple(s for s, z in zip(model.elements, model.network.elements, strict=True)

@@ -20,7 +20,7 @@ from deepdft.density import Density
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms.tables import AtomicDensityTables
 from deepdft.geometry.periodic_images import images_in_reach
-from deepdft.levels import LevelOfTheory
+from deepdft.levels import LevelOfTheory, SharedLevel
 
 FloatArray = NDArray[np.float64]
 
@@ -121,8 +121,9 @@ def fit_tables(
     right = np.zeros(len(symbols) * size)
     generator = np.random.default_rng(seed)
     present: set[str] = set()
+    shared = SharedLevel(level)
     for density in densities:
-        level.require_match(density.level, "Atomic densities cannot be fitted to both")
+        shared.add(density.level, "Atomic densities cannot be fitted to both")
         present |= _check_elements(density.atoms, symbols)
         chosen = _sample(density, points, generator)
         a = _design(density.atoms, symbols, functions, basis.distances[-1], chosen[0])
