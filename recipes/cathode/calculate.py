@@ -35,7 +35,7 @@ from deepdft.fields.atoms.fit import fit_tables, symbols_of
 from deepdft.fields.walk import density_on
 from deepdft.formats import read
 from deepdft.storage.whole_files import replace_file
-from deepdft.structures.files import Structure
+from deepdft.structures import Structure
 
 HERE = Path(__file__).resolve().parent
 STRUCTURES = HERE / "cathode.extxyz"

@@ -36,7 +36,7 @@ from deepdft.dft import create_calculation, read_manifest, run_campaign
 from deepdft.dft.manifest import DONE, write_json
 from deepdft.errors import ConfigurationError, MissingDependencyError
 from deepdft.fields.orbitals import OrbitalArchive, write_orbital_archive
-from deepdft.structures.files import Structure
+from deepdft.structures import Structure
 
 PARTS = ("test", "validation", "train")
 PER_FILE = 50

@@ -20,7 +20,7 @@ from ase.build import molecule
 import deepdft
 from deepdft.dft import create_calculation, read_inputs, read_manifest, run_campaign
 from deepdft.errors import ConfigurationError
-from deepdft.structures.files import Structure
+from deepdft.structures import Structure
 from tests.dft.fake import FakeCalculation, FakeSettings
 
 ROOT = Path(__file__).parents[2]
@@ -150,7 +150,7 @@ def _campaign_process(store: Path, journal: Path, wait_for: Path, kind: str) -> 
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from deepdft.dft import run_campaign
-from deepdft.structures.files import Structure
+from deepdft.structures import Structure
 from tests.dft.fake import FakeCalculation, FakeSettings
 from tests.dft.test_campaign import boxed
 structures = [Structure(n, boxed(job="{kind}:{wait_for}" if n in "cd" else "")) for n in "abcde"]

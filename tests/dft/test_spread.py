@@ -20,7 +20,7 @@ from deepdft.dft.spread import functional_spread, prediction_error
 from deepdft.dft.spread_table import SpreadTable
 from deepdft.errors import ConfigurationError
 from deepdft.fields.orbitals import OrbitalDensity
-from deepdft.structures.files import Structure
+from deepdft.structures import Structure
 from tests.small_data import orbital_density
 
 

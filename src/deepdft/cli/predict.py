@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from deepdft.errors import ConfigurationError
-from deepdft.structures.files import Structure, read_structures
+from deepdft.structures import Structure, read_structures
 
 if TYPE_CHECKING:
     from deepdft.prediction import PredictionSummary

@@ -212,10 +212,10 @@ def write_plane_waves(
     names = [str(density.atoms.info.get("name", "")) for density in densities]
     if len(set(names)) < len(names) or not all(names):
         raise ConfigurationError("Crystals of an archive need names, each its own.")
-    level = densities[0].level
+    shared = SharedLevel()
     hkl, waves, spin_waves = [], [], []
     for name, density, symmetry in zip(names, densities, symmetries, strict=True):
-        level.require_match(density.level, f"{name} cannot be added to {path}")
+        shared.add(density.level, f"{name} cannot be added to {path}")
         if not Grid(density.atoms.cell.array, density.grid.shape).is_close(density.grid):
             raise ConfigurationError(f"The grid of {name} does not cover its cell.")
         cell = density.atoms.cell.array

@@ -32,7 +32,7 @@ from deepdft.dft.manifest import (
 from deepdft.dft.pool import Lost, WorkerPool
 from deepdft.errors import ConfigurationError
 from deepdft.storage.identities import structure_identity
-from deepdft.structures.files import Structure
+from deepdft.structures import Structure
 
 _SAVE_INTERVAL = 2.0
 """Seconds between writings of the manifest; records not in it yet lie in `scratch/`."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError
-from deepdft.structures.files import Structure, read_structures
+from deepdft.structures import Structure, read_structures
 
 _BESIDE = {".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".log", ".py", ".sh", ".npz"}
 """Suffixes of what lies beside structures in a folder."""

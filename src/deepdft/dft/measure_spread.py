@@ -30,7 +30,7 @@ from deepdft.errors import ConfigurationError, DeepDFTError
 from deepdft.fields.field import OnBoxes
 from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
 from deepdft.models.bundled import find_model, model_digest
-from deepdft.structures.files import Structure
+from deepdft.structures import Structure
 
 if TYPE_CHECKING:
     from deepdft.prediction.trained_model import TrainedModel

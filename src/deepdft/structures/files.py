@@ -1,89 +1,96 @@
-"""Structures from files or SMILES strings."""
+"""The door for structures: files of any kind, or SMILES strings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ase import Atoms
+from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.structures.ase_files import read_with_ase
+from deepdft.structures.cif import read_cif
+from deepdft.structures.meaning import understood
+from deepdft.structures.molfile import read_molecules
+from deepdft.structures.pdb import read_pdb
+from deepdft.structures.shelx import read_shelx
+from deepdft.structures.smiles import reading_from_smiles
+from deepdft.structures.structure import Reading, ReadOptions, Structure
+from deepdft.structures.text import COMPRESSED, read_text
+from deepdft.structures.xyz import read_xyz
 
+<<<<<<< HEAD
 from deepdft.errors import FileFormatError
 from deepdft.extras import require_extra
+=======
+Refused = Callable[[str, DeepDFTError], None]
+"""Is told the name of a structure that cannot be used, and why."""
+>>>>>>> f5838db (Structures: what a file holds is checked and understood, or refused)
 
+_READERS: dict[str, Callable[[str, str], Iterator[Reading | DeepDFTError]]] = {
+    "xyz": read_xyz,
+    "extxyz": read_xyz,
+    "pdb": read_pdb,
+    "ent": read_pdb,
+    "cif": read_cif,
+    "mmcif": read_cif,
+    "mcif": read_cif,
+    "sdf": read_molecules,
+    "sd": read_molecules,
+    "mol": read_molecules,
+    "res": read_shelx,
+    "ins": read_shelx,
+}
 
-@dataclass(frozen=True)
-class Structure:
-    """A structure with a name to call its output by.
-
-    Attributes:
-        name: file stem, with the frame's number for trajectories, or the SMILES string.
-        atoms: the structure.
-    """
-
-    name: str
-    atoms: Atoms
-
-
-def read_structures(source: str) -> Iterator[Structure]:
-    """Yield the structures of a file that ASE reads (all frames), or of a SMILES string.
-
-    Args:
-        source: path, or a SMILES string where no such file exists.
-
-    Raises:
-        FileFormatError: if it is neither.
-        MissingDependencyError: if SMILES are given and RDKit is not installed.
-    """
-    path = Path(source)
-    if path.exists():
-        frames = _read_file(path)
-        stem = path.name.split(".")[0] or path.name
-        digits = len(str(len(frames) - 1))
-        for number, atoms in enumerate(frames):
-            name = stem if len(frames) == 1 else f"{stem}_{number:0{digits}d}"
-            yield Structure(name, atoms)
-    elif _looks_like_path(source):
-        raise FileFormatError(f"The structure file {source} does not exist.")
-    else:
-        yield Structure(source, atoms_from_smiles(source))
-
-
-def _looks_like_path(source: str) -> bool:
-    # SMILES may hold '/', '\\' and '.', but not a suffix of letters after a stem without brackets.
-    suffix = Path(source).suffix[1:].casefold()
-    return suffix in _SUFFIXES or source.startswith(("./", "../", "~")) or source.endswith("/")
-
-
-_SUFFIXES = frozenset(
-    "xyz extxyz cif poscar contcar vasp pdb mol sdf traj json cube gen xsf in out log gro"  # noqa: SIM905
-    " res".split()
+_SUFFIXES = frozenset(_READERS) | frozenset(
+    "poscar contcar vasp mol2 traj json cube gen xsf in out log gro com gjf xv".split()  # noqa: SIM905
 )
 
 
-def _read_file(path: Path) -> list[Atoms]:
-    import ase.io
+def read_structures(
+    source: str | Path, options: ReadOptions | None = None, refused: Refused | None = None
+) -> Iterator[Structure]:
+    """Yield the structures of a file (all frames) or of a SMILES string, as they were meant.
 
-    if path.is_dir():
-        raise FileFormatError(f"{path} is a folder; give the structure files in it.")
-    try:
-        frames = ase.io.read(path, index=":")
-    except Exception as error:  # ASE's readers raise whatever their parsing runs into.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileFormatError(f"ASE cannot read a structure from {path}: {reason}") from None
-    frames = [frames] if isinstance(frames, Atoms) else list(frames)
-    if not frames or any(len(atoms) == 0 for atoms in frames):
-        raise FileFormatError(f"{path} holds no atoms.")
-    return frames
-
-
-def atoms_from_smiles(smiles: str) -> Atoms:
-    """Return the lowest of ten MMFF94 conformers (ETKDG version 3) of a SMILES string.
+    Args:
+        source: path, or a SMILES string where no such file exists.
+        options: charge, spin and what else is said about the structures.
+        refused: is told of a structure that cannot be used, and the next one follows; without it
+            the error is raised.
 
     Raises:
-        MissingDependencyError: if RDKit is not installed.
-        FileFormatError: if the string is not valid or cannot be embedded.
+        FileFormatError: if it is neither, or the file cannot be read.
+        UnsupportedStructureError: if a structure cannot be what was meant, see `understood`.
+        MissingDependencyError: if SMILES are given and RDKit is not installed.
     """
+    path = Path(source)
+    readings: list[Reading | DeepDFTError] = []
+    stem = place = str(source)
+    try:
+        if is_path(str(source)):
+            stem = path.name.split(".")[0] or path.name
+            readings += _readings(path)
+        else:
+            place = ""
+            readings.append(reading_from_smiles(str(source)))
+    except DeepDFTError as error:
+        if refused is None:
+            raise
+        refused(stem, error)
+        return
+    digits = len(str(len(readings) - 1))
+    for number, reading in enumerate(readings):
+        name, where = stem, place
+        if len(readings) > 1:
+            name, where = f"{stem}_{number:0{digits}d}", f"{place}, structure {number}"
+        yield from _understood(reading, name, where, options, refused)
+
+
+def is_path(source: str) -> bool:
+    """Return whether a text is a path rather than a SMILES string.
+
+    Raises:
+        FileFormatError: if it is one and nothing is there.
+    """
+<<<<<<< HEAD
     require_extra("rdkit", f"'{smiles}' is not a file, and reading it as SMILES")
     from rdkit import Chem, RDLogger
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
@@ -109,3 +116,57 @@ def atoms_from_smiles(smiles: str) -> Atoms:
     if charge:
         atoms.info["charge"] = charge
     return atoms
+=======
+    try:
+        if Path(source).exists():
+            return True
+    except (OSError, ValueError):
+        # Too long for a path, or with a NUL.
+        return False
+    # SMILES may hold '/', '\\' and '.', but not a suffix of letters after a stem without brackets.
+    path = Path(source)
+    last = path.with_suffix("") if path.suffix.casefold() in COMPRESSED else path
+    if (
+        last.suffix[1:].casefold() in _SUFFIXES
+        or source.startswith(("./", "../", "~"))
+        or source.endswith("/")
+    ):
+        raise FileFormatError(f"The structure file {source} does not exist.")
+    return False
+
+
+def _understood(
+    reading: Reading | DeepDFTError,
+    name: str,
+    place: str,
+    options: ReadOptions | None,
+    refused: Refused | None,
+) -> Iterator[Structure]:
+    try:
+        if isinstance(reading, DeepDFTError):
+            raise reading
+        structure = understood(reading, name, options)
+    except DeepDFTError as error:
+        # The sentence names the file, unless the reader did.
+        told = error
+        if place and place.partition(",")[0] not in str(error):
+            told = type(error)(f"{place}: {error}")
+        if refused is None:
+            raise told from None
+        refused(name, told)
+        return
+    yield structure
+
+
+def _readings(path: Path) -> Iterator[Reading | DeepDFTError]:
+    if path.is_dir():
+        raise FileFormatError(f"{path} is a folder; give the structure files in it.")
+    if not path.is_file():
+        raise FileFormatError(f"{path} is no regular file; a structure is read from a file.")
+    plain = path.with_suffix("") if path.suffix.casefold() in COMPRESSED else path
+    reader = _READERS.get(plain.suffix[1:].casefold())
+    if reader is None:
+        yield from read_with_ase(path)
+    else:
+        yield from reader(read_text(path), str(path))
+>>>>>>> f5838db (Structures: what a file holds is checked and understood, or refused)

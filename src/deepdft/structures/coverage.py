@@ -1,0 +1,102 @@
+"""What a model can treat, and the sentences for what it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from deepdft.errors import UnsupportedStructureError
+from deepdft.structures.charge import charge_and_multiplicity
+from deepdft.structures.contacts import require_finite_positions
+from deepdft.structures.open_shells import open_shell
+
+_NONMETALS = frozenset(
+    atomic_numbers[symbol]
+    for symbol in "H He B C N O F Ne Si P S Cl Ar Ge As Se Br Kr Sb Te I Xe At Rn".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Structures that a model was made for.
+
+    Attributes:
+        model: its name, for messages.
+        elements: chemical symbols.
+        charged: whether it knows ions.
+        open_shells: whether it knows unpaired electrons.
+    """
+
+    model: str
+    elements: tuple[str, ...]
+    charged: bool = False
+    open_shells: bool = False
+
+    def check(self, atoms: Atoms) -> None:
+        """Refuse what the model cannot treat.
+
+        A molecule with unpaired electrons is told by an odd number of them, by a multiplicity or
+        magnetic moments, or as one of a few known ground states; a multiplicity of 1 that is
+        stated is believed. A crystal with an odd number of electrons in its cell may be a metal;
+        one of nonmetals alone is refused.
+
+        Raises:
+            UnsupportedStructureError: for no atoms, elements that are not known, positions that
+                cannot be, a charge or a spin that is nonsense or that the model does not know.
+        """
+        if len(atoms) == 0:
+            raise UnsupportedStructureError("The structure has no atoms.")
+        self.check_elements(atoms.get_chemical_symbols())
+        require_finite_positions(atoms)
+        charge, multiplicity = charge_and_multiplicity(atoms)
+        if charge and not self.charged:
+            raise UnsupportedStructureError(
+                f"The structure carries a net charge of {charge:+d}; the model '{self.model}' was "
+                "trained on neutral structures only."
+            )
+        if not self.open_shells:
+            self._check_closed_shell(atoms, charge, multiplicity)
+
+    def check_elements(self, symbols: Sequence[str]) -> None:
+        """Refuse elements that the model does not know.
+
+        Raises:
+            UnsupportedStructureError: naming them.
+        """
+        unknown = sorted(set(symbols) - set(self.elements))
+        if unknown:
+            raise UnsupportedStructureError(
+                f"The model '{self.model}' does not know {', '.join(unknown)}; it covers "
+                f"{', '.join(self.elements)}."
+            )
+
+    def _check_closed_shell(self, atoms: Atoms, charge: int, multiplicity: int | None) -> None:
+        only = f"the model '{self.model}' was trained on closed shells only"
+        moments = np.asarray(atoms.get_initial_magnetic_moments())
+        if np.abs(moments).max(initial=0.0) > 1e-3:
+            raise UnsupportedStructureError(
+                f"The structure has initial magnetic moments; {only}. Remove the moments to "
+                "predict it as one."
+            )
+        if multiplicity is not None and multiplicity > 1:
+            raise UnsupportedStructureError(
+                f"{atoms.get_chemical_formula()} has unpaired electrons (multiplicity "
+                f"{multiplicity}); {only}."
+            )
+        electrons = int(atoms.numbers.sum()) - charge
+        metallic = atoms.pbc.any() and not set(atoms.numbers.tolist()) <= _NONMETALS
+        if electrons % 2 and not metallic:
+            raise UnsupportedStructureError(
+                f"{atoms.get_chemical_formula()} has an odd number of electrons; {only}."
+            )
+        if multiplicity is None and not charge and not atoms.pbc.any():
+            found = open_shell(atoms)
+            if found is not None:
+                raise UnsupportedStructureError(
+                    f"There is {found}; {only}. If a closed shell is meant, say --multiplicity 1 "
+                    "(multiplicity=1)."
+                )

@@ -1,0 +1,152 @@
+"""Geometries of SMILES strings, and of drawings: ETKDG and MMFF94 of RDKit."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import vdw_radii
+
+from deepdft.errors import FileFormatError, MissingDependencyError
+from deepdft.structures.structure import Reading, Statement, listed
+
+_CONFORMERS = 10
+
+_RADIUS = 2.0
+"""Å. Van der Waals radius of an element that has none in ASE's table."""
+
+
+def reading_from_smiles(smiles: str) -> Reading:
+    """Return a geometry for a SMILES string.
+
+    Of each molecule it is the lowest of ten MMFF94 conformers (ETKDG version 3). Several molecules
+    are laid side by side, at the distance where their van der Waals spheres touch.
+
+    Raises:
+        MissingDependencyError: if RDKit is not installed.
+        FileFormatError: if the string is not valid, holds a place for any atom, or cannot be
+            embedded.
+    """
+    chemistry = _rdkit(f"'{smiles}' is not a file, and reading it as SMILES needs RDKit")
+    molecule = chemistry.MolFromSmiles(smiles)
+    if molecule is None or molecule.GetNumAtoms() == 0:
+        raise FileFormatError(f"'{smiles}' is neither a file nor a valid SMILES string.")
+    return _reading(chemistry, molecule, f"the SMILES string '{smiles}'")
+
+
+def reading_from_drawing(block: str, place: str) -> Reading:
+    """Return a geometry for a MOL block without coordinates in space, as of SMILES.
+
+    Args:
+        block: the MOL block.
+        place: what it is, for messages.
+
+    Raises:
+        MissingDependencyError, FileFormatError: as `reading_from_smiles`.
+    """
+    chemistry = _rdkit(f"{place} is a drawing in a plane, and giving it a geometry needs RDKit")
+    molecule = chemistry.MolFromMolBlock(block)
+    if molecule is None:
+        raise FileFormatError(f"RDKit cannot read {place}.")
+    reading = _reading(chemistry, molecule, place)
+    reading.notes.insert(0, "the file holds a drawing in a plane, not a geometry")
+    return reading
+
+
+def atoms_from_smiles(smiles: str) -> Atoms:
+    """Return the structure of a SMILES string, see `reading_from_smiles`.
+
+    Its charge and, where it has unpaired electrons, its multiplicity are in `atoms.info`.
+
+    Raises:
+        MissingDependencyError: if RDKit is not installed.
+        FileFormatError: if the string is not valid or cannot be embedded.
+    """
+    from deepdft.structures.meaning import understood
+
+    return understood(reading_from_smiles(smiles), smiles).atoms
+
+
+def _rdkit(need: str) -> ModuleType:
+    try:
+        from rdkit import Chem, RDLogger
+    except ImportError:
+        raise MissingDependencyError(f"{need}: pip install 'deepdft[rdkit]'.") from None
+    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
+    module: ModuleType = Chem
+    return module
+
+
+def _reading(chemistry: ModuleType, molecule: Any, what: str) -> Reading:
+    if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
+        raise FileFormatError(f"In {what}, '*' holds a place for any atom; fill in what is meant.")
+    parts = chemistry.GetMolFrags(molecule, asMols=True)
+    built = [_embedded(chemistry, part, what) for part in parts]
+    atoms = side_by_side([atoms for atoms, _ in built])
+    notes = []
+    if len(parts) > 1:
+        notes.append(
+            f"{len(parts)} molecules were laid side by side at van der Waals distance; SMILES say "
+            "nothing of where they are"
+        )
+    without = [atoms.get_chemical_formula() for atoms, known in built if not known]
+    if without:
+        notes.append(f"MMFF94 does not know {listed(without)}: its geometry is ETKDG's alone")
+    charge = chemistry.GetFormalCharge(molecule)
+    charges = [Statement(charge, "SMILES")] if charge else []
+    centres = [a.GetNumRadicalElectrons() for a in molecule.GetAtoms()]
+    unpaired = sum(centres)
+    spins = []
+    if unpaired:
+        where = f"{unpaired} unpaired electron{'s' * (unpaired > 1)}, taken as parallel"
+        spins.append(Statement(unpaired + 1, where, firm=False))
+    return Reading(atoms, None, charges, spins, notes, force_field=len(atoms) > len(parts))
+
+
+def _embedded(chemistry: ModuleType, molecule: Any, what: str) -> tuple[Atoms, bool]:
+    """Return a molecule's lowest conformer, and whether its force field is known."""
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+    molecule = chemistry.AddHs(molecule)
+    numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
+    if len(numbers) == 1:
+        return Atoms(numbers, [(0.0, 0.0, 0.0)]), True
+    parameters = rdDistGeom.ETKDGv3()
+    parameters.randomSeed = 1  # type: ignore[assignment]
+    conformers = list(rdDistGeom.EmbedMultipleConfs(molecule, _CONFORMERS, parameters))
+    if not conformers:
+        raise FileFormatError(f"No geometry could be built for {what}.")
+    best, known = 0, rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule)
+    if known:
+        energies = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)
+        best = min(range(len(energies)), key=lambda i: float(energies[i][1]))
+    return Atoms(numbers, molecule.GetConformer(int(conformers[best])).GetPositions()), known
+
+
+def side_by_side(molecules: list[Atoms]) -> Atoms:
+    """Return molecules in a row along x, each where its van der Waals spheres first touch others'.
+
+    Args:
+        molecules: at least one; a single one is returned as it is.
+    """
+    row: Atoms = molecules[0].copy()
+    for molecule in molecules[1:]:
+        if len(row) == len(molecules[0]):
+            row.positions -= row.positions.mean(axis=0)
+        positions = molecule.positions - molecule.positions.mean(axis=0)
+        reach = _radii(row)[:, None] + _radii(molecule)[None]
+        steps = row.positions[:, None] - positions[None]
+        across = reach**2 - steps[:, :, 1] ** 2 - steps[:, :, 2] ** 2
+        # Where the spheres pass each other, any place along x would do.
+        needed = np.where(across > 0, steps[:, :, 0] + np.sqrt(np.maximum(across, 0)), -np.inf)
+        shift = needed.max()
+        positions[:, 0] += shift if np.isfinite(shift) else steps[:, :, 0].max()
+        row += Atoms(molecule.numbers, positions)
+    return row
+
+
+def _radii(atoms: Atoms) -> np.ndarray:
+    radii = vdw_radii[np.minimum(atoms.numbers, len(vdw_radii) - 1)]
+    return np.where(np.isfinite(radii), radii, _RADIUS)

@@ -1,0 +1,84 @@
+"""Text of structure files, whatever wrote it: UTF-8 or Latin-1, any ends of lines, compressed."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+from deepdft.errors import FileFormatError
+
+_OPENERS: dict[str, Callable[[str], object]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+
+COMPRESSED = frozenset(_OPENERS)
+"""Suffixes of compressed files."""
+
+LARGEST = 1 << 30
+"""Bytes. No structure file is larger, expanded."""
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file with `\\n` between its lines.
+
+    Raises:
+        FileFormatError: if the file cannot be read, is empty, or is not text.
+    """
+    content = _read_bytes(path)
+    if b"\0" in content[:4096] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FileFormatError(f"{path} is not a text file.")
+    text = _decoded(content).replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise FileFormatError(f"{path} is empty.")
+    return text
+
+
+def _decoded(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _read_bytes(path: Path) -> bytes:
+    opener = _OPENERS.get(path.suffix.casefold())
+    try:
+        with path.open("rb") if opener is None else opener(str(path)) as file:  # type: ignore[attr-defined]
+            content: bytes = file.read(LARGEST + 1)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileFormatError(f"{path} cannot be read: {reason}.") from None
+    if len(content) > LARGEST:
+        raise FileFormatError(f"{path} is larger than 1 GiB; it is no structure file.")
+    return content
+
+
+def number(text: str, place: str) -> float:
+    """Return a decimal number, also one with Fortran's `D` before its exponent.
+
+    Raises:
+        FileFormatError: if it is none; `place` begins the message.
+    """
+    try:
+        return float(text.replace("D", "E").replace("d", "e"))
+    except ValueError:
+        raise FileFormatError(f"{place}: '{text.strip()[:30]}' is not a number.") from None
+
+
+def integer(text: str, place: str) -> int:
+    """Return a whole number.
+
+    Raises:
+        FileFormatError: if it is none; `place` begins the message.
+    """
+    try:
+        return int(text[:20])
+    except ValueError:
+        raise FileFormatError(f"{place}: '{text.strip()[:30]}' is not a whole number.") from None
