@@ -24,6 +24,7 @@ _EXTRA = {
     "gpaw": "gpaw",
     "pymatgen": "pymatgen",
     "pytest": "test",
+    "tblite": "xtb",
     "triton": "test",
 }
 

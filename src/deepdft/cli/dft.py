@@ -18,6 +18,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from deepdft.cli.structure_inputs import (
+    Charge,
+    Multiplicity,
+    Ordered,
+    Refusals,
+    Relax,
+    print_notes,
+)
+
 app = typer.Typer(help="Reference densities from DFT programs.", no_args_is_help=True)
 
 
@@ -27,7 +36,7 @@ def run(
         list[str],
         typer.Argument(
             metavar="STRUCTURES... [KEY=VALUE]...",
-            help="Files that ASE reads (all frames) and folders of them; settings of the program.",
+            help="Structure files (all frames) and folders of them; settings of the program.",
         ),
     ],
     output: Annotated[
@@ -41,6 +50,13 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Calculate again what failed before.")
     ] = False,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    ordered: Ordered = False,
+    relax: Relax = False,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Go on behind structures that cannot be used, list them.")
+    ] = False,
 ) -> None:
     """Calculate the densities of structures; given again, it goes on where it was.
 
@@ -48,11 +64,18 @@ def run(
     """
     from deepdft.cli.campaign_progress import Shown
     from deepdft.dft import create_calculation, read_inputs, run_campaign
+    from deepdft.structures import ReadOptions
 
     settings = [text for text in arguments if is_setting(text)]
-    structures = read_inputs([text for text in arguments if text not in settings])
+    refusals = Refusals(skip)
+    structures = read_inputs(
+        [text for text in arguments if text not in settings],
+        ReadOptions(charge, multiplicity, ordered, relax),
+        refusals.add,
+    )
     calculation = create_calculation(program, settings)
     console = Console(highlight=False, soft_wrap=True, markup=False)
+    print_notes(console, structures)
     with progress_bar(console) as bar:
         manifest = run_campaign(
             structures, calculation, output, jobs=jobs, limit=limit, retry_failed=retry_failed,
@@ -67,6 +90,7 @@ def run(
         f"written: {output} ({', '.join(f'{n} {s}' for s, n in counts.items() if n)}; "
         f"{manifest.level})"
     )
+    refusals.finish(console)
 
 
 def progress_bar(console: Console) -> Progress:

@@ -13,11 +13,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from deepdft.errors import ConfigurationError
-from deepdft.structures import Structure, read_structures
+from deepdft.cli.structure_inputs import (
+    Charge,
+    Multiplicity,
+    Ordered,
+    Refusals,
+    Relax,
+    print_notes,
+)
+from deepdft.errors import ConfigurationError, UnsupportedStructureError
+from deepdft.structures import ReadOptions, Structure, file_name, read_structures
 
 if TYPE_CHECKING:
-    from deepdft.prediction import PredictionSummary
+    from deepdft.prediction import PredictionSummary, TrainedModel
     from deepdft.prediction.distributed import Cluster
 
 _ENOUGH = 20
@@ -41,7 +49,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="STRUCTURE...",
-            help="Files that ASE reads (xyz, cif, POSCAR, pdb, ...; all frames), or SMILES.",
+            help="Structure files (xyz, cif, POSCAR, pdb, sdf, ...; all frames), or SMILES.",
         ),
     ],
     model: Annotated[
@@ -93,17 +101,34 @@ def predict(
         str | None,
         typer.Option(metavar="ADDRESS", help="Running dask scheduler to use instead, host:port."),
     ] = None,
+    charge: Charge = None,
+    multiplicity: Multiplicity = None,
+    ordered: Ordered = False,
+    relax: Relax = False,
+    skip: Annotated[
+        bool,
+        typer.Option("--skip", help="Go on behind structures that cannot be treated, list them."),
+    ] = False,
 ) -> None:
     """Predict electron densities and write them to files."""
-    from deepdft.prediction import choose_grid, predict_to_file, predict_to_store, resolve_model
+    from deepdft.prediction import choose_grid, predict_to_file, predict_to_store
 
     if like is not None and (spacing is not None or grid is not None):
         raise ConfigurationError("Give one of --like, --spacing and --grid.")
     console = Console()
-    found = [item for source in structures for item in read_structures(source)]
-    targets = list(_targets(found, output))
+    refusals = Refusals(skip)
+    options = ReadOptions(charge, multiplicity, ordered, relax)
+    found = [
+        item for source in structures for item in read_structures(source, options, refusals.add)
+    ]
+    targets = list(_targets(found, output, alone=len(found) + len(refusals.found) == 1))
     cluster = _cluster(targets, workers, scheduler, device)
-    chosen = resolve_model(model, [item.atoms for item in found], device)
+    print_notes(console, found)
+    checked = _checked(found, targets, model, device, refusals)
+    if checked is None:
+        refusals.finish(console)
+        return
+    chosen, todo = checked
     chosen.threads = threads
     if uncertainty:
         chosen.require_error_model()
@@ -115,7 +140,7 @@ def predict(
         from deepdft.formats import read
 
         like_grid = read(like).grid
-    for item, path in zip(found, targets, strict=True):
+    for item, path in todo:
         points = like_grid or choose_grid(item.atoms, spacing=spacing, shape=grid, vacuum=vacuum)
         with _progress_bar(console) as bar:
             task = bar.add_task(item.atoms.get_chemical_formula(), total=points.n_points)
@@ -140,6 +165,45 @@ def predict(
         from deepdft.storage.whole_files import replace_file
 
         replace_file(json_file, (json.dumps(summaries, indent=2) + "\n").encode())
+    refusals.finish(console)
+
+
+def _checked(
+    found: list[Structure],
+    targets: list[Path],
+    model: str | None,
+    device: str,
+    refusals: Refusals,
+) -> tuple[TrainedModel, list[tuple[Structure, Path]]] | None:
+    """Return the model and what it can treat; None where it is nothing.
+
+    Everything is checked before anything is computed. Without a model that covers all elements,
+    structures are skipped for the one that covers the first.
+    """
+    from deepdft.prediction import resolve_model
+
+    chosen: TrainedModel | None = None
+    todo = []
+    groups = [found] if not refusals.skip else [found, *([item] for item in found)]
+    for group in groups:
+        try:
+            chosen = resolve_model(model, [item.atoms for item in group], device)
+            break
+        except UnsupportedStructureError:
+            if group is groups[-1] and not refusals.skip:
+                raise
+    for item, path in zip(found, targets, strict=True):
+        try:
+            if chosen is None:
+                resolve_model(model, item.atoms, device)
+            else:
+                chosen.check(item.atoms)
+        except UnsupportedStructureError as error:
+            told = error if len(found) == 1 else UnsupportedStructureError(f"{item.name}: {error}")
+            refusals.add(item.name, error if refusals.skip else told)
+        else:
+            todo.append((item, path))
+    return None if chosen is None or not todo else (chosen, todo)
 
 
 def _print_summary(console: Console, summary: PredictionSummary) -> None:
@@ -200,11 +264,11 @@ def _progress_bar(console: Console) -> Progress:
     )
 
 
-def _targets(found: list[Structure], output: Path | None) -> Iterator[Path]:
+def _targets(found: list[Structure], output: Path | None, alone: bool) -> Iterator[Path]:
     """Yield a path for each structure: the file asked for, or files named after the structures."""
-    if len(found) == 1 and output is not None and not _is_folder(output):
+    if alone and output is not None and not _is_folder(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        yield output
+        yield from [output] * len(found)
         return
     folder, suffix = Path(), ".cube"
     if output is not None and _is_folder(output):
@@ -216,7 +280,7 @@ def _targets(found: list[Structure], output: Path | None) -> Iterator[Path]:
     used: set[str] = set()
     prefix = f"{output.stem}_" if output is not None and not _is_folder(output) else ""
     for item in found:
-        name = base = prefix + _file_name(item.name)
+        name = base = prefix + file_name(item.name)
         number = 1
         while name in used:
             number += 1
@@ -244,7 +308,3 @@ def _is_folder(path: Path) -> bool:
     if path.suffix == ".zarr":
         return False
     return path.is_dir() or (path.suffix == "" and "CHG" not in path.name.upper())
-
-
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_=#()[]@+" else "_" for c in name)[:100]

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from deepdft.data.symmetric_waves import Symmetry, expand, reduce
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
-from deepdft.levels import LevelOfTheory
+from deepdft.levels import LevelOfTheory, SharedLevel
 from deepdft.storage.whole_files import AtomicFile
 from deepdft.units import BOHR
 
@@ -238,7 +238,7 @@ def write_plane_waves(
         "hkl": np.concatenate(hkl),
         "waves": np.concatenate(waves),
         "magnetic": np.array([int(density.spin is not None) for density in densities]),
-        "level": np.array(json.dumps(level.to_dict())),
+        "level": np.array(json.dumps(shared.level.to_dict())),
     }
     if spin_waves:
         arrays["spin_waves"] = np.concatenate(spin_waves)

@@ -53,6 +53,7 @@ class Calculate:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         try:
+            self.calculation.require_what_is_meant(job.atoms)
             with working_in(directory):
                 result = self.calculation.run(job.atoms, directory)
             record = _finished(job.record, result)

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from deepdft.density import Density
+from deepdft.errors import UnsupportedStructureError
 from deepdft.levels import LevelOfTheory
+from deepdft.structures import charge_and_multiplicity
+from deepdft.structures.coverage import require_closed_shell
 
 if TYPE_CHECKING:
     # With torch behind it, which the start of a worker process should not wait for.
@@ -87,6 +90,33 @@ class ReferenceCalculation(ABC):
             UnsupportedStructureError: if the program does not treat one.
             ConfigurationError: if a file is missing that it needs.
         """
+
+    def calculated_charge(self, atoms: Atoms) -> int:
+        """Return the net charge of what `run` calculates for a structure, e."""
+        return 0
+
+    @property
+    def closed_shells_only(self) -> bool:
+        """Whether all electrons are taken as paired."""
+        return True
+
+    def require_what_is_meant(self, atoms: Atoms) -> None:
+        """Refuse a structure for which another one would be calculated.
+
+        Raises:
+            UnsupportedStructureError: if its charge or its spin is not what is calculated, or is
+                nonsense or contradictory.
+        """
+        charge, multiplicity = charge_and_multiplicity(atoms)
+        calculated = self.calculated_charge(atoms)
+        if charge != calculated:
+            raise UnsupportedStructureError(
+                f"{atoms.get_chemical_formula()} has a net charge of {charge:+d}, and {self.name} "
+                f"would calculate one of {calculated:+d}."
+            )
+        if self.closed_shells_only and not atoms.pbc.any():
+            only = f"{self.name} is used for closed-shell molecules"
+            require_closed_shell(atoms, charge, multiplicity, only)
 
     @abstractmethod
     def run(self, atoms: Atoms, directory: Path) -> CalculatedDensity:

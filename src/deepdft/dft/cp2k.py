@@ -68,6 +68,15 @@ class CP2KCalculation(ReferenceCalculation):
             settings.functional, f"GTH-{settings.functional}", settings.basis.lower(), "CP2K"
         )
 
+    def calculated_charge(self, atoms: Atoms) -> int:
+        """The charge of the settings; without one there, that of the structure is refused."""
+        return self.settings.charge
+
+    @property
+    def closed_shells_only(self) -> bool:
+        """Whether spin is left out."""
+        return not self.settings.spin_polarised
+
     def versions(self) -> dict[str, str]:
         """Return CP2K's version.
 

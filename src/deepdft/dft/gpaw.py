@@ -80,6 +80,11 @@ class GPAWCalculation(ReferenceCalculation):
         settings = self.settings
         return LevelOfTheory(settings.functional, CORE, f"{settings.cutoff:g} eV", "GPAW")
 
+    @property
+    def closed_shells_only(self) -> bool:
+        """Whether spin is left out."""
+        return not self.settings.spin_polarised
+
     def versions(self) -> dict[str, str]:
         """Return the versions of GPAW and of its PAW data sets.
 

@@ -20,6 +20,8 @@ from deepdft.errors import CalculationError, ConfigurationError, UnsupportedStru
 from deepdft.extras import require_extra
 from deepdft.fields.orbitals import OrbitalDensity, load_basis
 from deepdft.levels import LevelOfTheory
+from deepdft.structures import charge_and_multiplicity
+from deepdft.structures.coverage import require_closed_shell
 from deepdft.units import BOHR, HARTREE
 
 
@@ -53,6 +55,10 @@ class PySCFCalculation(ReferenceCalculation):
     def level(self) -> LevelOfTheory:
         """PBE/GTH-PBE/gth-dzvp by default."""
         return level_of(self.settings, self.settings.functional)
+
+    def calculated_charge(self, atoms: Atoms) -> int:
+        """The charge that the structure states."""
+        return charge_and_multiplicity(atoms)[0]
 
     def versions(self) -> dict[str, str]:
         """Return the versions of PySCF and of libxc.
@@ -217,18 +223,16 @@ def _require_molecule(atoms: Atoms, basis: str) -> None:
             f"{atoms.symbols} is periodic and PySCF is used for molecules; "
             "calculate it with the program cp2k or gpaw."
         )
-    if np.abs(atoms.get_initial_magnetic_moments()).max(initial=0.0) > 0:
-        raise UnsupportedStructureError(
-            f"{atoms.symbols} has initial magnetic moments, and PySCF is used for closed-shell "
-            "molecules; leave them out if it is one."
-        )
+    charge, multiplicity = charge_and_multiplicity(atoms)
+    only = "PySCF is used for closed-shell molecules"
+    require_closed_shell(atoms, charge, multiplicity, only)
     load_basis(basis).shells(atoms.numbers)
 
 
 def _molecule(atoms: Atoms, settings: PySCFSettings, log: Path) -> Any:
     from pyscf import gto
 
-    charge = atoms.info.get("charge", atoms.get_initial_charges().sum())
+    charge, _ = charge_and_multiplicity(atoms)
     # PySCF announces on the terminal where its output goes.
     with contextlib.redirect_stdout(io.StringIO()):
         molecule = gto.M(
@@ -236,14 +240,9 @@ def _molecule(atoms: Atoms, settings: PySCFSettings, log: Path) -> Any:
             unit="Angstrom",
             basis=settings.basis,
             pseudo=settings.pseudopotential,
-            charge=round(float(charge)),
+            charge=charge,
             spin=None,
             output=str(log),
             verbose=4,
-        )
-    if molecule.spin:
-        raise UnsupportedStructureError(
-            f"{atoms.symbols} with charge {molecule.charge} has {molecule.nelectron} valence "
-            "electrons, an odd number; PySCF is used for closed-shell molecules."
         )
     return molecule

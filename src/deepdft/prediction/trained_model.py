@@ -20,6 +20,7 @@ from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.engine import ProbeEngine
+from deepdft.structures import Coverage, charge_and_multiplicity
 
 if TYPE_CHECKING:
     from deepdft.uncertainty.error_model import ErrorModel
@@ -180,40 +181,23 @@ class TrainedModel:
             self.error_model = require_error_model(self.folder, self.name)
         return self.error_model
 
+    @property
+    def coverage(self) -> Coverage:
+        """What structures the model was made for."""
+        return Coverage(
+            self.name,
+            tuple(self.elements),
+            charges=tuple(self.card.get("charges") or (0,)),
+            open_shells=bool(self.card.get("spin")),
+        )
+
     def check(self, atoms: Atoms) -> None:
         """Refuse structures that the model cannot treat.
 
         Raises:
-            UnsupportedStructureError: for no atoms, unknown elements, a net charge or unpaired
-                electrons (a molecule with an odd number of electrons, or initial magnetic
-                moments), which the model has no input for.
+            UnsupportedStructureError: see `deepdft.structures.Coverage.check`.
         """
-        if len(atoms) == 0:
-            raise UnsupportedStructureError("The structure has no atoms.")
-        unknown = sorted(set(atoms.get_chemical_symbols()) - set(self.elements))
-        if unknown:
-            raise UnsupportedStructureError(
-                f"The model '{self.name}' does not know {', '.join(unknown)}; it covers "
-                f"{', '.join(self.elements)}."
-            )
-        charge = float(atoms.info.get("charge") or atoms.get_initial_charges().sum())
-        if abs(charge) > 1e-3:
-            raise UnsupportedStructureError(
-                f"The structure carries a net charge of {charge:+g}; the model '{self.name}' was "
-                "trained on neutral structures only."
-            )
-        if abs(atoms.get_initial_magnetic_moments()).max() > 1e-3 and not self.card.get("spin"):
-            raise UnsupportedStructureError(
-                f"The structure has initial magnetic moments; the model '{self.name}' was trained "
-                "on closed shells only. Remove the moments to predict it as one."
-            )
-
-        electrons = self.expected_electrons(atoms)
-        if electrons is not None and electrons % 2 and not atoms.pbc.any():
-            raise UnsupportedStructureError(
-                f"{atoms.get_chemical_formula()} has an odd number of electrons; the model "
-                f"'{self.name}' was trained on closed shells only."
-            )
+        self.coverage.check(atoms)
 
     def expected_electrons(self, atoms: Atoms) -> int | None:
         """Return the number of electrons the density should hold, or None if not known."""

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.cell import Cell
 
 from deepdft.errors import FileFormatError
-from deepdft.structures.occupancy import FULL, Occupancies
+from deepdft.structures.occupancy import Occupancies
 from deepdft.structures.pdb import Site, reading_of
 from deepdft.structures.structure import Reading, listed
 from deepdft.structures.symbols import Symbol, require_symbol
@@ -148,12 +148,7 @@ def _small(block: gemmi.cif.Block, path: str) -> Reading:
     notes += note
     found = orbits(positions[kept], operations, vectors)
     source = np.repeat(kept, [len(orbit.positions) for orbit in found])
-    values = occupancies[kept]
-    # Some programs state the share of an atom on a symmetry element, others 1.
-    shared = np.array([orbit.coinciding for orbit in found]) * values
-    halves = (np.abs(shared - 1) < FULL) & (values < 1 - FULL) & (len(operations) > 1)
-    values = np.where(halves & ~_mixed(positions[kept], vectors), 1.0, values)
-    values = np.repeat(values, [len(orbit.positions) for orbit in found])
+    values = np.repeat(occupancies[kept], [len(orbit.positions) for orbit in found])
     images = np.concatenate([orbit.positions for orbit in found])
     if len(operations) == 1:
         images = positions[source]
@@ -163,15 +158,6 @@ def _small(block: gemmi.cif.Block, path: str) -> Reading:
     if len(source) > len(kept):
         notes.append(f"symmetry was applied: {len(kept)} sites became {len(source)} atoms")
     return Reading(atoms, notes=notes, occupancies=Occupancies(values, labels))
-
-
-def _mixed(positions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Return which sites share their place with another one."""
-    steps = positions[:, None] - positions[None]
-    steps = (steps - np.round(steps)) @ vectors
-    near = np.linalg.norm(steps, axis=2) < 0.1
-    np.fill_diagonal(near, False)
-    return np.asarray(near.any(axis=1))
 
 
 def _sites(block: gemmi.cif.Block, path: str) -> _Sites:

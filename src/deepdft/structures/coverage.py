@@ -13,6 +13,7 @@ from deepdft.errors import UnsupportedStructureError
 from deepdft.structures.charge import charge_and_multiplicity
 from deepdft.structures.contacts import require_finite_positions
 from deepdft.structures.open_shells import open_shell
+from deepdft.structures.structure import listed
 
 _NONMETALS = frozenset(
     atomic_numbers[symbol]
@@ -27,13 +28,13 @@ class Coverage:
     Attributes:
         model: its name, for messages.
         elements: chemical symbols.
-        charged: whether it knows ions.
+        charges: net charges that it knows, e.
         open_shells: whether it knows unpaired electrons.
     """
 
     model: str
     elements: tuple[str, ...]
-    charged: bool = False
+    charges: tuple[int, ...] = (0,)
     open_shells: bool = False
 
     def check(self, atoms: Atoms) -> None:
@@ -53,13 +54,16 @@ class Coverage:
         self.check_elements(atoms.get_chemical_symbols())
         require_finite_positions(atoms)
         charge, multiplicity = charge_and_multiplicity(atoms)
-        if charge and not self.charged:
+        if charge not in self.charges:
+            known = listed([f"{q:+d}" if q else "0" for q in self.charges])
+            trained = "neutral structures only" if self.charges == (0,) else f"charges of {known}"
             raise UnsupportedStructureError(
                 f"The structure carries a net charge of {charge:+d}; the model '{self.model}' was "
-                "trained on neutral structures only."
+                f"trained on {trained}."
             )
         if not self.open_shells:
-            self._check_closed_shell(atoms, charge, multiplicity)
+            only = f"the model '{self.model}' was trained on closed shells only"
+            require_closed_shell(atoms, charge, multiplicity, only)
 
     def check_elements(self, symbols: Sequence[str]) -> None:
         """Refuse elements that the model does not know.
@@ -74,29 +78,40 @@ class Coverage:
                 f"{', '.join(self.elements)}."
             )
 
-    def _check_closed_shell(self, atoms: Atoms, charge: int, multiplicity: int | None) -> None:
-        only = f"the model '{self.model}' was trained on closed shells only"
-        moments = np.asarray(atoms.get_initial_magnetic_moments())
-        if np.abs(moments).max(initial=0.0) > 1e-3:
+
+def require_closed_shell(atoms: Atoms, charge: int, multiplicity: int | None, only: str) -> None:
+    """Refuse a structure with unpaired electrons.
+
+    Args:
+        atoms: the structure.
+        charge: net charge, e.
+        multiplicity: 2S + 1, or None where nothing is said.
+        only: words on what knows closed shells only, to end the message with.
+
+    Raises:
+        UnsupportedStructureError: see `Coverage.check`.
+    """
+    moments = np.asarray(atoms.get_initial_magnetic_moments())
+    if np.abs(moments).max(initial=0.0) > 1e-3:
+        raise UnsupportedStructureError(
+            f"{atoms.get_chemical_formula()} has initial magnetic moments; {only}. Remove the "
+            "moments to treat it as one."
+        )
+    if multiplicity is not None and multiplicity > 1:
+        raise UnsupportedStructureError(
+            f"{atoms.get_chemical_formula()} has unpaired electrons (multiplicity "
+            f"{multiplicity}); {only}."
+        )
+    electrons = int(atoms.numbers.sum()) - charge
+    metallic = atoms.pbc.any() and not set(atoms.numbers.tolist()) <= _NONMETALS
+    if electrons % 2 and not metallic:
+        raise UnsupportedStructureError(
+            f"{atoms.get_chemical_formula()} has an odd number of electrons; {only}."
+        )
+    if multiplicity is None and not charge and not atoms.pbc.any():
+        found = open_shell(atoms)
+        if found is not None:
             raise UnsupportedStructureError(
-                f"The structure has initial magnetic moments; {only}. Remove the moments to "
-                "predict it as one."
+                f"There is {found}; {only}. If a closed shell is meant, say --multiplicity 1 "
+                "(multiplicity=1)."
             )
-        if multiplicity is not None and multiplicity > 1:
-            raise UnsupportedStructureError(
-                f"{atoms.get_chemical_formula()} has unpaired electrons (multiplicity "
-                f"{multiplicity}); {only}."
-            )
-        electrons = int(atoms.numbers.sum()) - charge
-        metallic = atoms.pbc.any() and not set(atoms.numbers.tolist()) <= _NONMETALS
-        if electrons % 2 and not metallic:
-            raise UnsupportedStructureError(
-                f"{atoms.get_chemical_formula()} has an odd number of electrons; {only}."
-            )
-        if multiplicity is None and not charge and not atoms.pbc.any():
-            found = open_shell(atoms)
-            if found is not None:
-                raise UnsupportedStructureError(
-                    f"There is {found}; {only}. If a closed shell is meant, say --multiplicity 1 "
-                    "(multiplicity=1)."
-                )

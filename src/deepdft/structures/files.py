@@ -17,13 +17,8 @@ from deepdft.structures.structure import Reading, ReadOptions, Structure
 from deepdft.structures.text import COMPRESSED, read_text
 from deepdft.structures.xyz import read_xyz
 
-<<<<<<< HEAD
-from deepdft.errors import FileFormatError
-from deepdft.extras import require_extra
-=======
 Refused = Callable[[str, DeepDFTError], None]
 """Is told the name of a structure that cannot be used, and why."""
->>>>>>> f5838db (Structures: what a file holds is checked and understood, or refused)
 
 _READERS: dict[str, Callable[[str, str], Iterator[Reading | DeepDFTError]]] = {
     "xyz": read_xyz,
@@ -90,33 +85,6 @@ def is_path(source: str) -> bool:
     Raises:
         FileFormatError: if it is one and nothing is there.
     """
-<<<<<<< HEAD
-    require_extra("rdkit", f"'{smiles}' is not a file, and reading it as SMILES")
-    from rdkit import Chem, RDLogger
-    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
-
-    RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
-    molecule = Chem.MolFromSmiles(smiles)
-    if molecule is None or molecule.GetNumAtoms() == 0:
-        raise FileFormatError(f"'{smiles}' is neither a file nor a valid SMILES string.")
-    molecule = Chem.AddHs(molecule)
-    parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = 1  # type: ignore[assignment]
-    conformers = list(rdDistGeom.EmbedMultipleConfs(molecule, 10, parameters))
-    if not conformers:
-        raise FileFormatError(f"No geometry could be built for the SMILES string '{smiles}'.")
-    best = 0
-    if rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
-        energies = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)
-        best = min(range(len(energies)), key=lambda i: float(energies[i][1]))
-    numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
-    positions = molecule.GetConformer(int(conformers[best])).GetPositions()
-    atoms = Atoms(numbers, positions)
-    charge = Chem.GetFormalCharge(molecule)
-    if charge:
-        atoms.info["charge"] = charge
-    return atoms
-=======
     try:
         if Path(source).exists():
             return True
@@ -169,4 +137,3 @@ def _readings(path: Path) -> Iterator[Reading | DeepDFTError]:
         yield from read_with_ase(path)
     else:
         yield from reader(read_text(path), str(path))
->>>>>>> f5838db (Structures: what a file holds is checked and understood, or refused)

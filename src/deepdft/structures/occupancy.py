@@ -56,7 +56,7 @@ def from_ase(atoms: Atoms) -> tuple[Atoms, Occupancies | None]:
         return atoms, None
     kinds = np.asarray(atoms.arrays["spacegroup_kinds"])
     shares: list[dict[str, float]] = [
-        table.get(str(kind), table.get(int(kind), {})) for kind in kinds
+        table.get(str(kind)) or table.get(int(kind)) or {} for kind in kinds
     ]
     found = [
         float(share.get(symbol, 1.0)) for share, symbol in zip(shares, atoms.symbols, strict=True)

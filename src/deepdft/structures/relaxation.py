@@ -7,11 +7,8 @@ import io
 
 from ase import Atoms
 
-from deepdft.errors import (
-    CalculationError,
-    MissingDependencyError,
-    UnsupportedStructureError,
-)
+from deepdft.errors import CalculationError, UnsupportedStructureError
+from deepdft.extras import require_extra
 
 _FORCE = 0.01
 """eV/Å. Largest force at the end."""
@@ -32,13 +29,9 @@ def relaxed(atoms: Atoms, charge: int, multiplicity: int) -> Atoms:
         UnsupportedStructureError: if the structure is periodic.
         CalculationError: if GFN2-xTB fails or finds no minimum.
     """
-    try:
-        from tblite.ase import TBLite
-    except ImportError:
-        raise MissingDependencyError(
-            "Relaxing a geometry needs tblite: pip install 'deepdft[xtb]'."
-        ) from None
+    require_extra("tblite", "Relaxing a geometry")
     from ase.optimize import BFGS
+    from tblite.ase import TBLite
 
     if atoms.pbc.any():
         raise UnsupportedStructureError(

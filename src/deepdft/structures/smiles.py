@@ -9,7 +9,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import vdw_radii
 
-from deepdft.errors import FileFormatError, MissingDependencyError
+from deepdft.errors import FileFormatError
+from deepdft.extras import require_extra
 from deepdft.structures.structure import Reading, Statement, listed
 
 _CONFORMERS = 10
@@ -29,7 +30,7 @@ def reading_from_smiles(smiles: str) -> Reading:
         FileFormatError: if the string is not valid, holds a place for any atom, or cannot be
             embedded.
     """
-    chemistry = _rdkit(f"'{smiles}' is not a file, and reading it as SMILES needs RDKit")
+    chemistry = _rdkit(f"'{smiles}' is not a file, and reading it as SMILES")
     molecule = chemistry.MolFromSmiles(smiles)
     if molecule is None or molecule.GetNumAtoms() == 0:
         raise FileFormatError(f"'{smiles}' is neither a file nor a valid SMILES string.")
@@ -46,7 +47,7 @@ def reading_from_drawing(block: str, place: str) -> Reading:
     Raises:
         MissingDependencyError, FileFormatError: as `reading_from_smiles`.
     """
-    chemistry = _rdkit(f"{place} is a drawing in a plane, and giving it a geometry needs RDKit")
+    chemistry = _rdkit(f"{place} is a drawing in a plane, and giving it a geometry")
     molecule = chemistry.MolFromMolBlock(block)
     if molecule is None:
         raise FileFormatError(f"RDKit cannot read {place}.")
@@ -69,11 +70,10 @@ def atoms_from_smiles(smiles: str) -> Atoms:
     return understood(reading_from_smiles(smiles), smiles).atoms
 
 
-def _rdkit(need: str) -> ModuleType:
-    try:
-        from rdkit import Chem, RDLogger
-    except ImportError:
-        raise MissingDependencyError(f"{need}: pip install 'deepdft[rdkit]'.") from None
+def _rdkit(purpose: str) -> ModuleType:
+    require_extra("rdkit", purpose)
+    from rdkit import Chem, RDLogger
+
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
     module: ModuleType = Chem
     return module
@@ -93,7 +93,11 @@ def _reading(chemistry: ModuleType, molecule: Any, what: str) -> Reading:
         )
     without = [atoms.get_chemical_formula() for atoms, known in built if not known]
     if without:
-        notes.append(f"MMFF94 does not know {listed(without)}: its geometry is ETKDG's alone")
+        notes.append(
+            f"MMFF94 does not know {listed(without)}: the geometry is ETKDG's alone; --relax "
+            "improves it by GFN2-xTB"
+        )
+    field = any(known and len(part) > 1 for part, known in built)
     charge = chemistry.GetFormalCharge(molecule)
     charges = [Statement(charge, "SMILES")] if charge else []
     centres = [a.GetNumRadicalElectrons() for a in molecule.GetAtoms()]
@@ -102,7 +106,7 @@ def _reading(chemistry: ModuleType, molecule: Any, what: str) -> Reading:
     if unpaired:
         where = f"{unpaired} unpaired electron{'s' * (unpaired > 1)}, taken as parallel"
         spins.append(Statement(unpaired + 1, where, firm=False))
-    return Reading(atoms, None, charges, spins, notes, force_field=len(atoms) > len(parts))
+    return Reading(atoms, None, charges, spins, notes, force_field=field)
 
 
 def _embedded(chemistry: ModuleType, molecule: Any, what: str) -> tuple[Atoms, bool]:
