@@ -7,7 +7,7 @@ import pytest
 from ase.build import molecule
 
 from deepdft.errors import FileFormatError
-from deepdft.structures.files import atoms_from_smiles, read_structures
+from deepdft.structures import atoms_from_smiles, read_structures
 
 
 def test_frames_are_numbered_with_leading_zeros(tmp_path):

@@ -15,9 +15,9 @@ GHOST = 0
 _ISOTOPES = {"D": "deuterium", "T": "tritium"}
 
 _GHOST = re.compile(
-    r"@\w*|(bq|xx?|gh|gho|ghost|va|vac|vacancy|du|dum|dummy|lp|q|null)"
+    r"@\w*|(bq|xx?|gh|gho|ghost|va|vac|vacancy|du|dum|dummy|lp|q|ep|em|null)"
     r"([\d*#]+|[-_:.( ].*|(?<=gh)[a-z]{1,2}\d*|(?<=bq)[a-z]{1,2}\d*)?"
-    r"|[a-z]{1,2}\d*[-_:.(](bq|gh|gho|ghost)\)?",
+    r"|[a-z]{1,2}\d*([-_:.(](bq|gh|gho|ghost)\)?|:)",
     re.IGNORECASE,
 )
 """`Bq`, `X`, `Xx`, `Gh`, `GhO`, `Ghost-O`, `Va`, `Vac`, `Du`, `Lp`, `X1`, `Bq(O)`, `O-Bq`, `@O`."""
