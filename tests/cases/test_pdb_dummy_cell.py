@@ -21,7 +21,7 @@ def test_the_cell_of_nmr_structures(run, small_model):
     assert "note: nmr: the cell of 1 Å only holds a place" in result.output
 
 
-@pytest.mark.parametrize("lengths", [(1, 1, 1), (0, 0, 0), (9999.999,) * 3, (1e5,) * 3])
+@pytest.mark.parametrize("lengths", [(1, 1, 1), (0, 0, 0), (9999.999,) * 3, (99999.999,) * 3])
 def test_placeholders_in_pdb(lengths, tmp_path):
     cell = "".join(f"{length:9.3f}" for length in lengths)
     text = PDB.read_text().replace("    1.000    1.000    1.000", cell)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError, DeepDFTError
-from deepdft.structures import ReadOptions, Structure, file_name, read_structures
+from deepdft.structures import ReadOptions, Structure, read_structures
 
 _BESIDE = {".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".log", ".py", ".sh", ".npz"}
 """Suffixes of what lies beside structures in a folder."""
@@ -46,7 +47,7 @@ def read_inputs(
     ]
     structures = [structure for _, group in groups for structure in group]
     for depth in range(1, 10):
-        names = [file_name(structure.name) for structure in structures]
+        names = [_safe(structure.name) for structure in structures]
         if len(set(names)) == len(names):
             return [replace(s, name=n) for n, s in zip(names, structures, strict=True)]
         structures = [
@@ -82,3 +83,7 @@ def _files(path: Path) -> list[Path]:
 
 def _folders(file: Path, depth: int) -> list[str]:
     return [part.strip("/") for part in file.resolve().parts[:-1][-depth:] if part.strip("/")]
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", name).lstrip(".") or "structure"

@@ -18,6 +18,7 @@ from deepdft.fields.walk import Progress, density_on, slabs, walk
 from deepdft.geometry.grids import DEFAULT_VACUUM, choose_grid
 from deepdft.models.bundled import bundled_models
 from deepdft.prediction.trained_model import TrainedModel, load_model
+from deepdft.structures import understood_atoms
 
 if TYPE_CHECKING:
     from deepdft.uncertainty.expected import Uncertainty
@@ -91,6 +92,8 @@ def predict(
     spacing: float | None = None,
     vacuum: float = DEFAULT_VACUUM,
     device: str = "auto",
+    charge: int | None = None,
+    multiplicity: int | None = None,
     progress: Progress | None = None,
     return_uncertainty: Literal[False] = False,
 ) -> Density: ...
@@ -105,6 +108,8 @@ def predict(
     spacing: float | None = None,
     vacuum: float = DEFAULT_VACUUM,
     device: str = "auto",
+    charge: int | None = None,
+    multiplicity: int | None = None,
     progress: Progress | None = None,
     return_uncertainty: Literal[True],
 ) -> tuple[Density, Uncertainty]: ...
@@ -118,6 +123,8 @@ def predict(
     spacing: float | None = None,
     vacuum: float = DEFAULT_VACUUM,
     device: str = "auto",
+    charge: int | None = None,
+    multiplicity: int | None = None,
     progress: Progress | None = None,
     return_uncertainty: bool = False,
 ) -> Density | tuple[Density, Uncertainty]:
@@ -136,6 +143,8 @@ def predict(
         spacing: distance between points, Å (default 0.1).
         vacuum: space around molecules, Å.
         device: where to compute, see `load_model`; ignored for a loaded model.
+        charge: net charge, e; by default what the atoms say.
+        multiplicity: 2S + 1; by default what the atoms say.
         progress: called with the number of points done.
         return_uncertainty: also return what error to expect.
 
@@ -146,10 +155,12 @@ def predict(
         the expected absolute error at every point.
 
     Raises:
-        UnsupportedStructureError: if the model cannot treat the structure.
+        UnsupportedStructureError: if the structure cannot be what was meant (see
+            `deepdft.structures`), or the model cannot treat it.
         ConfigurationError: if an argument is unusable, or uncertainty is asked of a model that has
             no error model.
     """
+    atoms = understood_atoms(atoms, charge=charge, multiplicity=multiplicity).atoms
     chosen = resolve_model(model, atoms, device)
     if grid is None:
         grid = choose_grid(atoms, spacing=spacing, vacuum=vacuum)

@@ -202,7 +202,9 @@ class TrainedModel:
     def expected_electrons(self, atoms: Atoms) -> int | None:
         """Return the number of electrons the density should hold, or None if not known."""
         charges = self.core_charges(atoms)
-        return None if charges is None else int(charges.sum())
+        if charges is None:
+            return None
+        return int(charges.sum()) - charge_and_multiplicity(atoms)[0]
 
     def core_charges(self, atoms: Atoms) -> FloatArray | None:
         """Return the charges (atoms,) of nuclei with their cores, or None if not known.

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from deepdft.errors import UnsupportedStructureError
+from deepdft.structures.images import near_pairs
 from deepdft.structures.structure import listed
 
 FARTHEST = 1e4
@@ -18,8 +15,6 @@ FARTHEST = 1e4
 
 _NUMERICAL_REACH = 1e9
 """Å. Beyond it, positions are no longer exact enough."""
-
-FloatArray = NDArray[np.float64]
 
 
 def require_sensible_positions(atoms: Atoms) -> None:
@@ -87,40 +82,11 @@ def close_pairs(atoms: Atoms) -> list[tuple[int, int, float]]:
         Indices and distance (Å) of each pair.
     """
     radii = covalent_radii[np.maximum(atoms.numbers, 0)]
-    reach = float(radii.max(initial=0.0))
-    positions, owners = _with_images(atoms, reach)
-    tree = cKDTree(positions)
-    n = len(atoms)
-    pairs = tree.query_pairs(reach, output_type="ndarray")
-    # The atoms themselves come first, so that one of a pair is below n.
-    pairs = pairs[pairs.min(axis=1) < n] if len(pairs) else pairs.reshape(-1, 2)
-    distances = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
-    first, second = owners[pairs[:, 0]], owners[pairs[:, 1]]
-    near = distances < 0.5 * (radii[first] + radii[second])
+    pairs = near_pairs(atoms, float(radii.max(initial=0.0)))
+    near = pairs.distances < 0.5 * (radii[pairs.first] + radii[pairs.second])
     found: dict[tuple[int, int], float] = {}
-    for i, j, distance in zip(first[near], second[near], distances[near], strict=True):
+    close = (pairs.first[near], pairs.second[near], pairs.distances[near])
+    for i, j, distance in zip(*close, strict=True):
         key = (int(min(i, j)), int(max(i, j)))
         found[key] = min(float(distance), found.get(key, np.inf))
     return sorted(((i, j, d) for (i, j), d in found.items()), key=lambda pair: (pair[2], pair))
-
-
-def _with_images(atoms: Atoms, reach: float) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Return atoms moved into the cell, then their images within reach of it, with their owners."""
-    n = len(atoms)
-    owners = np.arange(n)
-    if not atoms.pbc.any():
-        return atoms.positions, owners
-    cell = atoms.cell.complete().array
-    inverse = np.linalg.inv(cell)
-    fractional = atoms.positions @ inverse
-    fractional[:, atoms.pbc] %= 1.0
-    margin = np.where(atoms.pbc, reach * np.linalg.norm(inverse, axis=0), 0.0)
-    shells = np.ceil(margin).astype(int)
-    places, owned = [fractional], [owners]
-    for shift in itertools.product(*(range(-s, s + 1) for s in shells)):
-        if any(shift):
-            moved = fractional + np.array(shift)
-            inside = ((moved > -margin) & (moved < 1 + margin))[:, atoms.pbc].all(axis=1)
-            places.append(moved[inside])
-            owned.append(owners[inside])
-    return np.concatenate(places) @ cell, np.concatenate(owned)

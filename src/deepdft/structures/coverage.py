@@ -7,18 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 
 from deepdft.errors import UnsupportedStructureError
 from deepdft.structures.charge import charge_and_multiplicity
 from deepdft.structures.contacts import require_finite_positions
+from deepdft.structures.occupancy import require_occupied
 from deepdft.structures.open_shells import open_shell
 from deepdft.structures.structure import listed
-
-_NONMETALS = frozenset(
-    atomic_numbers[symbol]
-    for symbol in "H He B C N O F Ne Si P S Cl Ar Ge As Se Br Kr Sb Te I Xe At Rn".split()  # noqa: SIM905
-)
 
 
 @dataclass(frozen=True)
@@ -42,8 +37,8 @@ class Coverage:
 
         A molecule with unpaired electrons is told by an odd number of them, by a multiplicity or
         magnetic moments, or as one of a few known ground states; a multiplicity of 1 that is
-        stated is believed. A crystal with an odd number of electrons in its cell may be a metal;
-        one of nonmetals alone is refused.
+        stated is believed. A crystal with an odd number of electrons in its cell may be a metal,
+        unless it consists of molecules.
 
         Raises:
             UnsupportedStructureError: for no atoms, elements that are not known, positions that
@@ -53,6 +48,7 @@ class Coverage:
             raise UnsupportedStructureError("The structure has no atoms.")
         self.check_elements(atoms.get_chemical_symbols())
         require_finite_positions(atoms)
+        require_occupied(atoms)
         charge, multiplicity = charge_and_multiplicity(atoms)
         if charge not in self.charges:
             known = listed([f"{q:+d}" if q else "0" for q in self.charges])
@@ -97,18 +93,17 @@ def require_closed_shell(atoms: Atoms, charge: int, multiplicity: int | None, on
             f"{atoms.get_chemical_formula()} has initial magnetic moments; {only}. Remove the "
             "moments to treat it as one."
         )
+    electrons = int(atoms.numbers.sum()) - charge
+    if electrons % 2 and not atoms.pbc.any():
+        raise UnsupportedStructureError(
+            f"{atoms.get_chemical_formula()} has an odd number of electrons; {only}."
+        )
     if multiplicity is not None and multiplicity > 1:
         raise UnsupportedStructureError(
             f"{atoms.get_chemical_formula()} has unpaired electrons (multiplicity "
             f"{multiplicity}); {only}."
         )
-    electrons = int(atoms.numbers.sum()) - charge
-    metallic = atoms.pbc.any() and not set(atoms.numbers.tolist()) <= _NONMETALS
-    if electrons % 2 and not metallic:
-        raise UnsupportedStructureError(
-            f"{atoms.get_chemical_formula()} has an odd number of electrons; {only}."
-        )
-    if multiplicity is None and not charge and not atoms.pbc.any():
+    if multiplicity is None and not charge:
         found = open_shell(atoms)
         if found is not None:
             raise UnsupportedStructureError(

@@ -16,7 +16,7 @@ from deepdft.structures.charge import (
     store,
 )
 from deepdft.structures.contacts import require_sensible_positions
-from deepdft.structures.occupancy import from_ase, occupied
+from deepdft.structures.occupancy import forget_occupancies, from_ase, occupied
 from deepdft.structures.relaxation import relaxed
 from deepdft.structures.structure import MULTIPLICITY, Reading, ReadOptions, Structure
 from deepdft.structures.symbols import GHOST
@@ -58,6 +58,7 @@ def understood(reading: Reading, name: str, options: ReadOptions | None = None) 
         notes += added
         if len(atoms) == 0:
             raise UnsupportedStructureError(f"{name} has no occupied site.")
+    forget_occupancies(atoms)
     require_sensible_positions(atoms)
     notes += _settle_charge(atoms, reading, options)
     atoms.calc = None

@@ -11,48 +11,70 @@ from ase.formula import Formula
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
-_STRETCH = 1.25
-"""Bonds are up to this much longer than the sum of the covalent radii."""
+from deepdft.structures.images import near_pairs
+
+BOND = 0.45
+"""Å. Bonds are up to this much longer than the sum of the covalent radii."""
 
 
 class Molecules:
-    """Bonds of a structure without periodic directions, and what they hold together.
+    """The bonds of a structure, and what they hold together.
 
     Args:
-        atoms: the structure; its periodicity is not looked at.
+        atoms: the structure.
+        tolerance: how much longer a bond may be than the sum of the covalent radii, Å.
     """
 
-    def __init__(self, atoms: Atoms) -> None:
+    def __init__(self, atoms: Atoms, tolerance: float = BOND) -> None:
         self.atoms = atoms
         radii = covalent_radii[atoms.numbers]
-        tree = cKDTree(atoms.positions)
-        pairs = tree.query_pairs(
-            2 * _STRETCH * float(radii.max(initial=0.0)), output_type="ndarray"
-        )
-        pairs = pairs.reshape(-1, 2)
-        steps = atoms.positions[pairs[:, 0]] - atoms.positions[pairs[:, 1]]
-        limits = _STRETCH * (radii[pairs[:, 0]] + radii[pairs[:, 1]])
-        self.bonds: NDArray[np.intp] = pairs[np.linalg.norm(steps, axis=1) < limits]
+        pairs = near_pairs(atoms, 2 * float(radii.max(initial=0.0)) + tolerance)
+        bonded = pairs.distances < radii[pairs.first] + radii[pairs.second] + tolerance
+        self._first, self._second = pairs.first[bonded], pairs.second[bonded]
+        self._shifts = pairs.shifts[bonded]
 
     @cached_property
     def parts(self) -> list[NDArray[np.intp]]:
         """The atoms of each molecule."""
         n = len(self.atoms)
-        ones = np.ones(len(self.bonds))
-        graph = coo_matrix((ones, (self.bonds[:, 0], self.bonds[:, 1])), shape=(n, n))
-        count, label = connected_components(graph, directed=False)
-        return [np.flatnonzero(label == number) for number in range(count)]
+        bonds = coo_matrix((np.ones(len(self._first)), (self._first, self._second)), shape=(n, n))
+        count, label = connected_components(bonds, directed=False)
+        order = np.argsort(label, kind="stable")
+        return np.split(order, np.searchsorted(label[order], np.arange(1, count)))
 
     @cached_property
-    def neighbours(self) -> list[list[int]]:
-        """The atoms bonded to each atom."""
-        result: list[list[int]] = [[] for _ in range(len(self.atoms))]
-        for i, j in self.bonds:
-            result[i].append(int(j))
-            result[j].append(int(i))
+    def neighbours(self) -> list[list[tuple[int, tuple[int, int, int]]]]:
+        """For each atom those bonded to it, with the cells between them."""
+        result: list[list[tuple[int, tuple[int, int, int]]]] = [[] for _ in range(len(self.atoms))]
+        for i, j, shift in zip(self._first, self._second, self._shifts.tolist(), strict=True):
+            x, y, z = shift
+            result[i].append((int(j), (x, y, z)))
+            result[j].append((int(i), (-x, -y, -z)))
         return result
+
+    def is_endless(self, part: NDArray[np.intp]) -> bool:
+        """Return whether a part is bonded to its own periodic images: a chain, layer or network."""
+        places = {int(part[0]): (0, 0, 0)}
+        waiting = [int(part[0])]
+        while waiting:
+            atom = waiting.pop()
+            x, y, z = places[atom]
+            for other, (i, j, k) in self.neighbours[atom]:
+                place = (x + i, y + j, z + k)
+                if other not in places:
+                    places[other] = place
+                    waiting.append(other)
+                elif places[other] != place:
+                    return True
+        return False
+
+    def bonds_of(self, atom: int) -> tuple[list[int], NDArray[np.float64]]:
+        """Return the atoms bonded to one, and vectors (n, 3) to where they are, Å."""
+        others = [other for other, _ in self.neighbours[atom]]
+        shifts = np.array([shift for _, shift in self.neighbours[atom]]).reshape(-1, 3)
+        ends = self.atoms.positions[others] + shifts @ self.atoms.cell.array
+        return others, ends - self.atoms.positions[atom]
 
     def formula(self, part: NDArray[np.intp]) -> str:
         """Return the chemical formula of some of the atoms, in Hill's order."""

@@ -74,6 +74,23 @@ def from_ase(atoms: Atoms) -> tuple[Atoms, Occupancies | None]:
     return whole, Occupancies(np.array(found), labels)
 
 
+def require_occupied(atoms: Atoms) -> None:
+    """Refuse ASE atoms whose sites are occupied in part.
+
+    Raises:
+        UnsupportedStructureError: naming the sites.
+    """
+    whole, occupancies = from_ase(atoms)
+    if occupancies is not None and (occupancies.values < 1 - FULL).any():
+        occupied(whole, occupancies, ordered=False)
+
+
+def forget_occupancies(atoms: Atoms) -> None:
+    """Take away what ASE's readers left, once it has been looked at."""
+    atoms.info.pop("occupancy", None)
+    atoms.arrays.pop("occupancy", None)
+
+
 def _numbered(atoms: Atoms) -> list[str]:
     return [f"{symbol}{i}" for i, symbol in enumerate(atoms.symbols)]
 

@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from deepdft.structures.images import near_pairs
 from deepdft.structures.molecules import Molecules
 
 _TRIPLET_DIATOMICS = frozenset(
@@ -31,8 +32,14 @@ _CLOSED_ATOMS = frozenset(
     (2, 10, 18, 36, 54, 86, 118, 4, 12, 20, 38, 56, 88, 30, 48, 80, 46, 70, 102, 112)
 )  # fmt: skip
 
+_ALONE = 4.0
+"""Å. Single atoms in a cell that are closer to another one may be a solid's."""
+
 _LARGEST_ANGLE = np.cos(np.radians(140.0))
 """Cosine of the angle above which a carbon atom with two neighbours is sp, not a carbene."""
+
+_APART = 1.0
+"""Å. Molecules are certainly two if no atoms are closer than a bond that is longer by this."""
 
 _TRIPLE_BOND = 1.31
 """Å. Two carbon atoms with two neighbours each are bonded more closely: an alkyne, also bent."""
@@ -41,61 +48,71 @@ _WITHOUT_LONE_PAIR = (atomic_numbers["H"], atomic_numbers["C"], atomic_numbers["
 
 
 def open_shell(atoms: Atoms) -> str | None:
-    """Return what has unpaired electrons in a neutral structure without a cell, or None.
+    """Return what has unpaired electrons in a neutral structure, or None.
+
+    What is bonded to its own periodic images, and single atoms in a cell that are close to others,
+    may be parts of a solid: nothing is said of them.
 
     Args:
         atoms: the structure.
 
     Returns:
-        Words such as "O2 (a triplet)", to be read behind "there is".
+        Words such as "O2, whose ground state is a triplet", to be read behind "there is".
     """
     molecules = Molecules(atoms)
-    odd = []
-    for part in molecules.parts:
-        formula = molecules.formula(part)
-        numbers = atoms.numbers[part]
-        if numbers.sum() % 2:
-            odd.append(formula)
-        elif len(part) == 1 and int(numbers[0]) not in _CLOSED_ATOMS:
-            return f"a single {formula} atom, whose ground state has unpaired electrons"
-        elif len(part) == 2 and _pair(atoms, part) in _TRIPLET_DIATOMICS:
-            return f"{formula}, whose ground state is a triplet"
-        else:
-            carbene = _carbene(molecules, part)
-            if carbene is not None:
-                return f"a carbene ({formula}, carbon atom {carbene})"
-    # Different molecules with odd numbers may be the two ions of a salt.
-    if odd and (len(odd) % 2 or len(set(odd)) == 1):
+    for part in _finite(molecules):
+        found = None if atoms.numbers[part].sum() % 2 else _triplet(molecules, part)
+        if found is not None:
+            return found
+    # A bond that is stretched does not make two radicals.
+    apart = Molecules(atoms, _APART)
+    parts = _finite(apart)
+    odd = [apart.formula(part) for part in parts if atoms.numbers[part].sum() % 2]
+    # Different molecules with odd numbers may be the ions of a salt.
+    if odd and len(parts) == len(apart.parts) and (len(odd) % 2 or len(set(odd)) == 1):
         return f"{odd[0]}, which has an odd number of electrons"
     return None
 
 
-def _pair(atoms: Atoms, part: np.ndarray) -> frozenset[tuple[str, int]]:
-    return frozenset(Counter(atoms.symbols[part]).items())
-
-
-def _carbene(molecules: Molecules, part: np.ndarray) -> int | None:
-    """Return a carbon atom with two bent bonds, to hydrogen, carbon or silicon alone, or None."""
+def _finite(molecules: Molecules) -> list[np.ndarray]:
+    """Return the molecules that are no part of a solid."""
     atoms = molecules.atoms
-    for index in part:
-        bonded = molecules.neighbours[index]
-        if atoms.numbers[index] != 6 or len(bonded) != 2:
-            continue
-        if any(atoms.numbers[other] not in _WITHOUT_LONE_PAIR for other in bonded):
-            continue
-        first, second = atoms.positions[bonded] - atoms.positions[index]
-        cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
-        if cosine > _LARGEST_ANGLE and not any(
-            _alkyne(molecules, int(index), other) for other in bonded
-        ):
-            return int(index)
+    if not atoms.pbc.any():
+        return molecules.parts
+    pairs = near_pairs(atoms, _ALONE)
+    accompanied = {*pairs.first.tolist(), *pairs.second.tolist()}
+    return [
+        part
+        for part in molecules.parts
+        if not (len(part) == 1 and int(part[0]) in accompanied) and not molecules.is_endless(part)
+    ]
+
+
+def _triplet(molecules: Molecules, part: np.ndarray) -> str | None:
+    """Return the words for a molecule with an even number of electrons."""
+    atoms = molecules.atoms
+    formula = molecules.formula(part)
+    if len(part) == 1 and int(atoms.numbers[part[0]]) not in _CLOSED_ATOMS:
+        return f"a single {formula} atom, whose ground state has unpaired electrons"
+    if len(part) == 2 and frozenset(Counter(atoms.symbols[part]).items()) in _TRIPLET_DIATOMICS:
+        return f"{formula}, whose ground state is a triplet"
+    for atom in part:
+        if atoms.numbers[atom] == 6 and _is_carbene(molecules, int(atom)):
+            return f"a carbene ({formula}, carbon atom {atom}, counted from 0)"
     return None
 
 
-def _alkyne(molecules: Molecules, index: int, other: int) -> bool:
-    atoms = molecules.atoms
-    return bool(
-        atoms.numbers[other] == 6
-        and len(molecules.neighbours[other]) == 2
-        and np.linalg.norm(atoms.positions[index] - atoms.positions[other]) < _TRIPLE_BOND
-    )
+def _is_carbene(molecules: Molecules, atom: int) -> bool:
+    """Return whether an atom has two bent bonds, to hydrogen, carbon or silicon alone."""
+    numbers = molecules.atoms.numbers
+    bonded, vectors = molecules.bonds_of(atom)
+    if len(bonded) != 2 or any(numbers[other] not in _WITHOUT_LONE_PAIR for other in bonded):
+        return False
+    lengths = np.linalg.norm(vectors, axis=1)
+    if vectors[0] @ vectors[1] / lengths.prod() < _LARGEST_ANGLE:
+        return False
+    alkyne = [
+        numbers[other] == 6 and len(molecules.neighbours[other]) == 2 and length < _TRIPLE_BOND
+        for other, length in zip(bonded, lengths, strict=True)
+    ]
+    return not any(alkyne)

@@ -20,7 +20,7 @@ _LARGEST_MULTIPLICITY = 20
 
 _TWO_NUMBERS = re.compile(r"\s*([+-]?\d{1,3})[\s,]+(\d{1,3})\s*")
 _CHARGE_WORD = re.compile(
-    r"(?<![\w-])(?:(?:total|net)[ _])?charge\s*[:=\s]\s*([+-]?\d+(?:\.\d*)?(?![\w.])|\d+[+-])",
+    r"(?<![\w-])(?:(?:total|net)[ _])?charge\s*[:=\s]\s*([+-]?\d+(?:\.\d*)?(?![\w.+-])|\d+[+-])",
     re.IGNORECASE,
 )
 _MULTIPLICITY_WORD = re.compile(
