@@ -27,7 +27,6 @@ import ase.io
 import numpy as np
 import torch
 from ase import Atoms
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from typing_extensions import override
@@ -36,13 +35,12 @@ from deepdft.architectures import create_model
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.layers import GaussianBasis, StackedLinear
 from deepdft.architectures.settings import EvaluationSettings
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray, IntegerArray
+from deepdft.density import Grid
 from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.threads import available_threads
 from reporting import add_output_option, write_result
-
-IntegerArray = NDArray[np.int64]
 
 LIQUID = Path(__file__).with_name("ethylene_carbonate.xyz")
 RELEASED_CODE = 1100

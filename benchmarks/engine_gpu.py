@@ -15,20 +15,18 @@ import ase.io
 import numpy as np
 import torch
 from ase import Atoms
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from torch.autograd import DeviceType
 
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.settings import EvaluationSettings
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray, IntegerArray
+from deepdft.density import Grid
 from deepdft.geometry.graphs import Edges
 from deepdft.kernels.autograd import piecewise
 from deepdft.prediction.engine import ProbeEngine
 from engine import edges_per_probe, operations, random_network
-
-IntegerArray = NDArray[np.int64]
 
 STAGES = {
     "_grid_kernel": "grid points",

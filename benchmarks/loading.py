@@ -37,12 +37,13 @@ from rich.console import Console
 from rich.table import Table
 
 from deepdft.architectures import create_model
+from deepdft.arrays import FloatArray
 from deepdft.data import DensityDataset, open_dataset
 from deepdft.data.conversion import fill_store
 from deepdft.data.grid_dataset import GridDataset
 from deepdft.data.grid_probes import LoadedValues, draw_from_grid
 from deepdft.data.training_store import TrainingStore, TrainingStoreDataset
-from deepdft.density import Density, FloatArray, Grid
+from deepdft.density import Density, Grid
 from deepdft.formats import write
 from deepdft.formats.source import find_source
 from deepdft.levels import LevelOfTheory

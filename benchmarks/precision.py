@@ -28,7 +28,7 @@ from deepdft.architectures import create_model
 from deepdft.architectures.deepdft.model import DeepDFT
 from deepdft.architectures.layers import softplus
 from deepdft.architectures.settings import EvaluationSettings
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.models.bundled import open_checkpoint

@@ -32,7 +32,8 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray
+from deepdft.density import Grid
 from deepdft.geometry.blocks import block_shape
 from deepdft.geometry.graphs import edges_to_images, probe_edges
 from deepdft.geometry.periodic_images import images_in_reach

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.settings import EvaluationSettings
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.kernels.autograd.tables import DEFAULT_SPACING
 from deepdft.models.bundled import bundled_models
 from deepdft.prediction import load_model

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from runs import Record
 
-FloatArray = NDArray[np.float64]
+from deepdft.arrays import FloatArray
 
 _RESAMPLES = 2000
 

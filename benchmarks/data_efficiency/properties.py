@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from ase.units import Hartree
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.data import DensityDataset, open_dataset, read_split, shuffled_with_elements_first
 from deepdft.errors import ConfigurationError, MissingDependencyError
 from deepdft.geometry.graphs import AtomGraph, atom_graph
@@ -22,7 +22,6 @@ from deepdft.geometry.graphs import AtomGraph, atom_graph
 ATOM_CUTOFF = 4.0
 """Reach of an edge between atoms, Å: the default of the architecture `equivariant`."""
 
-FloatArray = NDArray[np.float64]
 
 PROPERTIES = ("energy", "gap")
 

@@ -9,7 +9,8 @@ import numpy as np
 from ase import Atoms
 from ase.geometry import get_distances
 
-from deepdft.density import Comparison, Density, FloatArray
+from deepdft.arrays import FloatArray
+from deepdft.density import Comparison, Density
 from deepdft.errors import ConfigurationError
 from deepdft.fields.resampled import Resampled, resample
 

@@ -16,10 +16,9 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 import deepdft
+from deepdft.arrays import FloatArray as FloatArray
 from deepdft.errors import ConfigurationError
 from deepdft.levels import LevelOfTheory
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

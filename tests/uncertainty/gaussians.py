@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 
+from deepdft.arrays import FloatArray
 from deepdft.data import DensityDataset, Probes
-from deepdft.density import FloatArray, Grid
+from deepdft.density import Grid
 from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.levels import LevelOfTheory
 

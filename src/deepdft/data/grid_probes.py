@@ -16,7 +16,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.data.dataset import FloatArray, Probes
+from deepdft.arrays import FloatArray
+from deepdft.data.dataset import Probes
 from deepdft.data.training_store_layout import BLOCK
 from deepdft.density import Grid
 from deepdft.errors import UnsupportedStructureError

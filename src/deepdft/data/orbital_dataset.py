@@ -11,13 +11,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.data.dataset import (
-    EVALUATION_MARGIN,
-    EVALUATION_SPACING,
-    DensityDataset,
-    FloatArray,
-    Probes,
-)
+from deepdft.arrays import FloatArray
+from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset, Probes
 from deepdft.density import Grid
 from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity
 from deepdft.geometry.graphs import probe_edges

@@ -15,13 +15,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.data.dataset import (
-    EVALUATION_MARGIN,
-    EVALUATION_SPACING,
-    DensityDataset,
-    FloatArray,
-    Probes,
-)
+from deepdft.arrays import FloatArray
+from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset, Probes
 from deepdft.data.grid_probes import GridValues, Places, draw_from_grid
 from deepdft.data.training_store_layout import (
     ARRAYS,

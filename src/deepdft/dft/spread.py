@@ -15,8 +15,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING
-from deepdft.density import FloatArray, Grid
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.fields.field import OnBoxes
 from deepdft.fields.orbitals import OrbitalDensity

@@ -13,9 +13,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray, Index
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
-from deepdft.geometry.blocks import Index
 from deepdft.levels import LevelOfTheory
 
 Order = Literal[0, 1, 2]

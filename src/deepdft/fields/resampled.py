@@ -18,11 +18,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from deepdft.density import Density, FloatArray, Grid, as_points
+from deepdft.arrays import FloatArray, Index
+from deepdft.density import Density, Grid, as_points
 from deepdft.errors import ConfigurationError
 from deepdft.fields.field import Derivatives, Order, check_order
 from deepdft.fields.walk import slabs, values_on
-from deepdft.geometry.blocks import Index
 from deepdft.levels import LevelOfTheory
 
 Method = Literal["none", "fourier", "spline"]

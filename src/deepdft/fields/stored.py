@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.arrays import Index
 from deepdft.density import Grid
 from deepdft.fields.field import OnBoxes
 from deepdft.fields.reductions import Reductions
 from deepdft.fields.walk import Progress, walk
-from deepdft.geometry.blocks import Index
 from deepdft.storage.chunked_density import ChunkedDensity
 
 

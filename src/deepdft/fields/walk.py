@@ -15,10 +15,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from deepdft.density import Density, FloatArray, Grid, as_points
+from deepdft.arrays import FloatArray, Index
+from deepdft.density import Density, Grid, as_points
 from deepdft.fields.field import Derivatives, Field, OnBoxes, Order, check_order
 from deepdft.fields.reductions import Reductions
-from deepdft.geometry.blocks import Index, block_points, block_shape, grid_blocks, spatial_groups
+from deepdft.geometry.blocks import block_points, block_shape, grid_blocks, spatial_groups
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.levels import LevelOfTheory
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from deepdft.density import Density, FloatArray
+from deepdft.arrays import FloatArray
+from deepdft.density import Density
 
 
 def describe_density(density: Density) -> list[tuple[str, str]]:

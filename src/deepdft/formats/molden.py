@@ -18,6 +18,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.orbitals.density import OrbitalDensity
@@ -28,8 +29,6 @@ from deepdft.formats.source import Source, find_source
 from deepdft.formats.text.reading import TextStream, parse_float
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
-
-FloatArray = NDArray[np.float64]
 
 _SPHERICAL = {
     "5d": {2: True, 3: True},

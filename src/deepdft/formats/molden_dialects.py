@@ -24,12 +24,11 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.errors import FileFormatError
 from deepdft.fields.orbitals.basis import Shell, contracted_shell, primitive_norms
 from deepdft.fields.orbitals.overlap import overlap_matrix
 from deepdft.kernels.angular.solid_harmonics import monomials
-
-FloatArray = NDArray[np.float64]
 
 TOLERANCE = 0.02
 """Largest deviation from orthonormality that is put down to rounding in the file (CP2K writes three

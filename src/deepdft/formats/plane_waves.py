@@ -12,9 +12,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.density import Grid
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

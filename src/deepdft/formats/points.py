@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.extras import import_extra
 from deepdft.formats.source import Source, find_source

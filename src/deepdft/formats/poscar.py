@@ -13,13 +13,11 @@ from itertools import groupby
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.errors import did_you_mean
 from deepdft.formats.elements import atomic_number
 from deepdft.formats.text.reading import TextStream
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass

@@ -18,6 +18,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.density import Density
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.extras import import_extra
@@ -27,8 +28,6 @@ from deepdft.formats.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, densit
 from deepdft.formats.source import Source, find_source
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
-
-FloatArray = NDArray[np.float64]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 

@@ -15,8 +15,8 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.density import Density, Grid
 from deepdft.errors import FileFormatError
 from deepdft.formats import hdf5
@@ -29,8 +29,6 @@ from deepdft.formats.source import Source
 from deepdft.formats.structure_file import read_structure
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
-
-FloatArray = NDArray[np.float64]
 
 _COMPONENTS = ("rhotot_g", "m_x", "m_y", "m_z")
 _DIFFERENCE = "rhodiff_g"

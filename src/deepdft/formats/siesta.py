@@ -17,8 +17,8 @@ from io import RawIOBase
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.density import Density, Grid
 from deepdft.errors import FileFormatError
 from deepdft.formats.fortran_records import take
@@ -27,8 +27,6 @@ from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refu
 from deepdft.formats.source import Source, find_source
 from deepdft.formats.structure_file import read_structure
 from deepdft.units import BOHR
-
-FloatArray = NDArray[np.float64]
 
 _OTHERS = (
     (re.compile(r"\.DRHO$", re.IGNORECASE), "difference-density"),

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
 from deepdft.formats.elements import atomic_number
@@ -26,8 +26,6 @@ from deepdft.formats.provenance import parse_description, strip_description
 from deepdft.formats.quantities import recognise, require_density
 from deepdft.formats.source import Source
 from deepdft.formats.text.reading import TextStream
-
-FloatArray = NDArray[np.float64]
 
 PERIODIC = {"CRYSTAL": "TTT", "SLAB": "TTF", "POLYMER": "TFF", "MOLECULE": "FFF"}
 """Axes along which the structures with these headers are periodic."""

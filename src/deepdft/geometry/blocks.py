@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from deepdft.density import FloatArray, Grid
-
-IntegerArray = NDArray[np.int64]
-Index = tuple[int, int, int]
+from deepdft.arrays import FloatArray as FloatArray
+from deepdft.arrays import Index as Index
+from deepdft.arrays import IntegerArray as IntegerArray
+from deepdft.density import Grid
 
 _THIN = 4
 """A box is thin where a block is this many times as long."""

@@ -18,10 +18,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepdft.arrays import FloatArray
 from deepdft.geometry.neighbours import EdgeArrays, atom_edges, edges_to_points
 from deepdft.geometry.periodic_images import images_in_reach
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 
 DEFAULT_SPACING = 0.1

@@ -9,10 +9,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.geometry.periodic_images import images_in_reach
-
-FloatArray = NDArray[np.float64]
-IntegerArray = NDArray[np.int64]
 
 
 class NeighbourhoodSearch:

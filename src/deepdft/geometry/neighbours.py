@@ -17,10 +17,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.errors import UnsupportedStructureError
 from deepdft.geometry.periodic_images import dual_vectors
-
-FloatArray = NDArray[np.float64]
 
 ON_NUCLEUS = 1e-6
 """Å. A probe nearer to an atom counts as being on it, where the edge has no direction."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-
-FloatArray = NDArray[np.float64]
-IntegerArray = NDArray[np.int64]
 
 _ROUNDING = 1e-9
 """Slack on fractional coordinates; what it lets through too much is removed by distance."""

@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from ase import Atoms
-from numpy.typing import NDArray
 from torch import Tensor
 
 from deepdft.architectures.base import DensityModel
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.gpu import DeviceSuperposition
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
@@ -20,8 +19,6 @@ from deepdft.kernels.autograd.piecewise import PiecewiseTable
 from deepdft.kernels.triton.pairs import Candidates, CountedPairs, Groups, Pairs
 from deepdft.kernels.triton.sums import SlicedFilters, summed_messages
 from deepdft.kernels.triton.transfers import HostCopy, upload
-
-IntegerArray = NDArray[np.int64]
 
 PROBES_PER_BATCH = 1 << 18
 """Probes whose messages are held at once, where memory allows: some milliseconds of work."""

@@ -17,13 +17,13 @@ from functools import partial
 import numpy as np
 import torch
 from ase import Atoms
-from numpy.typing import NDArray
 from torch import Tensor
 
 from deepdft.architectures.base import DensityModel
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray, Index, IntegerArray
+from deepdft.density import Grid
 from deepdft.fields.atoms import AtomicDensityTables
-from deepdft.geometry.blocks import Index, block_shape, grid_blocks, spatial_groups
+from deepdft.geometry.blocks import block_shape, grid_blocks, spatial_groups
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
 from deepdft.kernels.autograd.piecewise import piecewise_table
 from deepdft.kernels.triton.pairs import Groups, grid_groups
@@ -36,8 +36,6 @@ from deepdft.kernels.triton.sums import (
 from deepdft.kernels.triton.support import launching_on
 from deepdft.kernels.triton.transfers import upload
 from deepdft.prediction.device_batches import BatchEvaluator, Block, Filters, Part
-
-IntegerArray = NDArray[np.int64]
 
 PROBES_PER_BLOCK = 32768
 """Probes that share a list of candidate atoms."""

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-FloatArray = NDArray[np.float64]
+from deepdft.arrays import FloatArray
 
 _INTERVAL = (2.5, 97.5)
 """Percentiles of the bootstrap that bound an interval."""

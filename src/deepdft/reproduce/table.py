@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.reproduce.measure import Measured
 from deepdft.reproduce.systems import PaperRow, System
-
-FloatArray = NDArray[np.float64]
 
 _RESAMPLES = 4000
 

@@ -23,6 +23,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import Index
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.levels import LevelOfTheory
@@ -39,8 +40,6 @@ from deepdft.storage.density_group import (
 from deepdft.storage.locks import sole_writer
 from deepdft.storage.replace import replacing, synchronise
 from deepdft.storage.whole_files import replace_locked
-
-Index = tuple[int, int, int]
 
 _WORK = "unfinished"
 _LOCK = "lock"

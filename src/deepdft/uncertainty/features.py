@@ -20,10 +20,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntegerArray = NDArray[np.int64]
+from deepdft.arrays import FloatArray as FloatArray
+from deepdft.arrays import IntegerArray as IntegerArray
 
 COMPONENTS = 32
 """Most principal components kept."""

@@ -15,10 +15,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray, Index
+from deepdft.density import Grid
 from deepdft.fields.field import OnBoxes
 from deepdft.fields.reductions import Reduction, Subject
-from deepdft.geometry.blocks import Index
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.whole_files import replace_file

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csr_array
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.fit import RadialBasis
-from deepdft.uncertainty.features import FloatArray, IntegerArray
 from deepdft.uncertainty.residuals import Residuals
 
 _SHAPE_POINTS = 1_500

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.fit import RadialBasis, tables_of
 from deepdft.levels import LevelOfTheory

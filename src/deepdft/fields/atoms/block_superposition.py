@@ -7,13 +7,10 @@ from typing import Any
 import numba
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.fields.atoms.tables import AtomicDensityTables
 from deepdft.geometry.neighbours import ON_NUCLEUS
-
-FloatArray = NDArray[np.float64]
-IntegerArray = NDArray[np.int64]
 
 
 class BlockSuperposition:

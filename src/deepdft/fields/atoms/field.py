@@ -6,7 +6,7 @@ from functools import partial
 
 from ase import Atoms
 
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
 from deepdft.fields.atoms.tables import AtomicDensityTables
 from deepdft.fields.field import Derivatives, Order

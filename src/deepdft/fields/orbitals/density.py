@@ -10,20 +10,18 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
+from deepdft.arrays import FloatArray, Index
 from deepdft.density import Density, Grid, as_points
 from deepdft.errors import ConfigurationError
 from deepdft.fields.field import Derivatives, Order, check_order
 from deepdft.fields.orbitals.basis import BasisSet, Shell, load_basis
 from deepdft.fields.orbitals.packing import Packed, Precision, pack
 from deepdft.fields.orbitals.regions import Region, box_places, point_places
-from deepdft.geometry.blocks import Index
 from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.kernels.gaussians.densities import Basis, fill_densities, scratch
 from deepdft.kernels.gaussians.polynomials import COMPONENTS
 from deepdft.levels import LevelOfTheory
 from deepdft.threads import available_threads, run_in_threads
-
-FloatArray = NDArray[np.float64]
 
 _PIECES = 8
 """Pieces of the work for each thread; whoever is done takes the next."""

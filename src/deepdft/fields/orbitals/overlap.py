@@ -9,14 +9,11 @@ from typing import Any
 import numba
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.fields.orbitals.basis import MAX_ANGULAR_MOMENTUM, Shell
 from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.kernels.angular.solid_harmonics import monomial_coefficients, monomials
-
-FloatArray = NDArray[np.float64]
-IntegerArray = NDArray[np.int64]
 
 _EXPONENT_LIMIT = 45.0
 """Pairs of Gaussians whose product carries exp(-this) or less count as zero."""

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.fields.orbitals.basis import Shell
 from deepdft.kernels.gaussians.densities import Basis, Orbitals, Sites
 from deepdft.kernels.gaussians.polynomials import Polynomials, polynomials
 from deepdft.kernels.gaussians.products import TILE_ORBITALS
 from deepdft.kernels.gaussians.shells import ShellTables
 
-FloatArray = NDArray[np.float64]
-IntegerArray = NDArray[np.int64]
 Shells = tuple[Shell, ...]
 Precision = type[np.float32] | type[np.float64]
 

@@ -7,14 +7,11 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.density import Grid
 from deepdft.kernels.gaussians.densities import Places
 from deepdft.kernels.gaussians.shells import TILE_POINTS
-
-FloatArray = NDArray[np.float64]
-IntegerArray = NDArray[np.int64]
 
 _PLANES = 8
 """Planes of points of a block of a grid."""

@@ -18,9 +18,9 @@ from typing import Any, Self
 import ase.units
 import numpy as np
 
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray, Index
+from deepdft.density import Grid
 from deepdft.fields.reductions.reduction import Integral, Subject
-from deepdft.geometry.blocks import Index
 
 DEBYE = 1.0 / ase.units.Debye
 """One elementary charge times one Å, in debye (4.803...)."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from deepdft.arrays import Index
 from deepdft.density import Grid
 from deepdft.fields.reductions.reduction import Integral
-from deepdft.geometry.blocks import Index
 
 
 class Electrons(Integral):

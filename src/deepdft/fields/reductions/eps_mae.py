@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from deepdft.arrays import Index
 from deepdft.density import Grid
 from deepdft.fields.field import OnBoxes
 from deepdft.fields.reductions.reduction import Integral, Subject
-from deepdft.geometry.blocks import Index
 
 
 class EpsMae(Integral):

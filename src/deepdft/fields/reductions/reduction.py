@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 
 from ase import Atoms
 
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray, Index
+from deepdft.density import Grid
 from deepdft.fields.field import OnBoxes
 from deepdft.fields.reductions.sums import ExactSums
-from deepdft.geometry.blocks import Index
 from deepdft.levels import LevelOfTheory
 
 Result = float | dict[str, float]

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.formats.text.decimal_parser import FINISHED, PADDING, count_tokens, parse_numbers
 from deepdft.formats.text.fortran_float import parse_float
 from deepdft.storage.range_file import RangeFile
 from deepdft.threads import available_threads
 
-FloatArray = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 LONGEST_TOKEN = 1 << 12

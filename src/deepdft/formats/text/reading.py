@@ -10,13 +10,12 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.density import Grid
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.formats.summary import Summary
 from deepdft.formats.text.fortran_float import parse_float as parse_float
 from deepdft.storage.range_file import RangeFile
-
-FloatArray = NDArray[np.float64]
 
 LONGEST_LINE = 1 << 16
 """Longest line or token, bytes: a file with a longer one is not a text file of numbers."""

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.formats.summary import Summary
 from deepdft.formats.text.decimal_parser import PADDING
 from deepdft.formats.text.number_parsing import NotANumberError, parse_file, parse_range
 from deepdft.storage.range_file import RangeFile
 
-FloatArray = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 _BLOCK = 1 << 20
