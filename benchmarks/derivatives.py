@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.table import Table
 
 from deepdft.density import Grid
-from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.threads import available_threads
 from engine import LIQUID, Timing, random_network
@@ -60,12 +59,13 @@ def main() -> None:
     found = {}
     for repeat in range(options.repeat + 1):
         for name, engine in engines.items():
-            sides = [engine, DerivativeEngine(engine, 1), DerivativeEngine(engine, 2)]
-            for timing, side in zip(timings[name], sides, strict=True):
+            for order, timing in enumerate(timings[name]):
                 # The first round compiles, or loads what was compiled.
                 box = boxes[name] if repeat else (4, 4, 4)
                 found[name] = (timing if repeat else Timing()).add(
-                    lambda side=side, box=box: side.box(grid, (0, 0, 0), box)
+                    lambda engine=engine, box=box, order=order: engine.box(
+                        grid, (0, 0, 0), box, order
+                    )
                 )
     result: dict[str, Any] = {
         "structure": options.structure.name,

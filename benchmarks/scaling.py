@@ -117,7 +117,7 @@ def measure(size: float, options: argparse.Namespace) -> dict[str, Any]:
     architecture = {"steps": options.steps, "channels": options.channels}
     network = create_model("deepdft", architecture, sorted(set(cell.numbers.tolist())))
     network.eval().requires_grad_(False)
-    model = TrainedModel(Checkpoint(network, LevelOfTheory()), "random weights")
+    model = TrainedModel(Checkpoint.of_network(network, LevelOfTheory()), "random weights")
     model.to(choose_device(options.device))
     model.threads = options.threads
     model.warm_up()

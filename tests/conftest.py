@@ -8,7 +8,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from tests.structures import STRUCTURES
+from deepdft.testing.structures import STRUCTURES
 
 pytest_plugins = ["tests.durations"]
 

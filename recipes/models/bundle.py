@@ -19,7 +19,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deepdft.models.checkpoint import load_checkpoint, save_checkpoint
+from deepdft.models.folder import load_checkpoint, save_checkpoint
 
 BUNDLED = Path(__file__).resolve().parents[2] / "src" / "deepdft" / "bundled" / "models"
 

@@ -59,8 +59,20 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
+        return getattr(_imported(_HOME[name], name), name)
     raise AttributeError(f"module 'deepdft' has no attribute '{name}'")
+
+
+def _imported(module: str, name: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        from deepdft.extras import missing_extra
+
+        missing = missing_extra(error, f"deepdft.{name}")
+        if missing is None:
+            raise
+        raise missing from None
 
 
 def __dir__() -> list[str]:

@@ -56,12 +56,16 @@ def require_extra(package: str, purpose: str) -> None:
         package: what would be imported.
         purpose: what needs it, the subject of the sentence, in the singular.
     """
-    try:
-        found = importlib.util.find_spec(package) is not None
-    except (ModuleNotFoundError, ValueError):
-        found = False
-    if not found:
+    if not is_installed(package):
         raise _sentence(package, purpose)
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a package could be imported; it is not."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ModuleNotFoundError, ValueError):
+        return False
 
 
 def missing_extra(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
-from tests.brute_force import brute_force_edges
+from deepdft.testing.brute_force import brute_force_edges
 
 
 def softplus(x):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.architectures.conformance import PACKAGED, Conformance
+from deepdft.testing import Conformance
+from deepdft.testing.networks import PACKAGED
 
 
 @pytest.mark.parametrize("architecture", PACKAGED)

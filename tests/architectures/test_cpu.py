@@ -19,9 +19,16 @@ from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStruc
 from deepdft.geometry.graphs import atom_graph, edges_to_images
 from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.models.bundled import bundled_models
-from deepdft.models.checkpoint import read_description
-from tests.architectures.conformance import small_network
-from tests.structures import ELEMENTS, STRUCTURES, ethanol, points_near, sodium_chloride, triclinic
+from deepdft.models.folder import read_description
+from deepdft.testing.networks import small_network
+from deepdft.testing.structures import (
+    ELEMENTS,
+    STRUCTURES,
+    ethanol,
+    points_near,
+    sodium_chloride,
+    triclinic,
+)
 
 NETWORKS = {
     "deepdft": ("deepdft", {}),

@@ -12,7 +12,8 @@ from deepdft.architectures.layers import polynomial_cutoff, published_cutoff
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.geometry.graphs import probe_edges
 from deepdft.prediction.engine import ProbeEngine
-from tests.architectures.conformance import (
+from deepdft.testing.brute_force import points_off_cutoff
+from deepdft.testing.networks import (
     EXACT,
     density_at,
     forward,
@@ -20,9 +21,8 @@ from tests.architectures.conformance import (
     random_rotation,
     small_network,
 )
+from deepdft.testing.structures import ELEMENTS, ethanol, points_near, slab, triclinic
 from tests.architectures.equations import Oracle
-from tests.brute_force import points_off_cutoff
-from tests.structures import ELEMENTS, ethanol, points_near, slab, triclinic
 
 CUTOFF = 4.0
 

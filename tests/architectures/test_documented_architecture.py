@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepdft.architectures import architectures
-from tests.architectures.conformance import Conformance
+from deepdft.testing import Conformance
 
 _PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
 

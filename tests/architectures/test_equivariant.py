@@ -12,10 +12,10 @@ from deepdft.architectures.registry import parse_options
 from deepdft.errors import ConfigurationError
 from deepdft.kernels.angular.harmonics import harmonic_count
 from deepdft.kernels.simd.vectors import PANEL
-from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.engine import ProbeEngine
-from tests.architectures.conformance import density_at, random_rotation, small_network
-from tests.structures import ELEMENTS, points_near, triclinic
+from deepdft.prediction.torch_encoding import encode_in_torch
+from deepdft.testing.networks import density_at, random_rotation, small_network
+from deepdft.testing.structures import ELEMENTS, points_near, triclinic
 
 
 def rotation_of_components(largest: int, rotation: np.ndarray) -> torch.Tensor:
@@ -59,7 +59,7 @@ def test_angles_matter_within_one_step() -> None:
             radians = np.deg2rad(turn)
             other.append("H")
             other.positions[-1] = atoms.positions[0] + [np.cos(radians), np.sin(radians), 0.0]
-        states.append(encode_atoms(network, other)[0, 0])
+        states.append(encode_in_torch(network, other)[0, 0])
     first = network.layout.sender_starts[1]
     assert (states[0][:first] - states[1][:first]).abs().max() > 1e-3
 
@@ -81,10 +81,10 @@ def test_compiled_blocks_are_the_network() -> None:
 def test_encoding_in_chunks() -> None:
     network = small_network("equivariant", steps=3)
     atoms = triclinic().repeat((2, 2, 1))
-    whole = encode_atoms(network, atoms)
+    whole = encode_in_torch(network, atoms)
     for chunk in (1, 5):
         torch.testing.assert_close(
-            encode_atoms(network, atoms, chunk=chunk), whole, rtol=0, atol=1e-12
+            encode_in_torch(network, atoms, chunk=chunk), whole, rtol=0, atol=1e-12
         )
 
 

@@ -17,7 +17,7 @@ from deepdft.architectures.registry import register
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.models import bundled
 from deepdft.models.bundled import bundled_models, find_model
-from tests.architectures.conformance import PACKAGED
+from deepdft.testing.networks import PACKAGED
 
 
 def test_unknown_architectures_are_answered():

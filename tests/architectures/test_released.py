@@ -17,12 +17,12 @@ from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStruc
 from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.levels import LevelOfTheory
 from deepdft.models.bundled import find_model, open_checkpoint
-from deepdft.models.checkpoint import load_checkpoint
+from deepdft.models.folder import load_checkpoint
 from deepdft.models.importing import import_model
 from deepdft.models.released_checkpoint import load_released_checkpoint
 from deepdft.prediction import load_model
 from deepdft.prediction.engine import ProbeEngine
-from tests.architectures.conformance import forward
+from deepdft.testing.networks import forward
 
 FOLDER = Path(__file__).parent / "released"
 KINDS = ["schnet", "painn"]

@@ -13,7 +13,8 @@ import torch
 from deepdft.architectures import create_model
 from deepdft.cli import main
 from deepdft.levels import LevelOfTheory
-from deepdft.models.checkpoint import Checkpoint, save_checkpoint
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import save_checkpoint
 
 LEVEL = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 
@@ -34,7 +35,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = create_model("deepdft", options, [1, 6, 7, 8, 9])
     card = {"electrons": {"H": 1, "C": 4, "N": 5, "O": 6, "F": 7}}
     folder = tmp_path_factory.mktemp("model")
-    save_checkpoint(Checkpoint(network, LEVEL, "pbe-gth-dzvp", card), folder)
+    save_checkpoint(Checkpoint.of_network(network, LEVEL, "pbe-gth-dzvp", card), folder)
     return folder
 
 

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.build import molecule
 
 import deepdft
-from deepdft.models.checkpoint import read_description
+from deepdft.models.folder import read_description
 
 RELEASED = Path(__file__).parents[1] / "architectures" / "released"
 SAMPLE = Path(__file__).parents[1] / "data" / "qm9_sample.npz"

@@ -10,8 +10,8 @@ from deepdft.density import Grid
 from deepdft.geometry.blocks import block_points, block_shape, grid_blocks, spatial_groups
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.prediction.engine import ProbeEngine
-from tests.architectures.conformance import small_network
-from tests.structures import STRUCTURES, ethanol, points_near, triclinic
+from deepdft.testing.networks import small_network
+from deepdft.testing.structures import STRUCTURES, ethanol, points_near, triclinic
 
 SKEWED = Grid([[7.0, 0.3, -0.2], [-1.1, 6.5, 0.4], [0.6, -0.9, 8.2]], (11, 9, 14), [0.1, -3.0, 2.0])
 

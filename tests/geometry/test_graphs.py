@@ -15,8 +15,8 @@ from deepdft.geometry.graphs import (
     edges_to_images,
     probe_edges,
 )
-from tests.brute_force import brute_force_edges
-from tests.structures import STRUCTURES, points_near, triclinic
+from deepdft.testing.brute_force import brute_force_edges
+from deepdft.testing.structures import STRUCTURES, points_near, triclinic
 
 CUTOFF = 4.0
 

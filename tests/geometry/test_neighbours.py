@@ -9,7 +9,7 @@ import pytest
 from ase import Atoms
 
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
-from tests.structures import points_near, sodium_chloride
+from deepdft.testing.structures import points_near, sodium_chloride
 
 
 def brute_force(atoms, lower, upper, cutoff, reach=14):

@@ -21,7 +21,7 @@ from deepdft.kernels.autograd.tensor_messages import (
     tensor_messages,
 )
 from deepdft.kernels.simd.vectors import PANEL
-from tests.structures import ethanol, points_near, triclinic
+from deepdft.testing.structures import ethanol, points_near, triclinic
 
 CUTOFF = 4.0
 

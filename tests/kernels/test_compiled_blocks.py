@@ -33,7 +33,7 @@ from deepdft.kernels.simd.vectors import (
     padded_rows,
 )
 from deepdft.prediction.engine import ProbeEngine
-from tests.structures import ELEMENTS, STRUCTURES, ethanol, points_near, triclinic
+from deepdft.testing.structures import ELEMENTS, STRUCTURES, ethanol, points_near, triclinic
 
 
 @numba.njit
@@ -242,7 +242,7 @@ import numpy as np, torch
 from deepdft.kernels.simd.vectors import LANES
 from deepdft.architectures import create_model
 from deepdft.prediction.engine import ProbeEngine
-from tests.structures import ELEMENTS, points_near, triclinic
+from deepdft.testing.structures import ELEMENTS, points_near, triclinic
 
 torch.manual_seed(0)
 network = create_model("deepdft", {"steps": 2, "channels": 40}, ELEMENTS).eval()

@@ -11,7 +11,7 @@ from deepdft.architectures import create_model
 from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.kernels.autograd.messages import direct_messages
 from deepdft.kernels.autograd.piecewise import COUNTS, TOLERANCE, piecewise_table
-from tests.structures import points_near
+from deepdft.testing.structures import points_near
 
 
 def gaussians(distances):

@@ -18,7 +18,7 @@ import torch
 import deepdft
 from deepdft.architectures import create_model
 from deepdft.prediction.engine import ProbeEngine
-from tests.structures import ethanol, points_near, triclinic
+from deepdft.testing.structures import ethanol, points_near, triclinic
 
 PACKAGE = Path(deepdft.__file__).parent
 

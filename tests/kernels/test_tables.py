@@ -20,8 +20,8 @@ from deepdft.kernels.autograd.tables import (
 from deepdft.models.bundled import bundled_models
 from deepdft.prediction import load_model
 from deepdft.prediction.engine import ProbeEngine
-from tests.brute_force import points_off_cutoff
-from tests.structures import ethanol, points_near
+from deepdft.testing.brute_force import points_off_cutoff
+from deepdft.testing.structures import ethanol, points_near
 
 CUTOFF = 4.0
 WIDTH = 0.1

@@ -21,8 +21,8 @@ from deepdft.kernels.autograd import messages as message_kernels
 from deepdft.kernels.triton.support import triton_serves
 from deepdft.models.bundled import open_checkpoint
 from deepdft.prediction.engine import ProbeEngine
+from deepdft.testing.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
 from tests.kernels.triton_cases import CASES
-from tests.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
 
 CUDA = torch.device("cuda")
 

@@ -22,19 +22,31 @@ from deepdft.fields.field import Derivatives
 from deepdft.fields.walk import slabs, walk
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
-from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel, load_model
-from tests.architectures.conformance import finite_differences, small_network
-from tests.brute_force import points_off_cutoff
-from tests.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
+from deepdft.testing.brute_force import points_off_cutoff
+from deepdft.testing.networks import finite_differences, small_network
+from deepdft.testing.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
 
 SKEWED = np.array([[7.0, 0.3, -0.2], [-1.1, 6.5, 0.4], [0.6, -0.9, 8.2]])
 
 
+class OfOrder:
+    """Derivatives of one order."""
+
+    def __init__(self, engine, order=2):
+        self.engine, self.order = engine, order
+
+    def at(self, points):
+        return self.engine.at(points, self.order)
+
+    def box(self, grid, start, stop):
+        return self.engine.box(grid, start, stop, self.order)
+
+
 def engine_for(atoms, dtype=torch.float64, baseline=None, order=2, threads=1, **options):
     network = small_network("deepdft", dtype, **options)
-    return DerivativeEngine(ProbeEngine(network, baseline, atoms, threads), order)
+    return OfOrder(ProbeEngine(network, baseline, atoms, threads), order)
 
 
 def assert_close(found, expected, relative, absolute=0.0):
@@ -79,8 +91,8 @@ def compiled_and_double(architecture, options, seed):
         assert engine.is_compiled
         assert not exact.is_compiled
         for order in (1, 2):
-            found = DerivativeEngine(engine, order).at(points)
-            assert_close(found, DerivativeEngine(exact, order).at(points), 2e-5, 3e-7)
+            found = OfOrder(engine, order).at(points)
+            assert_close(found, OfOrder(exact, order).at(points), 2e-5, 3e-7)
         np.testing.assert_allclose(found.value, engine.at(points), rtol=0, atol=3e-6)
 
 
@@ -222,8 +234,8 @@ def test_the_baseline_is_added_and_reaches_further():
     for make in (ethanol, triclinic):
         atoms = make()
         network = small_network("deepdft", cutoff=3.0)
-        plain = DerivativeEngine(ProbeEngine(network, None, atoms, 1))
-        corrected = DerivativeEngine(ProbeEngine(network, tables, atoms, 1))
+        plain = OfOrder(ProbeEngine(network, None, atoms, 1))
+        corrected = OfOrder(ProbeEngine(network, tables, atoms, 1))
         points = points_near(atoms, 40, spread=2.5)
         points[:3] = atoms.positions[:3]
         expected = plain.at(points)
@@ -236,7 +248,7 @@ def test_the_baseline_is_added_and_reaches_further():
 def model(dtype=torch.float64, baseline="pbe-gth-dzvp"):
     network = small_network("deepdft", dtype)
     level = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp")
-    found = TrainedModel(Checkpoint(network, level, baseline, {}), "mine")
+    found = TrainedModel(Checkpoint.of_network(network, level, baseline, {}), "mine")
     found.threads = 1
     return found
 
@@ -260,7 +272,7 @@ def test_the_bundled_model_in_single_and_double_precision():
     points = points_near(atoms, 100)
     points[: len(atoms)] = atoms.positions
     single = load_model("default", "cpu").engine(atoms).at(points, order=2)
-    double = load_model("default").to("cpu", torch.float64).engine(atoms).at(points, order=2)
+    double = load_model("default").to("cpu", "float64").engine(atoms).at(points, order=2)
     assert_close(single, double, 1e-5)
 
 

@@ -22,13 +22,14 @@ from deepdft.errors import ConfigurationError
 from deepdft.fields.reductions import Reductions
 from deepdft.formats import read
 from deepdft.levels import LevelOfTheory
-from deepdft.models.checkpoint import Checkpoint, save_checkpoint
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import save_checkpoint
 from deepdft.prediction.distributed import Cluster, compute_block
 from deepdft.prediction.store import encode_for, open_store, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel, load_model
-from tests.architectures.conformance import small_network
+from deepdft.testing.networks import small_network
+from deepdft.testing.structures import sodium_chloride
 from tests.prediction.test_store import chunk_files
-from tests.structures import sodium_chloride
 
 BLOCK_POINTS = 5000
 
@@ -39,7 +40,7 @@ def folder(tmp_path_factory):
     network = small_network("deepdft", torch.float32, channels=128, steps=2)
     path = tmp_path_factory.mktemp("model")
     level = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp")
-    save_checkpoint(Checkpoint(network, level, "pbe-gth-dzvp"), path)
+    save_checkpoint(Checkpoint.of_network(network, level, "pbe-gth-dzvp"), path)
     return path
 
 

@@ -14,8 +14,8 @@ from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.geometry.blocks import block_shape
 from deepdft.prediction.engine import ProbeEngine
-from tests.architectures.conformance import forward, small_network
-from tests.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
+from deepdft.testing.networks import forward, small_network
+from deepdft.testing.structures import ELEMENTS, ethanol, points_near, sodium_chloride, triclinic
 
 SKEWED = np.array([[7.0, 0.3, -0.2], [-1.1, 6.5, 0.4], [0.6, -0.9, 8.2]])
 PRECISIONS = [(torch.float64, 1e-12), (torch.float32, 3e-6)]
@@ -41,7 +41,9 @@ def test_lists_grids_and_single_points_agree(make, dtype, tolerance):
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * scale)
 
     same(engine.at(points.reshape(-1, 3)).reshape(grid.shape), whole)
-    expected = forward(engine.network, atoms, points.reshape(-1, 3)).detach().numpy()
+    expected = (
+        forward(small_network("deepdft", dtype), atoms, points.reshape(-1, 3)).detach().numpy()
+    )
     same(expected.reshape(grid.shape), whole)
     for start, stop in [((3, 2, 5), (4, 3, 6)), ((0, 8, 0), (11, 9, 14)), ((5, 1, 2), (9, 9, 9))]:
         place = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
@@ -229,7 +231,7 @@ def test_failures_in_threads_are_reported(monkeypatch):
     def fail(points, search):
         raise MemoryError("not enough")
 
-    monkeypatch.setattr(engine, "_block", fail)
+    monkeypatch.setattr(engine, "_density", fail)
     with pytest.raises(MemoryError, match="not enough"):
         engine.at(points_near(ethanol(), 3000))
 

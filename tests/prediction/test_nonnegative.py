@@ -13,11 +13,10 @@ from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction import predict_to_store
-from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
-from tests.architectures.conformance import PACKAGED, small_network
-from tests.structures import ethanol, points_near
+from deepdft.testing.networks import PACKAGED, small_network
+from deepdft.testing.structures import ethanol, points_near
 
 ORBITALS = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 PAW = LevelOfTheory("PBE", "PAW pseudo-density (GPAW)", "350 eV", "GPAW 26.7")
@@ -55,7 +54,7 @@ def test_negative_values_become_zero_and_no_others_change(architecture, dtype):
     grid = Grid(np.diag([6.0, 5.0, 4.0]), (9, 8, 7), (-3.0, -2.5, -2.0))
     box = ((0, 0, 0), grid.shape)
     np.testing.assert_array_equal(limited.box(grid, *box), np.maximum(plain.box(grid, *box), 0.0))
-    both = [DerivativeEngine(engine, 2).at(points) for engine in (plain, limited)]
+    both = [engine.at(points, 2) for engine in (plain, limited)]
     for before, after in zip(*both, strict=True):
         kept = both[0].value >= 0.0
         np.testing.assert_array_equal(after[kept], before[kept])
@@ -65,7 +64,7 @@ def test_negative_values_become_zero_and_no_others_change(architecture, dtype):
 @pytest.mark.parametrize("level", [ORBITALS, PAW], ids=["orbitals", "PAW"])
 def test_the_level_of_the_model_decides(level, tmp_path):
     atoms = ethanol()
-    model = TrainedModel(Checkpoint(small_network("deepdft"), level, None, {}), "mine")
+    model = TrainedModel(Checkpoint.of_network(small_network("deepdft"), level, None, {}), "mine")
     model.baseline = both_signs()
     grid = Grid(np.diag([6.0, 5.0, 4.0]), (9, 8, 7), (-3.0, -2.5, -2.0))
     expected = ProbeEngine(model.network, model.baseline, atoms, 1).box(grid, (0, 0, 0), grid.shape)

@@ -32,8 +32,8 @@ from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.store import encode_for, open_store, predict_to_store, stored_density
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
-from tests.architectures.conformance import small_network
-from tests.structures import sodium_chloride, triclinic
+from deepdft.testing.networks import small_network
+from deepdft.testing.structures import sodium_chloride, triclinic
 
 BLOCK_POINTS = 400
 LEVEL = LevelOfTheory("PBE", "GTH-PBE")
@@ -43,7 +43,9 @@ SALT = (11, 17)
 @pytest.fixture(scope="module")
 def model():
     network = small_network("deepdft", torch.float32)
-    found = TrainedModel(Checkpoint(network, LEVEL, card={"electrons": {"Na": 9, "Cl": 7}}), "mine")
+    found = TrainedModel(
+        Checkpoint.of_network(network, LEVEL, card={"electrons": {"Na": 9, "Cl": 7}}), "mine"
+    )
     found.threads = 1
     return found
 
@@ -260,10 +262,12 @@ def test_other_predictions_are_refused(model, atoms, grid, finished, tmp_path):
         assert "\n" not in str(caught.value)
         assert before is None or chunk_files(path) == before
 
-    other = TrainedModel(Checkpoint(small_network("deepdft", torch.float32, seed=1), LEVEL), "b")
+    other = TrainedModel(
+        Checkpoint.of_network(small_network("deepdft", torch.float32, seed=1), LEVEL), "b"
+    )
     refused("another model", model=other)
     with_baseline = TrainedModel(
-        Checkpoint(model.network, LEVEL, "pbe-gth-dzvp", model.card), "with baseline"
+        Checkpoint.of_network(model.network, LEVEL, "pbe-gth-dzvp", model.card), "with baseline"
     )
     assert (
         BlockPlan.make(with_baseline, atoms, (8, 8, 8)).model
@@ -277,9 +281,12 @@ def test_other_predictions_are_refused(model, atoms, grid, finished, tmp_path):
     refused("another structure", atoms=open_structure)
     refused("another grid", grid=Grid(grid.cell, (26, 31, 24), grid.origin))
     refused("another grid", grid=replace(grid, origin=grid.origin + 1e-9))
-    coarse = small_network("deepdft", torch.float32)
-    coarse.settings = EvaluationSettings(table_spacing=0.04)
-    refused("filter tables", model=TrainedModel(Checkpoint(coarse, LEVEL), "coarse"))
+    for words, settings in (
+        ("filter tables", EvaluationSettings(table_spacing=0.04)),
+        ("precision of products", EvaluationSettings(products="float16")),
+        ("floating type", EvaluationSettings(precision="float64")),
+    ):
+        refused(words, model=TrainedModel(model.checkpoint, "other", settings=settings))
     (tmp_path / "folder").mkdir()
     refused("density store", path=tmp_path / "folder")
     (tmp_path / "file").write_text("x")
@@ -317,7 +324,7 @@ def test_values_that_are_not_finite_are_refused(atoms, grid, tmp_path):
     network = small_network("deepdft", torch.float32)
     with torch.no_grad():
         network.readout_output.bias.fill_(float("nan"))
-    broken = TrainedModel(Checkpoint(network, LEVEL), "broken")
+    broken = TrainedModel(Checkpoint.of_network(network, LEVEL), "broken")
     with pytest.raises(ConfigurationError, match="not finite"):
         predict(tmp_path / "rho.zarr", broken, atoms, grid)
     assert not chunk_files(tmp_path / "rho.zarr")
@@ -339,7 +346,7 @@ def test_blocks_of_nothing_hold_the_constant_of_a_network(tmp_path):
     grid = Grid(np.diag([60.0, 10.0, 10.0]), (60, 10, 10), np.array([-5.0, -5.0, -5.0]))
     network = small_network("released-painn", torch.float32)
     # Of a level that may be negative: the constant is.
-    model = TrainedModel(Checkpoint(network, LevelOfTheory("PBE", "PAW")), "constant")
+    model = TrainedModel(Checkpoint.of_network(network, LevelOfTheory("PBE", "PAW")), "constant")
     summary = predict(tmp_path / "rho.zarr", model, atoms, grid)
     values = read(tmp_path / "rho.zarr").values
     expected = ProbeEngine(network, None, atoms).box(grid, (0, 0, 0), grid.shape)
@@ -355,11 +362,14 @@ def test_the_baseline_and_double_precision_go_through(tmp_path):
     grid = Grid(np.asarray(atoms.cell), (9, 12, 10))
     network = small_network("deepdft", torch.float64)
     tables = AtomicDensityTables.load("pbe-gth-dzvp")
-    model = TrainedModel(Checkpoint(network, LEVEL, "pbe-gth-dzvp"), "double")
+    model = TrainedModel(Checkpoint.of_network(network, LEVEL, "pbe-gth-dzvp"), "double")
     predict_to_store(atoms, tmp_path / "rho.zarr", model, grid, block_points=300)
     whole = ProbeEngine(network, tables, atoms, 1).box(grid, (0, 0, 0), grid.shape)
     assert np.array_equal(read(tmp_path / "rho.zarr").values, whole.astype(np.float32))
-    assert ChunkedDensity(tmp_path / "rho.zarr").attributes["plan"]["precision"] == "float64"
+    assert (
+        ChunkedDensity(tmp_path / "rho.zarr").attributes["plan"]["settings"]["precision"]
+        == "float64"
+    )
 
 
 @pytest.mark.parametrize("shape", [(33, 38, 30), (100, 7, 1), (64, 64, 64), (5, 200, 3)])

@@ -12,10 +12,11 @@ from deepdft.architectures import create_model
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.levels import LevelOfTheory
-from deepdft.models.checkpoint import Checkpoint, save_checkpoint
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import save_checkpoint
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel, choose_device, load_model
-from tests.structures import ethanol, points_near, triclinic
+from deepdft.testing.structures import ethanol, points_near, triclinic
 
 PBE = LevelOfTheory("PBE", "GTH-PBE", "gth-dzvp", "PySCF 2.14")
 CARD = {"electrons": {"H": 1, "C": 4, "N": 5, "O": 6}}
@@ -27,12 +28,14 @@ def network():
 
 
 def model(card=CARD):
-    return TrainedModel(Checkpoint(network(), PBE, None, card), "mine")
+    return TrainedModel(Checkpoint.of_network(network(), PBE, None, card), "mine")
 
 
 @pytest.fixture
 def folder(tmp_path):
-    save_checkpoint(Checkpoint(network(), PBE, "pbe-gth-dzvp", CARD), tmp_path / "run" / "best")
+    save_checkpoint(
+        Checkpoint.of_network(network(), PBE, "pbe-gth-dzvp", CARD), tmp_path / "run" / "best"
+    )
     return tmp_path / "run"
 
 
@@ -54,7 +57,7 @@ def test_a_model_is_loaded_and_predicts(folder):
 
 
 def test_moving_to_double_precision(folder):
-    single, double = load_model(folder), load_model(folder).to("cpu", torch.float64)
+    single, double = load_model(folder), load_model(folder).to("cpu", "float64")
     assert next(double.network.parameters()).dtype == torch.float64
     points = points_near(ethanol(), 50)
     a, b = (m.density_at(ethanol(), points) for m in (single, double))
@@ -124,8 +127,8 @@ def test_structures_that_are_not_refused():
 
 
 def test_devices():
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type in ("cpu", "cuda")
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("auto") in ("cpu", "cuda")
     for name in ("gpu", "cuda:99", "tpu"):
         with pytest.raises(ConfigurationError, match=f"There is no device '{name}' here"):
             choose_device(name)

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from deepdft.models.bundled import bundled_models, model_digest
-from deepdft.models.checkpoint import read_description
+from deepdft.models.folder import read_description
 from deepdft.reproduce.environments import environments
 from deepdft.reproduce.systems import SYSTEMS, find_system
 

@@ -15,9 +15,9 @@ from deepdft.density import Grid
 from deepdft.errors import FileFormatError
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.geometry.graphs import probe_edges
+from deepdft.testing.networks import forward, small_network
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.config import SamplingConfig
-from tests.architectures.conformance import forward, small_network
 from tests.small_data import PBE, gaussian_density
 from tests.training.small_runs import assert_same
 

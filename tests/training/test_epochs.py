@@ -8,7 +8,7 @@ import pytest
 from deepdft.data import open_dataset
 from deepdft.errors import ConfigurationError
 from deepdft.fields.orbitals import write_orbital_archive
-from deepdft.models.checkpoint import read_description
+from deepdft.models.folder import read_description
 from deepdft.training import train
 from deepdft.training.config import parse_config
 from deepdft.training.epochs import Epochs, factors_of_groups

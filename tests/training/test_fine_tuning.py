@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deepdft.errors import ConfigurationError
-from deepdft.models.checkpoint import load_checkpoint
+from deepdft.models.folder import load_checkpoint
 from deepdft.training import train
 from tests.small_data import write_archive
 from tests.training.small_runs import (

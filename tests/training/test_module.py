@@ -11,10 +11,10 @@ import torch
 
 from deepdft.data import open_dataset
 from deepdft.errors import ConfigurationError
+from deepdft.testing.networks import small_network
 from deepdft.training.batches import BatchBuilder
 from deepdft.training.config import OptimizerConfig
 from deepdft.training.module import MOST_LEFT_OUT_IN_A_ROW, DensityTraining
-from tests.architectures.conformance import small_network
 
 
 @pytest.fixture(scope="module")

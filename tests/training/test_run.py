@@ -22,12 +22,12 @@ from deepdft.fields.orbitals import write_orbital_archive
 from deepdft.levels import LevelOfTheory
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import load_model
+from deepdft.testing.structures import points_near
 from deepdft.training import callbacks, train
 from deepdft.training.config import read_config
 from deepdft.training.module import DensityTraining
 from deepdft.training.trainer import STATE
 from tests.small_data import PBE, gaussian_density, orbital_density, write_archive
-from tests.structures import points_near
 from tests.training.small_runs import (
     UNCHANGING,
     assert_same,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.models.checkpoint import read_description
+from deepdft.models.folder import read_description
 from deepdft.training import train
 from deepdft.training.config import parse_config, read_config
 from deepdft.training.settings import (

@@ -10,11 +10,12 @@ from ase import Atoms
 from ase.build import molecule
 
 from deepdft.architectures import create_model
-from deepdft.models.checkpoint import Checkpoint, save_checkpoint
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import save_checkpoint
 from deepdft.prediction.trained_model import TrainedModel, load_model
+from deepdft.testing.gaussians import PBE, Gaussians, rattled
 from deepdft.uncertainty.error_model import save_error_model
 from deepdft.uncertainty.fit import fit_error_model
-from tests.uncertainty.gaussians import PBE, Gaussians, rattled
 
 NAMES = ("CH4", "CH3OH", "H2O", "C2H6", "H2CO", "HCOOH", "NH3", "CH3CONH2")
 
@@ -43,7 +44,7 @@ def small_checkpoint() -> Checkpoint:
     options = {"scalars": 16, "tensors": 6, "degree": 2, "fields": (8, 6, 4), "hidden": 8}
     network = create_model("equivariant", options, [1, 6, 7, 8]).eval()
     card = {"electrons": {"H": 1, "C": 4, "N": 5, "O": 6}}
-    return Checkpoint(network, PBE, "pbe-gth-dzvp", card)
+    return Checkpoint.of_network(network, PBE, "pbe-gth-dzvp", card)
 
 
 @pytest.fixture(scope="session")

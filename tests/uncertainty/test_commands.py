@@ -18,12 +18,12 @@ from deepdft.evaluation.evaluate import evaluate
 from deepdft.prediction import predict_to_store
 from deepdft.prediction.predict import uncertainty_path
 from deepdft.storage.chunked_density import ChunkedDensity
+from deepdft.testing.gaussians import Gaussians
+from deepdft.testing.structures import ethanol
 from deepdft.uncertainty.error_model import FILE
 from deepdft.uncertainty.measure import UncertaintyMeasurement, write_measurement
 from tests.cli.conftest import run
-from tests.structures import ethanol
 from tests.uncertainty.conftest import molecules
-from tests.uncertainty.gaussians import Gaussians
 
 __all__ = ["run"]
 
@@ -84,7 +84,7 @@ def test_a_model_without_an_error_model_gets_one_sentence(
 @pytest.fixture
 def small_model(tmp_path_factory):
     """A folder as it was before there were error models."""
-    from deepdft.models.checkpoint import save_checkpoint
+    from deepdft.models.folder import save_checkpoint
     from tests.uncertainty.conftest import small_checkpoint
 
     path = tmp_path_factory.mktemp("old")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from ase.build import molecule
 
 import deepdft
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
-from deepdft.models.checkpoint import save_checkpoint
+from deepdft.models.folder import save_checkpoint
 from deepdft.prediction.trained_model import TrainedModel, load_model
+from deepdft.testing.structures import ethanol
 from deepdft.uncertainty.error_model import FILE, load_error_model
-from tests.structures import ethanol
 from tests.uncertainty.conftest import small_checkpoint
 
 
@@ -69,7 +70,7 @@ def test_the_integral_of_the_volume_is_the_expected_eps_mae(model, make):
 def test_molecules_far_apart_do_not_change_each_other():
     # Whitened features magnify the rounding of single precision.
     model = load_model("default")
-    model.network.double()
+    model.to("cpu", "float64")
     one, other = ethanol(), Atoms(molecule("H2CO").numbers, molecule("H2CO").positions)
     other.translate([60.0, 0.0, 0.0])
     both = model.uncertainty(one + other)
@@ -118,7 +119,7 @@ def test_predict_returns_both(model):
 
 def test_double_precision_gives_the_same(folder):
     atoms = ethanol()
-    single, double = load_model(folder, "cpu"), load_model(folder, "cpu").to("cpu", torch.float64)
+    single, double = load_model(folder, "cpu"), load_model(folder, "cpu").to("cpu", "float64")
     np.testing.assert_allclose(
         single.uncertainty(atoms).shares, double.uncertainty(atoms).shares, rtol=1e-3
     )
@@ -136,9 +137,8 @@ def test_a_model_without_an_error_model_says_how_to_get_one(tmp_path):
 
 def test_an_error_model_of_other_weights_is_refused(folder, tmp_path):
     checkpoint = small_checkpoint()
-    with torch.no_grad():
-        next(checkpoint.network.parameters()).add_(0.1)
-    save_checkpoint(checkpoint, tmp_path)
+    weights = {name: array + 0.1 for name, array in checkpoint.weights.items()}
+    save_checkpoint(replace(checkpoint, weights=weights), tmp_path)
     (tmp_path / FILE).write_bytes((folder / FILE).read_bytes())
     model = load_model(tmp_path, "cpu")
     with pytest.raises(ConfigurationError, match=r"weights of the model .* have changed"):

@@ -11,6 +11,7 @@ from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.geometry.graphs import probe_edges
 from deepdft.levels import LevelOfTheory
 from deepdft.prediction.trained_model import load_model
+from deepdft.testing.gaussians import PBE, Gaussians
 from deepdft.uncertainty.amplitudes import AtomSample, cross_validated, fit_amplitudes
 from deepdft.uncertainty.error_model import FILE, load_error_model
 from deepdft.uncertainty.features import fit_feature_space
@@ -20,7 +21,6 @@ from deepdft.uncertainty.residuals import Residuals, sample_residuals
 from deepdft.uncertainty.shape_fit import atom_shares, fit_shapes
 from deepdft.uncertainty.shapes import error_basis, shape_tables
 from tests.uncertainty.conftest import molecules
-from tests.uncertainty.gaussians import PBE, Gaussians
 
 
 def test_distances_are_those_of_mahalanobis_where_no_component_is_left_out():

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -93,6 +95,31 @@ def _load(place: str) -> Any:
 
 _ARCHITECTURES: dict[str, Architecture] = {}
 
+ENTRY_POINTS = "deepdft.architectures"
+"""Where other packages name their architectures: each an `Architecture`, under its own name."""
+
+
+@cache
+def _plug_ins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def _add_plug_in(name: str) -> None:
+    point = _plug_ins()[name]
+    package = "?" if point.dist is None else point.dist.name
+    try:
+        found = point.load()
+    except Exception as error:  # whatever a package of others does while it is imported
+        raise ConfigurationError(
+            f"The architecture '{name}' of the package {package} cannot be imported: {error}."
+        ) from error
+    if not isinstance(found, Architecture) or found.name != name:
+        raise ConfigurationError(
+            f"The package {package} names {point.value} as the architecture '{name}', which is not "
+            "the description of one by that name."
+        )
+    add_architecture(found)
+
 
 def add_architecture(architecture: Architecture) -> None:
     """Make an architecture known."""
@@ -117,16 +144,19 @@ def register(name: str, options: type[ArchitectureOptions], **can: Any) -> Calla
 
 
 def architectures() -> list[str]:
-    """Return the names of all architectures."""
-    return sorted(_ARCHITECTURES)
+    """Return the names of all architectures, those of other packages included."""
+    return sorted({*_ARCHITECTURES, *_plug_ins()})
 
 
 def architecture(name: str) -> Architecture:
     """Return the description of an architecture.
 
     Raises:
-        ConfigurationError: if there is none of this name.
+        ConfigurationError: if there is none of this name, or the package that brings it cannot be
+            imported.
     """
+    if name not in _ARCHITECTURES and name in _plug_ins():
+        _add_plug_in(name)
     if name not in _ARCHITECTURES:
         raise ConfigurationError(
             f"There is no architecture '{name}'; known are {', '.join(architectures())}."

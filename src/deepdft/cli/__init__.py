@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -20,6 +21,7 @@ from deepdft.cli import (
     uncertainty,
 )
 from deepdft.errors import DeepDFTError
+from deepdft.extras import missing_extra
 
 app = typer.Typer(
     name="deepdft",
@@ -48,8 +50,17 @@ def main() -> None:
     try:
         app()
     except DeepDFTError as error:
-        print(f"deepdft: {error}", file=sys.stderr)
-        sys.exit(2)
+        _leave(error)
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error, f"'{' '.join(['deepdft', *sys.argv[1:2]])}'")
+        if missing is None:
+            raise
+        _leave(missing)
     except KeyboardInterrupt:
         print("deepdft: interrupted.", file=sys.stderr)
         sys.exit(130)
+
+
+def _leave(error: DeepDFTError) -> NoReturn:
+    print(f"deepdft: {error}", file=sys.stderr)
+    sys.exit(2)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import yaml
 
-from deepdft.density import Density
 from deepdft.errors import ConfigurationError, FileFormatError
 
 if TYPE_CHECKING:
     from deepdft.data import DensityDataset
     from deepdft.data.sources import DataSource
+    from deepdft.density import Density
 
 Quantity = Annotated[
     str | None,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from deepdft.levels import LevelOfTheory
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def models() -> None:
     """List the bundled models."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from deepdft.levels import LevelOfTheory
     from deepdft.models.bundled import bundled_models
-    from deepdft.models.checkpoint import read_description
+    from deepdft.models.folder import read_description
 
     table = Table()
     for column in ("name", "elements", "level of theory", "test eps_mae / %", "data"):
@@ -38,20 +41,18 @@ def info(
     model: Annotated[str, typer.Argument(help="Bundled name or model folder.")] = "default",
 ) -> None:
     """Print a model's card."""
-    from ase.data import chemical_symbols
+    from rich.console import Console
 
     from deepdft.models.bundled import find_model, open_checkpoint
     from deepdft.uncertainty.error_model import load_error_model
 
     checkpoint = open_checkpoint(model)
     errors = load_error_model(find_model(model))
-    network = checkpoint.network
-    parameters = sum(p.numel() for p in network.parameters())
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{model}[/bold]")
-    console.print(f"architecture: {network.architecture.name}, {parameters:,} parameters")
-    _print_entries(console, {"options": network.options.model_dump()}, 0)
-    console.print(f"elements: {' '.join(chemical_symbols[z] for z in network.elements)}")
+    console.print(f"architecture: {checkpoint.architecture}, {checkpoint.parameters:,} parameters")
+    _print_entries(console, {"options": checkpoint.options.model_dump()}, 0)
+    console.print(f"elements: {' '.join(checkpoint.symbols)}")
     console.print(f"level of theory: {checkpoint.level}")
     console.print(f"atomic first guess: {checkpoint.baseline or 'none'}")
     _print_entries(console, checkpoint.card, 0)
@@ -85,14 +86,16 @@ def import_model(
 
     A folder holds safetensors and JSON, and what the checkpoint does not say: the level of theory.
     """
+    from rich.console import Console
+
     from deepdft.levels import parse_level
     from deepdft.models.importing import import_model as run
 
     symbols = None if elements is None else elements.replace(",", " ").split()
     written = run(source, output, level=parse_level(level or []), elements=symbols)
     Console(highlight=False, soft_wrap=True).print(
-        f"written: {output} ({written.network.architecture.name}, "
-        f"{len(written.network.elements)} elements, {written.level})"
+        f"written: {output} ({written.architecture}, "
+        f"{len(written.elements)} elements, {written.level})"
     )
 
 

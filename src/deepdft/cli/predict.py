@@ -133,7 +133,7 @@ def predict(
     if uncertainty:
         chosen.require_error_model()
     chosen.warm_up()
-    console.print(f"model [bold]{chosen.name}[/bold] ({chosen.level}) on {chosen.network_device}")
+    console.print(f"model [bold]{chosen.name}[/bold] ({chosen.level}) on {chosen.device}")
     summaries: list[dict[str, Any]] = []
     like_grid = None
     if like is not None:

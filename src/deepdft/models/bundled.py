@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError, did_you_mean
-from deepdft.models import released_checkpoint as released
-from deepdft.models.checkpoint import DESCRIPTION, WEIGHTS, Checkpoint, load_checkpoint
+from deepdft.extras import require_extra
+from deepdft.models import released_layout as released
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import DESCRIPTION, WEIGHTS, load_checkpoint
 from deepdft.storage.identities import ContentHash, file_identity
 
 _FOLDER = Path(__file__).resolve().parent.parent / "bundled" / "models"
@@ -69,8 +71,13 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
     Raises:
         ConfigurationError: if there is none.
         FileFormatError: if its files are damaged.
+        MissingDependencyError: if it is a checkpoint of the released code, and torch is not
+            installed.
     """
     folder = find_model(name_or_path)
     if (folder / DESCRIPTION).exists():
         return load_checkpoint(folder)
-    return released.load_released_checkpoint(folder)
+    require_extra("torch", f"{name_or_path}, a checkpoint of the authors' released code,")
+    from deepdft.models.released_checkpoint import load_released_checkpoint
+
+    return load_released_checkpoint(folder)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ase.data import atomic_numbers
 
-from deepdft.architectures.base import DensityModel
-from deepdft.architectures.registry import create_model
 from deepdft.errors import ConfigurationError
 from deepdft.levels import LevelOfTheory, completed_level
 from deepdft.models.bundled import open_checkpoint
-from deepdft.models.checkpoint import Checkpoint, save_checkpoint, transfer_weights
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import save_checkpoint
 
 
 def import_model(
@@ -42,20 +42,28 @@ def import_model(
         raise ConfigurationError(f"{folder} exists already; give the name of a new folder.")
     checkpoint = open_checkpoint(source)
     if level is not None:
-        checkpoint.level = completed_level(checkpoint.level, level)
+        checkpoint = replace(checkpoint, level=completed_level(checkpoint.level, level))
     if elements is not None:
-        checkpoint.network = _with_elements(checkpoint.network, elements)
+        checkpoint = with_elements(checkpoint, elements)
     save_checkpoint(checkpoint, folder)
     return checkpoint
 
 
-def _with_elements(network: DensityModel, symbols: Sequence[str]) -> DensityModel:
-    unknown = [s for s in symbols if atomic_numbers.get(s) not in network.elements]
+def with_elements(checkpoint: Checkpoint, symbols: Sequence[str]) -> Checkpoint:
+    """Return a model that knows only some of a model's elements.
+
+    Raises:
+        ConfigurationError: if the model does not have them, or there are none.
+    """
+    unknown = [s for s in symbols if atomic_numbers.get(s) not in checkpoint.elements]
     if unknown or not symbols:
         what = f"'{unknown[0]}' is not an element" if unknown else "No element is one"
         raise ConfigurationError(f"{what} that the model has; give symbols such as H C N O.")
-    numbers = [atomic_numbers[s] for s in symbols]
-    kept = create_model(network.architecture.name, network.options.model_dump(), numbers)
-    kept.to(next(network.parameters()).dtype)
-    transfer_weights(network, kept)
-    return kept.eval().requires_grad_(False)
+    numbers = tuple(sorted({atomic_numbers[s] for s in symbols}))
+    rows = [checkpoint.elements.index(z) for z in numbers]
+    per_element = checkpoint.about.per_element
+    weights = {
+        name: array[rows] if name in per_element else array
+        for name, array in checkpoint.weights.items()
+    }
+    return replace(checkpoint, elements=numbers, weights=weights)

@@ -23,22 +23,14 @@ from torch import Tensor
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.registry import create_model
 from deepdft.errors import FileFormatError
-from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
-
-ARGUMENTS = "arguments.json"
-WEIGHTS = "best_model.pth"
+from deepdft.models.released_layout import ARGUMENTS, WEIGHTS
 
 _EMBEDDING = "atom_model.atom_embeddings.weight"
 _MOST_ELEMENTS = 118
 
 Weights = dict[str, Tensor]
 State = Mapping[str, Tensor]
-
-
-def is_released_checkpoint(folder: str | Path) -> bool:
-    """Return whether a directory looks like one of the released code's training."""
-    return any((Path(folder) / name).is_file() for name in (ARGUMENTS, WEIGHTS))
 
 
 def load_released_checkpoint(folder: str | Path) -> Checkpoint:
@@ -61,15 +53,16 @@ def load_released_checkpoint(folder: str | Path) -> Checkpoint:
         architecture = _architecture(state, arguments)
         elements = _elements(stored)
         options = _options(architecture, state, arguments)
-        network = create_model(architecture, options, elements)
+        # The weights that a new network draws are thrown away.
+        with torch.random.fork_rng(devices=[]):
+            network = create_model(architecture, options, elements)
         network.to(state[_EMBEDDING].dtype)
         _fill(network, _TRANSLATIONS[architecture](state, options["steps"]), state, elements)
     except _Foreign as error:
         raise FileFormatError(
             f"{folder} cannot be used as a checkpoint of the released code: {error}."
         ) from None
-    network.eval().requires_grad_(False)
-    return Checkpoint(network, LevelOfTheory(), None, _card(arguments, stored))
+    return Checkpoint.of_network(network, card=_card(arguments, stored))
 
 
 class _Foreign(Exception):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepdft.density import Density
+from deepdft.extras import import_extra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,9 +28,7 @@ def error_histogram(errors: Mapping[str, Sequence[tuple[str, float]]]) -> bytes:
     Returns:
         A PNG: histogram on logarithmic axes.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    figure = new_figure(7.0, 4.2)
     axes = figure.add_subplot()
     everything = np.array([value for pairs in errors.values() for _, value in pairs])
     low, high = max(everything.min() * 0.8, 1e-6), max(everything.max() * 1.25, 2e-6)
@@ -70,8 +69,6 @@ def density_picture(predicted: Density, reference: Density | None = None) -> byt
     Returns:
         A PNG.
     """
-    from matplotlib.figure import Figure
-
     atoms, grid = predicted.atoms, predicted.grid
     fractional = np.linalg.solve(grid.cell.T, (atoms.positions - grid.origin).T).T
     spread = np.ptp(fractional, axis=0) * np.linalg.norm(grid.cell, axis=1)
@@ -87,7 +84,7 @@ def density_picture(predicted: Density, reference: Density | None = None) -> byt
     kept = [a for a in range(3) if a != axis]
     lengths = np.linalg.norm(grid.cell, axis=1)[kept]
     in_plane = fractional[:, kept] * lengths
-    figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained")
+    figure = new_figure(4.2 * len(panels), 4.2)
     for number, (title, values, unit) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), number + 1)
         signed = title.startswith("predicted -")
@@ -118,9 +115,7 @@ def calibration_picture(
     Returns:
         A PNG: two panels, that of points on logarithmic axes; on the dashed lines both are equal.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.0, 4.2), layout="constrained")
+    figure = new_figure(9.0, 4.2)
     left, right = figure.subplots(1, 2)
     expected, true = np.array([pair[1:] for pair in structures]).T
     left.scatter(expected, true, s=14, alpha=0.7)
@@ -137,11 +132,20 @@ def calibration_picture(
     return png(figure)
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches.
+
+    Raises:
+        MissingDependencyError: if matplotlib is not installed.
+    """
+    figures = import_extra("matplotlib.figure", "A picture")
+    figure: Figure = figures.Figure(figsize=(width, height), layout="constrained")
+    return figure
+
+
 def png(figure: Figure) -> bytes:
     """Return a figure as a PNG, drawn without a display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
+    import_extra("matplotlib.backends.backend_agg", "A picture").FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()

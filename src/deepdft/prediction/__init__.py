@@ -1,14 +1,12 @@
 """Prediction: the probe engine, grids, models ready to use."""
 
 from deepdft.geometry.grids import choose_grid
-from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.predict import PredictionSummary, predict, predict_to_file, resolve_model
 from deepdft.prediction.store import StoreSummary, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel, load_model
 
 __all__ = [
-    "DerivativeEngine",
     "PredictionSummary",
     "ProbeEngine",
     "StoreSummary",

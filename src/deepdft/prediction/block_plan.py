@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 from ase import Atoms
 
-from deepdft.architectures.base import DensityModel
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Grid
-from deepdft.errors import FileFormatError
+from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.geometry.blocks import Index, block_shape, cubic_counts
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
@@ -32,10 +32,8 @@ class BlockPlan:
         model: identity of architecture, options, weights and atomic baseline.
         model_name: what the model was called.
         structure: identity of the structure.
-        precision: floating type of the computation.
+        settings: how the network is evaluated.
         device: "cpu" or "cuda", which round differently.
-        filters: "tabulated" or "direct".
-        table_spacing: distance between the knots of tables, Å.
         versions: of the packages that the last bits depend on, for the record.
     """
 
@@ -44,10 +42,8 @@ class BlockPlan:
     model: str
     model_name: str
     structure: str
-    precision: str
+    settings: EvaluationSettings
     device: str
-    filters: str
-    table_spacing: float
     versions: dict[str, str]
 
     @classmethod
@@ -55,18 +51,15 @@ class BlockPlan:
         cls, model: TrainedModel, atoms: Atoms, shape: Index, device: str | None = None
     ) -> BlockPlan:
         """Return the plan of a new store; the device is the model's by default."""
-        network = model.network
         return cls(
             identifier=uuid.uuid4().hex,
             block_shape=shape,
             model=_model_identity(model),
             model_name=model.name,
             structure=structure_identity(atoms),
-            precision=_precision(network),
-            device=device or model.network_device.type,
-            filters=network.settings.filters,
-            table_spacing=network.settings.table_spacing,
-            versions={name: version(name) for name in ("deepdft", "torch", "numpy", "numba")},
+            settings=model.settings,
+            device=device or model.device.partition(":")[0],
+            versions={name: version(name) for name in ("deepdft", "numpy", "numba")},
         )
 
     @classmethod
@@ -79,8 +72,9 @@ class BlockPlan:
         try:
             known = dict(store.attributes["plan"])
             i, j, k = known["block_shape"]
-            return cls(**known | {"block_shape": (i, j, k)})
-        except (KeyError, TypeError, ValueError):
+            settings = EvaluationSettings.from_dict(known["settings"])
+            return cls(**known | {"block_shape": (i, j, k), "settings": settings})
+        except (KeyError, TypeError, ValueError, ConfigurationError):
             raise FileFormatError(f"{store.path} does not say how it is to be filled.") from None
 
     def difference(self, other: BlockPlan) -> str:
@@ -88,24 +82,12 @@ class BlockPlan:
         names = {
             "model": "model",
             "structure": "structure",
-            "precision": "floating type",
             "device": "kind of device (CPU or GPU)",
-            "filters": "way to evaluate filters",
-            "table_spacing": "spacing of filter tables",
         }
         for name, words in names.items():
             if getattr(self, name) != getattr(other, name):
                 return words
-        return ""
-
-
-def _precision(network: DensityModel) -> str:
-    kind = str(next(network.parameters()).dtype).removeprefix("torch.")
-    return (
-        kind
-        if network.settings.products == "float32"
-        else f"{kind}, products of {network.settings.products}"
-    )
+        return self.settings.difference(other.settings)
 
 
 def block_shape_for(grid: Grid, points: int) -> Index:
@@ -125,7 +107,7 @@ def block_shape_for(grid: Grid, points: int) -> Index:
 
 
 def _model_identity(model: TrainedModel) -> str:
-    network, baseline = model.network, model.baseline
+    checkpoint, baseline = model.checkpoint, model.baseline
     below = None
     if baseline is not None:
         below = {
@@ -133,9 +115,9 @@ def _model_identity(model: TrainedModel) -> str:
             "knots": baseline.knots,
         }  # fmt: skip
     return model_identity(
-        network.architecture.name,
-        network.options.model_dump(mode="json"),
-        [int(number) for number in network.elements],
-        {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()},
+        checkpoint.architecture,
+        checkpoint.options.model_dump(mode="json"),
+        checkpoint.elements,
+        checkpoint.weights,
         below,
     )

@@ -14,21 +14,20 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from deepdft.architectures.settings import EvaluationSettings
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.extras import import_extra
 from deepdft.fields.reductions import Reductions
 from deepdft.fields.stored import StoredField
 from deepdft.fields.walk import Progress
-from deepdft.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from deepdft.models.folder import load_checkpoint, save_checkpoint
 from deepdft.prediction.block_plan import BlockPlan
+from deepdft.prediction.devices import choose_device
 from deepdft.prediction.store import stored_density
-from deepdft.prediction.trained_model import TrainedModel, choose_device
+from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.threads import available_threads
 
@@ -64,7 +63,7 @@ class Cluster:
     def device_type(self) -> str:
         """Kind of the workers' devices: "cpu" or "cuda"."""
         if self.device == "auto":
-            return choose_device("auto").type
+            return choose_device("auto")
         return self.device.partition(":")[0]
 
 
@@ -131,7 +130,7 @@ def _gathered(
     client: Any, task: Callable[[int], Reductions], blocks: list[int]
 ) -> Iterator[tuple[int, Reductions]]:
     """Yield every block with what the reductions took in, as they are done."""
-    distributed: Any = importlib.import_module("distributed")
+    distributed = import_extra("distributed", "Sharing out the blocks of a store")
     killed = importlib.import_module("distributed.scheduler").KilledWorker
     futures = client.map(task, blocks, pure=False, retries=_RETRIES)
     block_of = {future.key: block for future, block in zip(futures, blocks, strict=True)}
@@ -161,7 +160,7 @@ def _gathered(
 
 @contextmanager
 def _client(cluster: Cluster) -> Iterator[Any]:
-    distributed: Any = importlib.import_module("distributed")
+    distributed = import_extra("distributed", "Sharing out the blocks of a store")
     with ExitStack() as stack:
         if cluster.scheduler is None:
             local = distributed.LocalCluster(
@@ -200,15 +199,9 @@ def _threads_of_worker(model: TrainedModel, cluster: Cluster) -> int | None:
 
 def _write_model(store: ChunkedDensity, model: TrainedModel) -> None:
     """Put the model where workers find it; whoever has the store then has the model."""
-    folder = store.work_folder / _MODEL
-    save_checkpoint(Checkpoint(model.network, model.level, card=model.card), folder)
-    if model.baseline is not None:
-        model.baseline.save(_baseline_path(store))
-
-
-def _baseline_path(store: ChunkedDensity) -> Path:
-    # Tables are cached by name within a process, so the name must never mean two things.
-    return store.work_folder / _MODEL / f"baseline_{BlockPlan.of_store(store).identifier}.npz"
+    below = None if model.baseline is None else model.checkpoint.baseline or "tables"
+    checkpoint = replace(model.checkpoint, baseline=below, tables=model.baseline)
+    save_checkpoint(checkpoint, store.work_folder / _MODEL)
 
 
 _loaded: dict[tuple[str, str, int | None, str], StoredField] = {}
@@ -229,9 +222,7 @@ def _load(path: str, identifier: str, threads: int | None, device: str) -> Store
     try:
         store = ChunkedDensity(path)
         plan = BlockPlan.of_store(store)
-        network = load_checkpoint(store.work_folder / _MODEL).network
-        tables = _baseline_path(store)
-        baseline = AtomicDensityTables.load(tables) if tables.exists() else None
+        checkpoint = load_checkpoint(store.work_folder / _MODEL)
     except FileFormatError as error:
         raise ConfigurationError(
             f"The worker on {socket.gethostname()} cannot use {path}, which has to be on a file "
@@ -239,11 +230,11 @@ def _load(path: str, identifier: str, threads: int | None, device: str) -> Store
         ) from None
     if plan.identifier != identifier:
         raise ConfigurationError(f"{path} was replaced while it was being filled.")
-    network.settings = EvaluationSettings.from_dict(
-        {"filters": plan.filters, "table_spacing": plan.table_spacing}
+    model = TrainedModel(
+        checkpoint, plan.model_name, settings=plan.settings, device=choose_device(device)
     )
-    network.to(choose_device(device))
-    return stored_density(store, network, baseline, threads or _threads_of_task())
+    threads = threads or _threads_of_task()
+    return stored_density(store, model.evaluator, model.baseline, threads)
 
 
 def _threads_of_task() -> int:

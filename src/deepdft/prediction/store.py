@@ -14,10 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from ase import Atoms
 
-from deepdft.architectures.base import DensityModel
+from deepdft.architectures.interface import CpuNetwork
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
@@ -133,7 +132,7 @@ def predict_to_store(
 def _uncertainty(store: ChunkedDensity, model: TrainedModel) -> Uncertainty:
     """Return what error to expect; the atoms of an unfinished store are encoded for both uses."""
     encode_for(store, model)
-    states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
+    states = map_atom_states(store.work_folder / _STATES)
     return model.uncertainty_of_encoded(store.atoms, states)
 
 
@@ -187,7 +186,7 @@ def open_store(
 
 def stored_density(
     store: ChunkedDensity,
-    network: DensityModel,
+    network: CpuNetwork,
     baseline: AtomicDensityTables | None,
     threads: int | None = None,
 ) -> StoredField:
@@ -195,11 +194,11 @@ def stored_density(
 
     Args:
         store: the store.
-        network: the network of its plan.
+        network: what evaluates the network of its plan.
         baseline: atomic densities below the network, or None.
         threads: CPU threads; default: all that this process may use.
     """
-    states = torch.from_numpy(map_atom_states(store.work_folder / _STATES))
+    states = map_atom_states(store.work_folder / _STATES)
     engine = ProbeEngine(
         network, baseline, store.atoms, threads, senders=states, level=store.level
     )  # fmt: skip
@@ -228,7 +227,7 @@ def fill_blocks(
         return
     encode_for(store, model)
     if cluster is None:
-        density = stored_density(store, model.network, model.baseline, model.threads)
+        density = stored_density(store, model.evaluator, model.baseline, model.threads)
         density.walk(blocks, properties, progress)
         return
     from deepdft.prediction.distributed import fill_on_cluster
@@ -241,7 +240,7 @@ def encode_for(store: ChunkedDensity, model: TrainedModel) -> None:
     store.work_folder.mkdir(exist_ok=True)
     target = store.work_folder / _STATES
     if not target.exists():
-        write_atom_states(model.network, store.atoms, target, model.threads)
+        write_atom_states(model.evaluator, store.atoms, target, model.threads)
 
 
 def finish(store: ChunkedDensity, **attributes: Any) -> None:

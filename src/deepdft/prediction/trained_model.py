@@ -2,76 +2,162 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from ase import Atoms
-from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
-from torch import Tensor
 
+from deepdft.architectures.interface import CpuNetwork
+from deepdft.architectures.settings import EvaluationSettings, Precision
 from deepdft.density import FloatArray, Grid
 from deepdft.errors import ConfigurationError, StaleErrorModelError, UnsupportedStructureError
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.extras import require_extra
 from deepdft.levels import LevelOfTheory
 from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
-from deepdft.prediction.atom_states import encode_atoms
+from deepdft.prediction.devices import choose_device
 from deepdft.prediction.engine import ProbeEngine
+from deepdft.prediction.evaluation import suits_cpu_form
 from deepdft.structures import Coverage, charge_and_multiplicity
 
 if TYPE_CHECKING:
+    from deepdft.architectures.base import DensityModel
     from deepdft.uncertainty.error_model import ErrorModel
     from deepdft.uncertainty.expected import Uncertainty
 
 
 class TrainedModel:
-    """A network with its atomic baseline, level of theory and card.
+    """A model with its atomic baseline, level of theory and card.
+
+    Args:
+        checkpoint: description and weights.
+        name: bundled name or folder.
+        folder: where it was loaded from, or None.
+        settings: how it is evaluated; default: from tables, in the type of its weights.
+        device: torch's name of where it computes.
 
     Attributes:
+        checkpoint: description and weights.
         name: bundled name or folder.
-        network: the network, in evaluation mode.
         baseline: atomic densities below the network, or None.
         level: level of theory of the densities it predicts.
         card: the model card.
         folder: where it was loaded from, or None.
         error_model: what errors to expect, or None: then what the folder holds is loaded when it
             is first needed.
+        threads: CPU threads; None for all that this process may use.
     """
 
-    def __init__(self, checkpoint: Checkpoint, name: str, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        name: str,
+        folder: Path | None = None,
+        *,
+        settings: EvaluationSettings | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.checkpoint = checkpoint
         self.name = name
         self.folder = folder
         self.error_model: ErrorModel | None = None
-        self.network = checkpoint.network
         self.level: LevelOfTheory = checkpoint.level
         self.card: dict[str, Any] = checkpoint.card
-        self.baseline = (
-            None if checkpoint.baseline is None else AtomicDensityTables.load(checkpoint.baseline)
-        )
+        self.baseline = checkpoint.tables
         self.threads: int | None = None
+        self._settings = settings or EvaluationSettings(precision=checkpoint.precision)
+        self._device = device
+        self._network: DensityModel | None = None
+        self._evaluator: CpuNetwork | None = None
 
     @property
     def elements(self) -> list[str]:
         """Chemical symbols that the model knows."""
-        return [chemical_symbols[z] for z in self.network.elements]
+        return self.checkpoint.symbols
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> TrainedModel:
-        """Move the network to a device, optionally to another floating type; return self."""
-        self.network.to(device=device, dtype=dtype)
+    @property
+    def cutoff(self) -> float:
+        """Reach of an atom, Å."""
+        return float(self.checkpoint.options.cutoff)
+
+    @property
+    def settings(self) -> EvaluationSettings:
+        """How the network is evaluated."""
+        return self._settings
+
+    @property
+    def device(self) -> str:
+        """Where the network computes, as torch calls it."""
+        return self._device
+
+    def to(
+        self,
+        device: str | None = None,
+        precision: Precision | None = None,
+        *,
+        settings: EvaluationSettings | None = None,
+    ) -> TrainedModel:
+        """Evaluate the network elsewhere or otherwise; return self.
+
+        Args:
+            device: as torch calls it; default: where it is.
+            precision: floating type; default: as it is.
+            settings: all settings, before the precision.
+        """
+        self._device = device or self._device
+        self._settings = settings or self._settings
+        if precision is not None:
+            self._settings = replace(self._settings, precision=precision)
+        self._network = self._evaluator = None
         return self
 
     @property
-    def network_device(self) -> torch.device:
-        """Where the network computes."""
-        return next(self.network.parameters()).device
+    def network(self) -> DensityModel:
+        """The network in torch, on the device and of the precision; made when it is first asked.
+
+        Raises:
+            MissingDependencyError: if torch is not installed.
+        """
+        if self._network is None:
+            require_extra("torch", self._purpose_of_torch())
+            from deepdft.models.networks import network_with_weights
+
+            network = network_with_weights(self.checkpoint, self.settings, self.device)
+            self._network = network
+        return self._network
+
+    @property
+    def evaluator(self) -> CpuNetwork:
+        """What evaluates the network; without torch where the architecture has such a form.
+
+        Raises:
+            MissingDependencyError: if torch is needed and not installed.
+            FileFormatError: if the weights do not fit.
+        """
+        if self._evaluator is None:
+            if suits_cpu_form(self.checkpoint.about, self.settings, self.device):
+                self._evaluator = self.checkpoint.cpu_network(self.settings)
+            else:
+                network = self.network
+                from deepdft.prediction.torch_network import TorchNetwork
+
+                self._evaluator = TorchNetwork(network)
+        return self._evaluator
+
+    def _purpose_of_torch(self) -> str:
+        if self.checkpoint.about.cpu is None:
+            return f"The architecture '{self.checkpoint.architecture}'"
+        if self.device != "cpu":
+            return f"The device '{self.device}'"
+        return "A network in torch"
 
     def warm_up(self) -> None:
         """Compile what the first prediction would compile, so that rates shown are true ones."""
-        atom = Atoms(numbers=[self.network.elements[0]], positions=[(0.0, 0.0, 0.0)])
-        engine = ProbeEngine(self.network, self.baseline, atom, self.threads)
+        atom = Atoms(numbers=[self.checkpoint.elements[0]], positions=[(0.0, 0.0, 0.0)])
+        engine = ProbeEngine(self.evaluator, self.baseline, atom, self.threads)
         engine.at([(0.0, 0.0, 0.5), (0.0, 0.5, 0.0)])
         engine.box(Grid(np.eye(3), (2, 2, 2)), (0, 0, 0), (2, 2, 2))
 
@@ -82,7 +168,7 @@ class TrainedModel:
             UnsupportedStructureError: see `check`.
         """
         self.check(atoms)
-        return ProbeEngine(self.network, self.baseline, atoms, self.threads, level=self.level)
+        return ProbeEngine(self.evaluator, self.baseline, atoms, self.threads, level=self.level)
 
     def density_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
         """Return the density at points.
@@ -110,14 +196,14 @@ class TrainedModel:
             UnsupportedStructureError: see `check`.
             ConfigurationError: if the points have another shape or are not finite.
         """
-        return self.engine(atoms).at(points, order=1).gradient
+        return self.engine(atoms).at(points, 1).gradient
 
     def hessian_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
         """Return the Hessian of the density at points (n, 3) in Å: (n, 3, 3) e/Å^5.
 
         As `gradient_at`.
         """
-        hessian = self.engine(atoms).at(points, order=2).hessian
+        hessian = self.engine(atoms).at(points, 2).hessian
         assert hessian is not None
         return hessian
 
@@ -136,9 +222,7 @@ class TrainedModel:
         self.check(atoms)
         # First: a model without one is refused before anything is computed.
         self.require_error_model()
-        senders = (
-            encode_atoms(self.network, atoms, self.threads) if engine is None else engine.senders
-        )
+        senders = self.evaluator.encode(atoms, self.threads) if engine is None else engine.senders
         return self.uncertainty_of_encoded(atoms, senders)
 
     def warning(self, engine: ProbeEngine) -> str | None:
@@ -160,13 +244,13 @@ class TrainedModel:
         except (ConfigurationError, UnsupportedStructureError):
             return None
 
-    def uncertainty_of_encoded(self, atoms: Atoms, senders: Tensor) -> Uncertainty:
+    def uncertainty_of_encoded(self, atoms: Atoms, senders: Any) -> Uncertainty:
         """Return what `uncertainty` does, from what the atoms send to probes."""
         from deepdft.uncertainty.expected import Uncertainty
 
         electrons = self.expected_electrons(atoms)
         error_model = self.require_error_model()
-        return Uncertainty(error_model, atoms, self.network, senders, electrons, self.threads)
+        return Uncertainty(error_model, atoms, self.evaluator, senders, electrons, self.threads)
 
     def require_error_model(self) -> ErrorModel:
         """Return what errors to expect, loaded when it is first needed.
@@ -239,25 +323,9 @@ def load_model(name_or_path: str | Path = "default", device: str = "auto") -> Tr
     Raises:
         ConfigurationError: if there is no such model or device.
         FileFormatError: if the model's files are damaged.
+        MissingDependencyError: for a GPU or a released checkpoint, if torch is not installed.
     """
     folder = find_model(name_or_path)
-    model = TrainedModel(open_checkpoint(folder), str(name_or_path), folder)
-    return model.to(choose_device(device))
-
-
-def choose_device(device: str) -> torch.device:
-    """Return the torch device for a name, "auto" being a GPU where there is one.
-
-    Raises:
-        ConfigurationError: if the device does not exist here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise ConfigurationError(
-            f"There is no device '{device}' here; use 'auto', 'cpu' or, with a GPU, 'cuda'."
-        ) from None
-    return chosen
+    return TrainedModel(
+        open_checkpoint(folder), str(name_or_path), folder, device=choose_device(device)
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdft.plotting.pictures import png
+from deepdft.plotting.pictures import new_figure, png
 from deepdft.reproduce.learning_curve import CURVE, PAPER_SIZE, Curve, Shipped
 from deepdft.reproduce.power_law import Estimate, Fit, bootstrapped, seed_scatter
 from deepdft.storage.whole_files import AtomicFile
@@ -179,9 +179,7 @@ def curve_picture(result: CurveResult) -> bytes:
     Returns:
         A PNG.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
+    figure = new_figure(7.0, 4.4)
     axes = figure.add_subplot()
     runs, shipped = result.curve.runs, result.shipped
     axes.plot([r.size for r in runs], [r.error for r in runs], "o", ms=4, label="runs, each a seed")

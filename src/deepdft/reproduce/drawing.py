@@ -11,7 +11,8 @@ from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 from numpy.typing import NDArray
 
-from deepdft.plotting.pictures import png
+from deepdft.extras import import_extra
+from deepdft.plotting.pictures import new_figure, png
 from deepdft.reproduce.environments import bonds
 
 _DISC = 0.55
@@ -39,11 +40,9 @@ def structures_picture(structures: Sequence[tuple[Atoms, str]]) -> bytes:
     Returns:
         A PNG.
     """
-    from matplotlib.figure import Figure
-
     columns = min(_COLUMNS, len(structures))
     rows = -(-len(structures) // columns)
-    figure = Figure(figsize=(3.0 * columns, 3.7 * rows), layout="constrained")
+    figure = new_figure(3.0 * columns, 3.7 * rows)
     for number, (atoms, caption) in enumerate(structures):
         axes = figure.add_subplot(rows, columns, number + 1)
         _draw(axes, atoms)
@@ -52,8 +51,7 @@ def structures_picture(structures: Sequence[tuple[Atoms, str]]) -> bytes:
 
 
 def _draw(axes: Any, atoms: Atoms) -> None:
-    from matplotlib.patches import Circle
-
+    circle = import_extra("matplotlib.patches", "A picture").Circle
     points = flattened(atoms)
     radii = _DISC * covalent_radii[atoms.numbers]
     # What is nearer covers what is farther; each half of a bond lies just below its atom.
@@ -66,7 +64,7 @@ def _draw(axes: Any, atoms: Atoms) -> None:
     for point, depth, radius, number, symbol in zip(
         points, depths, radii, atoms.numbers, atoms.get_chemical_symbols(), strict=True
     ):
-        disc = Circle(
+        disc = circle(
             point[:2], radius, facecolor=jmol_colors[number], edgecolor="0.2", lw=0.8, zorder=depth
         )
         axes.add_patch(disc)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.plotting.pictures import png
+from deepdft.plotting.pictures import new_figure, png
 
 _BINS = 61
 
@@ -38,11 +38,9 @@ def histogram_picture(panels: Sequence[Panel]) -> bytes:
     Returns:
         A PNG.
     """
-    from matplotlib.figure import Figure
-
     every = np.concatenate([v for p in panels for v in (p.model, p.atoms)])
     bins = np.geomspace(0.8 * every.min(), 1.25 * every.max(), _BINS)
-    figure = Figure(figsize=(7.0, 0.6 + 2.6 * len(panels)), layout="constrained")
+    figure = new_figure(7.0, 0.6 + 2.6 * len(panels))
     first = None
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(len(panels), 1, number + 1, sharex=first)

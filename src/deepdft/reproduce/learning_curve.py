@@ -15,7 +15,7 @@ import numpy as np
 
 from deepdft.errors import ConfigurationError
 from deepdft.models.bundled import find_model
-from deepdft.models.checkpoint import read_description
+from deepdft.models.folder import read_description
 
 CURVE = "curve.json"
 PAPER_SIZE = 123_835

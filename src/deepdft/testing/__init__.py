@@ -1,54 +1,26 @@
-"""What every architecture has to satisfy; `test_conformance.py` applies it to all of them."""
+"""What every architecture has to satisfy, for the tests of packages that bring architectures:
 
-from __future__ import annotations
+    import pytest
+    from deepdft.testing import Conformance
 
-import pytest
-from ase import Atoms
+    @pytest.mark.parametrize("architecture", ["mine"])
+    class TestMine(Conformance):
+        pass
 
-from deepdft.architectures import DensityModel
-from deepdft.density import FloatArray
-from tests.architectures.conformance.derivatives import DerivativeConformance
-from tests.architectures.conformance.evaluation import EvaluationConformance
-from tests.architectures.conformance.learning import LearningConformance
-from tests.architectures.conformance.networks import (
-    EXACT,
-    PACKAGED,
-    density_at,
-    finite_differences,
-    forward,
-    other_cell,
-    random_rotation,
-    small_network,
+Small networks have the sizes of `deepdft.testing.networks.SMALL`, of those options that an
+architecture has; the fixture `network` gives one. Needs the extras `train` and `test`.
+"""
+
+from deepdft.extras import import_extra, require_extra
+
+require_extra("torch", "deepdft.testing")
+import_extra("pytest", "deepdft.testing").register_assert_rewrite(
+    "deepdft.testing.derivatives",
+    "deepdft.testing.evaluation",
+    "deepdft.testing.learning",
+    "deepdft.testing.symmetry",
 )
-from tests.architectures.conformance.symmetry import SymmetryConformance
-from tests.brute_force import points_off_cutoff
-from tests.structures import points_near
 
-__all__ = [
-    "EXACT",
-    "PACKAGED",
-    "Conformance",
-    "density_at",
-    "finite_differences",
-    "forward",
-    "other_cell",
-    "random_rotation",
-    "small_network",
-]
+from deepdft.testing.conformance import Conformance  # noqa: E402
 
-
-class Conformance(
-    SymmetryConformance, EvaluationConformance, DerivativeConformance, LearningConformance
-):
-    """Tests of one architecture, whose name the fixture `architecture` gives."""
-
-    @pytest.fixture
-    def network(self, architecture: str) -> DensityModel:
-        return small_network(architecture)
-
-    @pytest.fixture
-    def points(self, network: DensityModel, structure: Atoms) -> FloatArray:
-        """Points near a structure, none with an atom at the cutoff to within rounding."""
-        points = points_near(structure, 40)
-        points[:2] = structure.positions[:2]
-        return points_off_cutoff(structure, points, network.cutoff)
+__all__ = ["Conformance"]

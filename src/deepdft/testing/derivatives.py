@@ -8,12 +8,12 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures import DensityModel
-from deepdft.architectures.settings import EvaluationSettings
+from deepdft.architectures.settings import EvaluationSettings, Filters
 from deepdft.density import FloatArray
 from deepdft.geometry.graphs import Edges, atom_graph
-from deepdft.prediction.derivatives import DerivativeEngine
 from deepdft.prediction.engine import ProbeEngine
-from tests.architectures.conformance.networks import (
+from deepdft.testing.brute_force import brute_force_edges, gap_to_cutoff, points_off_cutoff
+from deepdft.testing.networks import (
     EXACT,
     JUMP_ON_NUCLEI,
     density_at,
@@ -21,8 +21,7 @@ from tests.architectures.conformance.networks import (
     random_rotation,
     small_network,
 )
-from tests.brute_force import brute_force_edges, gap_to_cutoff, points_off_cutoff
-from tests.structures import ethanol, points_near, triclinic
+from deepdft.testing.structures import ethanol, points_near, triclinic
 
 
 class DerivativeConformance:
@@ -30,16 +29,16 @@ class DerivativeConformance:
 
     @pytest.mark.parametrize("filters", ["tabulated", "direct"])
     def test_derivatives_are_those_of_finite_differences(
-        self, network: DensityModel, structure: Atoms, filters: str
+        self, network: DensityModel, structure: Atoms, filters: Filters
     ) -> None:
         network.settings = EvaluationSettings(filters=filters)
         points = points_near(structure, 7, seed=3)
         points = points[gap_to_cutoff(structure, points, network.cutoff) > 1e-3]
         engine = ProbeEngine(network, None, structure, threads=1)
-        found = DerivativeEngine(engine).at(points)
+        found = engine.at(points, 2)
         np.testing.assert_allclose(found.value, engine.at(points), rtol=0, atol=1e-12)
         gradient = finite_differences(engine.at, points)
-        hessian = finite_differences(lambda at: DerivativeEngine(engine, 1).at(at).gradient, points)
+        hessian = finite_differences(lambda at: engine.at(at, 1).gradient, points)
         assert found.hessian is not None
         assert min(np.abs(gradient).max(), np.abs(hessian).max()) > 1e-2
         np.testing.assert_allclose(found.gradient, gradient, rtol=0, atol=1e-7)
@@ -49,7 +48,7 @@ class DerivativeConformance:
 
     @pytest.mark.parametrize("filters", ["tabulated", "direct"])
     def test_derivatives_are_those_of_differentiated_positions(
-        self, network: DensityModel, structure: Atoms, filters: str
+        self, network: DensityModel, structure: Atoms, filters: Filters
     ) -> None:
         network.settings = EvaluationSettings(filters=filters)
         points = points_off_cutoff(structure, points_near(structure, 3, seed=5), network.cutoff)
@@ -57,7 +56,7 @@ class DerivativeConformance:
             structure, network.atom_cutoff, directions=network.architecture.uses_directions
         )
         senders = network.encode(graph).detach()
-        found = DerivativeEngine(ProbeEngine(network, None, structure, threads=1)).at(points)
+        found = ProbeEngine(network, None, structure, threads=1).at(points, 2)
         assert found.hessian is not None
         for p, point in enumerate(points):
             brute = brute_force_edges(structure, point[None], network.cutoff)
@@ -87,8 +86,8 @@ class DerivativeConformance:
         rotated.positions = structure.positions @ rotation.T
         rotated.set_cell(np.asarray(structure.cell) @ rotation.T, scale_atoms=False)
         # The first points are on nuclei; next to one, rounding decides on the direction.
-        found = DerivativeEngine(ProbeEngine(network, None, rotated, 1)).at(points @ rotation.T)
-        expected = DerivativeEngine(ProbeEngine(network, None, structure, 1)).at(points)
+        found = ProbeEngine(network, None, rotated, 1).at(points @ rotation.T, 2)
+        expected = ProbeEngine(network, None, structure, 1).at(points, 2)
         assert expected.hessian is not None
         np.testing.assert_allclose(found.value, expected.value, rtol=0, atol=EXACT)
         kept = slice(2 if network.architecture.name in JUMP_ON_NUCLEI else 0, None)
@@ -100,17 +99,17 @@ class DerivativeConformance:
 
     @pytest.mark.parametrize("filters", ["tabulated", "direct"])
     def test_derivatives_on_a_nucleus_are_those_without_the_cusp(
-        self, network: DensityModel, filters: str
+        self, network: DensityModel, filters: Filters
     ) -> None:
         # Near a nucleus rho = A + d B; what is returned on it are the derivatives of A. B and the
         # derivatives of A, each with an error of order d, are found from points around it.
         network.settings = EvaluationSettings(filters=filters)
         atoms = triclinic()
-        engine = DerivativeEngine(ProbeEngine(network, None, atoms, 1))
+        engine = ProbeEngine(network, None, atoms, 1)
         distances = (1e-5, 2e-5)
         curved = []
         for nucleus in atoms.positions:
-            here = engine.at(nucleus[None])
+            here = engine.at(nucleus[None], 2)
             assert here.hessian is not None
             assert np.isfinite(here.hessian).all()
             sides = density_at(network, atoms, nucleus + np.array([[1e-7, 0, 0], [-1e-7, 0, 0]]))
@@ -121,7 +120,7 @@ class DerivativeConformance:
             gradients, hessians, cusps = [], [], []
             for distance in distances:
                 axes = np.concatenate((np.eye(3), -np.eye(3)))
-                around = engine.at(nucleus + distance * axes)
+                around = engine.at(nucleus + distance * axes, 2)
                 assert around.hessian is not None
                 gradients.append(around.gradient.mean(axis=0))
                 cusps.append((around.gradient * axes).sum(axis=1).mean())
@@ -144,9 +143,7 @@ class DerivativeConformance:
         atoms = ethanol()
         corner = atoms.positions.max(axis=0)
         points = np.array([corner + network.cutoff, corner + 0.3, corner + 1e4])
-        density, gradient, hessian = DerivativeEngine(ProbeEngine(network, None, atoms, 1)).at(
-            points
-        )
+        density, gradient, hessian = ProbeEngine(network, None, atoms, 1).at(points, 2)
         np.testing.assert_allclose(density, density_at(network, atoms, points), rtol=0, atol=1e-12)
         for values in (gradient, hessian):
             assert values is not None
@@ -160,8 +157,7 @@ class DerivativeConformance:
         points = points_off_cutoff(structure, points, small_network(architecture).cutoff)
         networks = [small_network(architecture), small_network(architecture).to(torch.float32)]
         exact, found = (
-            DerivativeEngine(ProbeEngine(network, None, structure, 1)).at(points)
-            for network in networks
+            ProbeEngine(network, None, structure, 1).at(points, 2) for network in networks
         )
         for single, double in zip(found, exact, strict=True):
             assert single is not None

@@ -10,35 +10,32 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures import DensityModel, create_model
-from deepdft.architectures.settings import EvaluationSettings
+from deepdft.architectures.settings import EvaluationSettings, Filters
 from deepdft.density import Grid
 from deepdft.errors import FileFormatError
 from deepdft.levels import LevelOfTheory
-from deepdft.models.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-    transfer_weights,
-)
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import load_checkpoint, save_checkpoint
+from deepdft.models.networks import transfer_weights
 from deepdft.prediction.trained_model import TrainedModel
-from deepdft.uncertainty.fit import fit_error_model
-from tests.architectures.conformance.networks import (
+from deepdft.testing.gaussians import ELECTRONS as VALENCE
+from deepdft.testing.gaussians import PBE, Gaussians, rattled
+from deepdft.testing.networks import (
     NEVER_REACHED,
     density_at,
     forward,
     random_rotation,
     small_network,
 )
-from tests.structures import ELEMENTS, STRUCTURES, ethanol, points_near, triclinic
-from tests.uncertainty.gaussians import ELECTRONS as VALENCE
-from tests.uncertainty.gaussians import PBE, Gaussians, rattled
+from deepdft.testing.structures import ELEMENTS, STRUCTURES, ethanol, points_near, triclinic
+from deepdft.uncertainty.fit import fit_error_model
 
 
 class LearningConformance:
     """Gradients of parameters, model folders, fine-tuning, error models."""
 
     @pytest.mark.parametrize("filters", ["tabulated", "direct"])
-    def test_gradients_reach_every_parameter(self, network: DensityModel, filters: str) -> None:
+    def test_gradients_reach_every_parameter(self, network: DensityModel, filters: Filters) -> None:
         network.settings = EvaluationSettings(filters=filters)
         network.train()
         atoms = triclinic()
@@ -61,19 +58,20 @@ class LearningConformance:
         self, network: DensityModel
     ) -> None:
         atoms = triclinic()
-        found = []
+        found: list[dict[str, Any]] = []
         for filters in ("tabulated", "direct"):
             network.settings = EvaluationSettings(filters=filters)
-            network.zero_grad()
+            network.zero_grad(set_to_none=True)
             forward(network, atoms, points_near(atoms, 50)).square().sum().backward()
-            found.append({name: p.grad.clone() for name, p in network.named_parameters()})
+            found.append({name: p.grad for name, p in network.named_parameters()})
+            assert all(grad is not None for grad in found[-1].values())
         for name, direct in found[1].items():
             scale = float(direct.abs().max())
             torch.testing.assert_close(found[0][name], direct, rtol=0, atol=1e-5 * scale)
 
     def test_expected_errors(self, network: DensityModel) -> None:
         """An error model can be fitted to any architecture; what it expects is consistent."""
-        model = TrainedModel(Checkpoint(network, PBE, None, {}), "mine")
+        model = TrainedModel(Checkpoint.of_network(network, PBE, None, {}), "mine")
         model.threads = 1
         structures = [ethanol(), triclinic(), STRUCTURES["sodium_chloride"]()]
         structures.append(Atoms("AlOH", [[0, 0, 0], [0, 0, 1.7], [0, 0.9, 2.1]]))
@@ -101,7 +99,9 @@ class LearningConformance:
         # which some processors round otherwise.
         network = small_network(architecture, dtype).requires_grad_(False)
         level = LevelOfTheory("PBE", "PAW", "400 eV", "VASP 6.4")
-        save_checkpoint(Checkpoint(network, level, None, {"about": "Å"}), tmp_path / "model")
+        save_checkpoint(
+            Checkpoint.of_network(network, level, None, {"about": "Å"}), tmp_path / "model"
+        )
         assert sorted(p.name for p in (tmp_path / "model").iterdir()) == [
             "model.json",
             "model.safetensors",

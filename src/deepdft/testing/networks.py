@@ -13,10 +13,10 @@ from deepdft.architectures import DensityModel, architectures, create_model, reg
 from deepdft.architectures.registry import parse_options
 from deepdft.density import FloatArray
 from deepdft.geometry.graphs import atom_graph, probe_edges
-from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.engine import ProbeEngine
+from deepdft.prediction.evaluation import evaluated
+from deepdft.testing.structures import ELEMENTS
 from deepdft.uncertainty.expected import features_of
-from tests.structures import ELEMENTS
 
 PACKAGED = [
     name
@@ -82,12 +82,14 @@ def forward(network: DensityModel, atoms: Atoms, points: FloatArray) -> torch.Te
     directions = network.architecture.uses_directions
     graph = atom_graph(atoms, network.atom_cutoff, directions=directions).to(dtype=dtype)
     edges = probe_edges(atoms, points, network.cutoff, directions=directions)
-    return network(graph, edges.to(dtype=dtype))
+    density: torch.Tensor = network(graph, edges.to(dtype=dtype))
+    return density
 
 
 def features(network: DensityModel, atoms: Atoms) -> FloatArray:
     """Return what tells atoms in different surroundings apart."""
-    return features_of(network, encode_atoms(network, atoms, 1))
+    own = evaluated(network)
+    return features_of(own, own.encode(atoms, 1))
 
 
 def random_rotation(seed: int = 0) -> FloatArray:
@@ -107,7 +109,7 @@ def other_cell(atoms: Atoms, seed: int) -> Atoms:
             i, j = generator.choice(periodic, 2, replace=False)
             mixing[i] += generator.choice([-1, 1]) * mixing[j]
     mixing[periodic[0]] *= -1
-    changed = atoms.copy()
+    changed: Atoms = atoms.copy()
     changed.set_cell(mixing @ np.asarray(atoms.cell), scale_atoms=False)
     return changed
 

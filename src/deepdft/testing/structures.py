@@ -14,7 +14,7 @@ ELEMENTS = (1, 6, 7, 8, 11, 13, 17)
 
 def ethanol() -> Atoms:
     """A molecule without a cell, turned so that no atom sits on an axis."""
-    atoms = molecule("CH3CH2OH")
+    atoms: Atoms = molecule("CH3CH2OH")
     atoms.rotate(37.0, (1.0, 2.0, -0.5))
     return atoms
 
@@ -64,4 +64,5 @@ def points_near(atoms: Atoms, count: int, seed: int = 0, spread: float = 1.5) ->
     """Return random points around randomly chosen atoms, (count, 3) Å."""
     generator = np.random.default_rng(seed)
     centres = atoms.positions[generator.integers(len(atoms), size=count)]
-    return centres + spread * generator.standard_normal((count, 3))
+    points: np.ndarray = centres + spread * generator.standard_normal((count, 3))
+    return points

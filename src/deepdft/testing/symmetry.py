@@ -8,15 +8,15 @@ from ase import Atoms
 
 from deepdft.architectures import DensityModel
 from deepdft.density import FloatArray
-from deepdft.prediction.atom_states import encode_atoms
-from tests.architectures.conformance.networks import (
+from deepdft.prediction.torch_encoding import encode_in_torch
+from deepdft.testing.networks import (
     EXACT,
     density_at,
     features,
     other_cell,
     random_rotation,
 )
-from tests.structures import ELEMENTS, ethanol
+from deepdft.testing.structures import ELEMENTS, ethanol
 
 
 class SymmetryConformance:
@@ -106,7 +106,7 @@ class SymmetryConformance:
         stretched = ethanol()
         stretched.positions[-1] += [0.05, -0.04, 0.02]
         change = features(network, stretched) - features(network, ethanol())
-        sent = [encode_atoms(network, atoms, 1) for atoms in (stretched, ethanol())]
+        sent = [encode_in_torch(network, atoms, 1) for atoms in (stretched, ethanol())]
         # Where atoms send the same in any surroundings there is nothing to tell.
         encodes_surroundings = not torch.equal(*sent)
         assert (np.abs(change).max() > 1e-5) == encodes_surroundings

@@ -12,7 +12,8 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from deepdft.models.checkpoint import Checkpoint, save_checkpoint
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import save_checkpoint
 from deepdft.storage.replace import replacing
 from deepdft.training.batches import TrainingBatches
 from deepdft.training.module import DensityTraining, RunEndedError
@@ -76,7 +77,9 @@ class SaveBestModel(pytorch_lightning.Callback):
         if pl_module.left_out:
             card["training"] = {**card["training"], "steps_left_out": pl_module.left_out}
         save_checkpoint(
-            Checkpoint(pl_module.averaged, self.description.level, self.description.baseline, card),
+            Checkpoint.of_network(
+                pl_module.averaged, self.description.level, self.description.baseline, card
+            ),
             self.folder,
         )
 

@@ -11,7 +11,8 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from deepdft.data import DensityDataset
-from deepdft.models.checkpoint import DESCRIPTION, Checkpoint, read_description
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import DESCRIPTION, read_description
 from deepdft.training.config import TrainConfig
 
 

@@ -25,7 +25,8 @@ from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.models.bundled import open_checkpoint
-from deepdft.models.checkpoint import Checkpoint, transfer_weights
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.networks import transfer_weights
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import SaveBestModel, StepBookkeeping
 from deepdft.training.card import described_start, model_card, recorded_start
@@ -164,7 +165,7 @@ def train(
         config.trainer.validation_probes,
         config.seed,
     )
-    description = Checkpoint(
+    description = Checkpoint.of_network(
         network,
         training_data.level,
         baseline_name,

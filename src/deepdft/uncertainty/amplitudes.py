@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from deepdft.uncertainty.features import FloatArray, IntegerArray
 
@@ -87,6 +86,8 @@ class Amplitudes:
 
 def fit_amplitudes(sample: AtomSample, n_elements: int, penalty: float) -> Amplitudes:
     """Fit the regression with a given penalty."""
+    from scipy.optimize import minimize  # takes longer to import than a prediction needs
+
     size = sample.coordinates.shape[1]
     scale = float(sample.shares.mean()) or 1.0
     targets = sample.shares / scale

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-import torch
 from ase import Atoms
 from numpy.typing import ArrayLike
-from torch import Tensor
 
-from deepdft.architectures.base import DensityModel
+from deepdft.architectures.interface import CpuNetwork
 from deepdft.density import Density, Grid
 from deepdft.fields.atoms import SuperposedAtoms
 from deepdft.fields.walk import density_on
@@ -26,15 +25,14 @@ _NAMED = 8
 """Most atoms that a warning names."""
 
 
-def features_of(network: DensityModel, senders: Tensor) -> FloatArray:
+def features_of(network: CpuNetwork, senders: Any) -> FloatArray:
     """Return the features of encoded atoms, (atoms, D).
 
     Args:
-        network: the network.
+        network: what evaluates the network.
         senders: what its `encode` returned.
     """
-    with torch.inference_mode():
-        return np.asarray(network.atom_features(senders).cpu().numpy(), dtype=np.float64)
+    return np.asarray(network.atom_features(senders), dtype=np.float64)
 
 
 class Uncertainty:
@@ -43,7 +41,7 @@ class Uncertainty:
     Args:
         error_model: the model's error model.
         atoms: the structure.
-        network: the network.
+        network: what evaluates the network.
         senders: what its `encode` returned for the structure.
         electrons: electrons of the structure, or None where the model's card does not tell.
         threads: CPU threads; default: all that this process may use.
@@ -63,8 +61,8 @@ class Uncertainty:
         self,
         error_model: ErrorModel,
         atoms: Atoms,
-        network: DensityModel,
-        senders: Tensor,
+        network: CpuNetwork,
+        senders: Any,
         electrons: float | None = None,
         threads: int | None = None,
     ) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from ase.data import atomic_numbers
 from scipy.stats import spearmanr
 
 from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
 from deepdft.levels import SharedLevel
-from deepdft.prediction.atom_states import encode_atoms
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.uncertainty.amplitudes import AtomSample, cross_validated
 from deepdft.uncertainty.error_model import ErrorModel
@@ -78,11 +78,10 @@ def fit_error_model(
     )
     _check_disjoint(train, validation)
     features, numbers, structure = training_features(model, train, progress)
-    elements = tuple(s for s, z in zip(model.elements, model.network.elements, strict=True)
-                     if z in numbers)  # fmt: skip
-    species = _species_of(model, elements)
+    elements = tuple(s for s in model.elements if atomic_numbers[s] in numbers)
+    species = _species_of(elements)
     space = fit_feature_space(features, species(numbers), len(elements))
-    basis = error_basis(model.network.cutoff + BEYOND_CUTOFF)
+    basis = error_basis(model.cutoff + BEYOND_CUTOFF)
     residuals = sample_residuals(model, validation, basis.cutoff, seed=seed, progress=progress)
     _check_elements(residuals, elements)
     kinds = [species(item.atoms.numbers) for item in residuals]
@@ -118,8 +117,8 @@ def training_features(
     for index, name in enumerate(train.names):
         atoms = train.atoms(index)
         model.check(atoms)
-        senders = encode_atoms(model.network, atoms, model.threads)
-        features.append(features_of(model.network, senders).astype(np.float32))
+        senders = model.evaluator.encode(atoms, model.threads)
+        features.append(features_of(model.evaluator, senders).astype(np.float32))
         numbers.append(atoms.numbers)
         structure.append(np.full(len(atoms), index))
         total += len(atoms)
@@ -147,12 +146,10 @@ def _check_disjoint(train: DensityDataset, validation: DensityDataset) -> None:
         )
 
 
-def _species_of(
-    model: TrainedModel, elements: Sequence[str]
-) -> Callable[[IntegerArray], IntegerArray]:
+def _species_of(elements: Sequence[str]) -> Callable[[IntegerArray], IntegerArray]:
     index = np.full(119, -1)
     for place, symbol in enumerate(elements):
-        index[model.network.elements[model.elements.index(symbol)]] = place
+        index[atomic_numbers[symbol]] = place
     return lambda numbers: index[numbers]
 
 
@@ -169,7 +166,7 @@ def _shapes_and_shares(
     model: TrainedModel, residuals: Sequence[Residuals], kinds: Sequence[IntegerArray],
     elements: Sequence[str],
 ) -> tuple[FloatArray, list[FloatArray]]:  # fmt: skip
-    basis = error_basis(model.network.cutoff + BEYOND_CUTOFF)
+    basis = error_basis(model.cutoff + BEYOND_CUTOFF)
     shares = [np.ones(len(kind)) for kind in kinds]
     for _ in range(_ROUNDS):
         shapes = fit_shapes(residuals, kinds, shares, len(elements), basis)

@@ -91,7 +91,8 @@ def sample_residuals(
         edges = probe_edges(atoms, probes.points, cutoff)
         result.append(
             Residuals(
-                name, atoms, features_of(model.network, engine.senders), weights, errors, electrons,
+                name, atoms, features_of(model.evaluator, engine.senders), weights, errors,
+                electrons,
                 edges.senders.numpy().astype(np.int32), edges.offsets.numpy(),
                 edges.distances.numpy().astype(np.float32),
             )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -66,6 +67,21 @@ class AtomicDensityTables:
             FileFormatError: if the file does not hold such tables.
         """
         return _load(str(name))
+
+    @staticmethod
+    def read(path: str | Path) -> AtomicDensityTables:
+        """Return the tables of a file, which may change: nothing is remembered.
+
+        Raises:
+            FileFormatError: if the file does not hold such tables.
+        """
+        return _read(Path(path))
+
+    def of_elements(self, symbols: Sequence[str]) -> AtomicDensityTables:
+        """Return the tables of those of some elements that there are."""
+        kept = [place for place, element in enumerate(self.elements) if element in symbols]
+        elements = tuple(self.elements[place] for place in kept)
+        return replace(self, elements=elements, knots=self.knots[kept])
 
     def save(self, path: str | Path) -> None:
         """Write to an npz file."""

@@ -47,7 +47,8 @@ class Gaussians(DensityDataset):
         squared = ((points[:, None] - images.positions[None]) ** 2).sum(axis=-1)
         counts = np.array([ELECTRONS[int(z)] for z in atoms.numbers[images.atoms]])
         norm = (2 * np.pi * WIDTH**2) ** 1.5
-        return np.exp(-0.5 * squared / WIDTH**2) @ counts / norm
+        values: FloatArray = np.exp(-0.5 * squared / WIDTH**2) @ counts / norm
+        return values
 
     def draw(
         self, index: int, count: int, generator: np.random.Generator, *, cutoff: float,

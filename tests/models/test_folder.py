@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from ase import Atoms
 
 from deepdft.architectures import create_model
 from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.levels import LevelOfTheory
-from deepdft.models import checkpoint as module
-from deepdft.models.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    read_description,
-    save_checkpoint,
-    transfer_weights,
-)
+from deepdft.models import folder as module
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.folder import load_checkpoint, read_description, save_checkpoint
+from deepdft.models.networks import transfer_weights
+from deepdft.prediction import load_model
 
 OPTIONS = {"steps": 1, "channels": 2}
 
@@ -31,7 +32,8 @@ def network(elements=(1, 8), seed=0):
 @pytest.fixture
 def folder(tmp_path):
     save_checkpoint(
-        Checkpoint(network(), LevelOfTheory("PBE"), "pbe-gth-dzvp", {"x": 1}), tmp_path / "a" / "b"
+        Checkpoint.of_network(network(), LevelOfTheory("PBE"), "pbe-gth-dzvp", {"x": 1}),
+        tmp_path / "a" / "b",
     )
     return tmp_path / "a" / "b"
 
@@ -66,10 +68,10 @@ def test_what_later_versions_add_to_the_description_is_ignored(folder):
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"format": 2}, "has format 2, .* use a newer one"),
+        ({"format": 3}, "has format 3, .* use a newer one"),
+        ({"format": "2"}, "has format 2, .* use a newer one"),
         ({"level": None}, "is not the description of a deepdft model"),
         ({"elements": ["H", "Qq"]}, "unknown element 'Qq'"),
-        ({"elements": ["H"]}, "cannot be used"),
     ],
 )
 def test_descriptions_that_are_refused(folder, values, sentence):
@@ -115,6 +117,15 @@ def test_a_pickle_is_not_opened(folder, tmp_path):
     assert not (tmp_path / "was_here").exists()
 
 
+def test_weights_that_do_not_fit_are_refused(folder):
+    change(folder, elements=["H"])
+    checkpoint = load_checkpoint(folder)
+    with pytest.raises(FileFormatError, match=r"embedding\.weight"):
+        _ = checkpoint.network
+    with pytest.raises(FileFormatError, match=r"embedding\.weight"):
+        checkpoint.cpu_network().encode(Atoms("H"))
+
+
 def test_a_failure_while_writing_leaves_the_old_model(folder, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -124,8 +135,58 @@ def test_a_failure_while_writing_leaves_the_old_model(folder, monkeypatch):
 
     monkeypatch.setattr(module, "save_file", fail)
     with pytest.raises(OSError, match="No space"):
-        save_checkpoint(Checkpoint(network(seed=1), LevelOfTheory()), folder)
+        save_checkpoint(Checkpoint.of_network(network(seed=1), LevelOfTheory()), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_folder_is_replaced_as_a_whole(folder):
+    (folder / "uncertainty.safetensors").write_bytes(b"of the old weights")
+    save_checkpoint(Checkpoint.of_network(network(seed=1), LevelOfTheory()), folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_the_atomic_tables_are_in_the_folder(folder, monkeypatch):
+    shipped = AtomicDensityTables.load("pbe-gth-dzvp")
+
+    def absent(name):
+        raise AssertionError("not to be looked for in the package")
+
+    monkeypatch.setattr(AtomicDensityTables, "load", absent)
+    tables = load_checkpoint(folder).tables
+    assert tables.elements == ("H", "O")
+    rows = [shipped.elements.index(symbol) for symbol in tables.elements]
+    assert np.array_equal(tables.knots, shipped.knots[rows])
+    assert (tables.spacing, tables.level) == (shipped.spacing, shipped.level)
+
+
+def test_making_networks_leaves_the_random_state_alone(folder):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.network.elements == (1, 8)
+    assert torch.equal(torch.rand(3), expected)
+
+
+_FORMAT_1 = Path(__file__).parent / "format_1"
+
+
+@pytest.mark.parametrize("architecture", ["deepdft", "equivariant"])
+def test_folders_of_format_1(architecture, tmp_path):
+    """Written by the code that had this format, which has also predicted the densities."""
+    expected = json.loads((_FORMAT_1 / architecture / "expected.json").read_text())
+    atoms = Atoms(expected["numbers"], expected["positions"])
+    earlier = load_model(_FORMAT_1 / architecture, "cpu")
+    found = earlier.density_at(atoms, expected["points"])
+    np.testing.assert_allclose(found, expected["density"], rtol=0, atol=1e-6)
+    below = SuperposedAtoms(earlier.baseline, atoms).at(expected["points"])
+    assert np.abs(found - below).max() > 1e-4
+    save_checkpoint(earlier.checkpoint, tmp_path / "today")
+    assert json.loads((tmp_path / "today" / "model.json").read_text())["format"] == 2
+    today = load_model(tmp_path / "today", "cpu")
+    assert np.array_equal(today.density_at(atoms, expected["points"]), found)
+    assert (today.level, today.card) == (earlier.level, earlier.card)
 
 
 def test_weights_move_element_by_element():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from deepdft.prediction.torch_threads import one_torch_thread
+from deepdft.architectures.torch_threads import one_torch_thread
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,122 @@
+"""Models on disk: a folder that holds all that a model needs, and no code.
+
+    model.json                  architecture, options, elements, level of theory, card
+    model.safetensors           weights
+    atomic_densities.npz        atomic tables below the network, where there are some
+    uncertainty.safetensors     what errors to expect, once they have been looked at
+
+A folder appears, and is replaced, as a whole. Folders of earlier formats are brought up to date
+while they are read, by the functions in `deepdft.models.upgrades`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_numbers
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from deepdft.architectures.registry import parse_options
+from deepdft.errors import FileFormatError
+from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.levels import LevelOfTheory
+from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.upgrades import FORMAT, upgraded
+from deepdft.storage.replace import replacing
+
+WEIGHTS = "model.safetensors"
+DESCRIPTION = "model.json"
+TABLES = "atomic_densities.npz"
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
+    """Write a model folder; it takes the place of an older one as a whole.
+
+    Raises:
+        ConfigurationError: if the folder cannot be written.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    description = {
+        "format": FORMAT,
+        "architecture": checkpoint.architecture,
+        "options": checkpoint.options.model_dump(mode="json"),
+        "elements": checkpoint.symbols,
+        "baseline": checkpoint.baseline,
+        "tables": None if checkpoint.tables is None else TABLES,
+        "level": checkpoint.level.to_dict(),
+        "card": checkpoint.card,
+    }
+    with replacing(folder) as place:
+        place.mkdir()
+        (place / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in checkpoint.weights.items()},
+            place / WEIGHTS,
+        )
+        # safetensors creates files that only their owner can read.
+        (place / WEIGHTS).chmod((place / DESCRIPTION).stat().st_mode)
+        if checkpoint.tables is not None:
+            checkpoint.tables.of_elements(checkpoint.symbols).save(place / TABLES)
+
+
+def read_description(folder: str | Path) -> dict[str, Any]:
+    """Return the content of a model folder's `model.json`, in today's format.
+
+    Raises:
+        FileFormatError: if it is missing or is not a model description of a known format.
+    """
+    path = Path(folder) / DESCRIPTION
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileFormatError(
+            f"{folder} is not a model folder: {DESCRIPTION} cannot be read ({error.strerror})."
+        ) from None
+    except ValueError as error:
+        raise FileFormatError(f"{path} is not valid JSON: {error}.") from None
+    required = {"format", "architecture", "options", "elements", "level"}
+    if not isinstance(description, dict) or not required <= set(description):
+        raise FileFormatError(f"{path} is not the description of a deepdft model.")
+    return upgraded(description, path)
+
+
+def load_checkpoint(folder: str | Path) -> Checkpoint:
+    """Read a model folder, without torch.
+
+    Raises:
+        FileFormatError: if a file is missing or damaged.
+        ConfigurationError: if the architecture or an option of it is unknown.
+    """
+    folder = Path(folder)
+    description = read_description(folder)
+    try:
+        elements = tuple(sorted(atomic_numbers[symbol] for symbol in description["elements"]))
+    except KeyError as error:
+        raise FileFormatError(f"{folder / DESCRIPTION} names an unknown element {error}.") from None
+    options = parse_options(description["architecture"], description["options"])
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        first_line = str(error).splitlines()[0]
+        raise FileFormatError(
+            f"The weights {folder / WEIGHTS} cannot be used: {first_line}"
+        ) from None
+    return Checkpoint(
+        description["architecture"],
+        options,
+        elements,
+        weights,
+        LevelOfTheory.from_dict(description["level"]),
+        description.get("baseline"),
+        description.get("card", {}),
+        _tables(folder, description),
+    )
+
+
+def _tables(folder: Path, description: dict[str, Any]) -> AtomicDensityTables | None:
+    return None if description.get("tables") is None else AtomicDensityTables.read(folder / TABLES)
