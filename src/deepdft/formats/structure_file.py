@@ -13,10 +13,10 @@ def read_structure(path: str) -> Atoms:
     Raises:
         ConfigurationError: if ASE cannot read the file, or it has no atoms.
     """
-    import ase.io
+    from deepdft.structures.ase_io import ase_io
 
     try:
-        atoms = ase.io.read(path)
+        atoms = ase_io().read(path)
     except Exception as error:  # whatever ASE's many readers raise
         raise ConfigurationError(f"{path} cannot be read by ASE: {error}") from None
     assert isinstance(atoms, Atoms)

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.structures.ase_io import ase_io
 from deepdft.structures.structure import Reading
 from deepdft.structures.symbols import Symbol, symbol_of
 from deepdft.structures.text import COMPRESSED, read_text
@@ -29,6 +30,7 @@ def read_with_ase(path: Path) -> Iterator[Reading]:
     Raises:
         FileFormatError: if ASE cannot read it, or it holds no atoms.
     """
+    ase_io()
     from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
     try:
@@ -66,15 +68,13 @@ def _normalised(path: Path) -> str | io.StringIO:
 
 
 def _frames(path: Path, source: Any, kind: str) -> Iterator[tuple[Atoms, list[str]]]:
-    import ase.io
-
     notes: list[str] = []
     replaced: set[str] = set()
     while True:
         if isinstance(source, io.StringIO):
             source.seek(0)
         try:
-            found: Any = ase.io.read(source, index=":", format=kind)
+            found: Any = ase_io().read(source, index=":", format=kind)
             break
         except Exception as error:  # ASE's readers raise whatever their parsing runs into
             name = str(error.args[0]) if isinstance(error, KeyError) and error.args else ""

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from deepdft.errors import FileFormatError
+from deepdft.structures.ase_io import ase_io
 from deepdft.structures.structure import Reading, Statement
 from deepdft.structures.symbols import require_symbol
 from deepdft.structures.text import integer, number
@@ -98,7 +99,6 @@ def _species_column(comment: str) -> int:
 def _extended(
     comment: str, rows: Sequence[str], column: int, numbers: Sequence[int], path: str
 ) -> Atoms:
-    import ase.io
     from ase.data import chemical_symbols
 
     # ASE reads the rest, once the elements are written as it knows them.
@@ -110,7 +110,7 @@ def _extended(
         lines.append(" ".join(tokens))
     text = "\n".join([str(len(rows)), comment, *lines, ""])
     try:
-        atoms = ase.io.read(io.StringIO(text), format="extxyz", index=0)
+        atoms = ase_io().read(io.StringIO(text), format="extxyz", index=0)
     except Exception as error:  # whatever ASE's parsing runs into
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FileFormatError(f"ASE cannot read a structure from {path}: {reason}") from None
@@ -121,6 +121,7 @@ def _extended(
 def _plain(
     comment: str, rows: Sequence[str], numbers: Sequence[int], path: str, first: int
 ) -> Atoms:
+    ase_io()
     from ase.io.extxyz import key_val_str_to_dict
 
     positions = np.empty((len(rows), 3))
