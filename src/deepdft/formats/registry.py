@@ -93,6 +93,16 @@ FORMATS = (
         "ASE, pymatgen",
     ),
     Format(
+        "chgcar-json",
+        "JSON of pymatgen's Chgcar (Materials Project)",
+        _named(r"(chgcar|chg|aeccar|parchg|locpot|elfcar)[^/]*\.json$"),
+        "deepdft.formats.chgcar_json",
+        "",
+        "yes, collinear and not",
+        "any",
+        "pymatgen",
+    ),
+    Format(
         "xsf",
         "XCrySDen XSF",
         _named(r"\.xsf$"),

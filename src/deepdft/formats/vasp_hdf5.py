@@ -23,6 +23,7 @@ from deepdft.extras import import_extra
 from deepdft.formats import hdf5
 from deepdft.formats.elements import atomic_number
 from deepdft.formats.interpretation import Interpretation
+from deepdft.formats.occupancies import occupancies_text
 from deepdft.formats.quantities import QUANTITIES, find_quantity
 from deepdft.formats.source import Source
 from deepdft.levels import LevelOfTheory
@@ -81,23 +82,12 @@ def _read_occupancies(source: Source, file: Any, component: int) -> str:
     if any(place not in file for place in places):
         return ""
     table, counts = (np.asarray(hdf5.dataset(source, file, place)[()]) for place in places)
-    lines = []
-    for atom, count in enumerate(counts.astype(np.int64).tolist()):
-        numbers = [_fortran(float(x)) for x in table[atom, :count]]
-        if len(numbers) < count:
-            raise ValueError(f"{places[0]} has fewer than {count} values of an atom")
-        lines.append(f"augmentation occupancies{atom + 1:4d}{count:4d}")
-        lines += ["".join(numbers[i : i + 5]) for i in range(0, count, 5)]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _fortran(number: float) -> str:
-    """Print a number as Fortran's format E15.7 does."""
-    if number == 0 or not np.isfinite(number):
-        return f"{'0.0000000E+00' if number == 0 else 'NaN':>15s}"
-    mantissa, _, exponent = f"{abs(number):.6E}".partition("E")
-    digits = f"{'-' if number < 0 else ''}0.{mantissa.replace('.', '')}E{int(exponent) + 1:+03d}"
-    return f"{digits:>15s}"
+    rows = [
+        table[atom, :count].tolist() for atom, count in enumerate(counts.astype(np.int64).tolist())
+    ]
+    if any(len(row) < count for row, count in zip(rows, counts, strict=True)):
+        raise ValueError(f"{places[0]} has too few values of an atom")
+    return occupancies_text(rows)
 
 
 def _find_structure(source: Source, file: Any) -> tuple[Atoms, list[str]]:
