@@ -13,11 +13,7 @@ from deepdft.arrays import FloatArray
 from deepdft.density import Comparison, Density
 from deepdft.errors import ConfigurationError
 from deepdft.fields.resampled import Resampled, resample
-
-_SAME_PLACE = 0.02
-"""Distance up to which two atoms are at the same place, Å."""
-_MOST_ATOMS = 3000
-"""Structures above this size are compared by their formula alone."""
+from deepdft.geometry.displacement import SAME_CELL, SAME_PLACE, largest_displacement
 
 
 @dataclass(frozen=True)
@@ -97,27 +93,19 @@ def _nearest_atom(atoms: Atoms, point: FloatArray) -> tuple[int | None, float]:
 
 
 def _warnings(a: Density, b: Density, statistics: Comparison) -> Iterator[str]:
-    formulas = [str(d.atoms.symbols.formula.format("hill")) for d in (a, b)]
-    if formulas[0] != formulas[1]:
+    moved = largest_displacement(a.atoms, b.atoms)
+    if moved is None:
+        formulas = [str(d.atoms.symbols.formula.format("hill")) for d in (a, b)]
         yield f"the structures differ: {formulas[0]} and {formulas[1]}"
-    elif 0 < len(a.atoms) <= _MOST_ATOMS:
-        moved = _largest_displacement(a.atoms, b.atoms)
-        if moved > _SAME_PLACE:
-            yield f"the structures differ: atoms are up to {moved:.3g} Å apart"
+    elif moved > SAME_PLACE:
+        yield f"the structures differ: atoms are up to {moved:.3g} Å apart"
+    cells = [np.asarray(d.atoms.cell) for d in (a, b)]
+    if (a.atoms.pbc & b.atoms.pbc).any() and np.abs(cells[0] - cells[1]).max() > SAME_CELL:
+        lengths = [", ".join(f"{x:.5g}" for x in d.atoms.cell.lengths()) for d in (a, b)]
+        yield f"the cells differ: edges of {lengths[0]} and of {lengths[1]} Å"
     electrons = statistics.electrons
     if abs(electrons[1] - electrons[0]) > max(0.5, 0.01 * abs(electrons[0])):
         yield (
             f"the densities hold {electrons[0]:.3f} and {electrons[1]:.3f} electrons on this grid: "
             "another core treatment, another charge, or a box that cuts one of them"
         )
-
-
-def _largest_displacement(a: Atoms, b: Atoms) -> float:
-    """Return how far the atom of a is away whose counterpart in b is farthest, Å."""
-    largest = 0.0
-    for number in np.unique(a.numbers):
-        places = a.positions[a.numbers == number]
-        others = b.positions[b.numbers == number]
-        _, distances = get_distances(places, others, a.cell, a.pbc)
-        largest = max(largest, float(distances.min(axis=1).max()))
-    return largest

@@ -8,6 +8,7 @@ from typing import NoReturn
 import typer
 
 from deepdft.cli import (
+    combine,
     compare,
     convert,
     dft,
@@ -37,6 +38,7 @@ app.command("uncertainty")(uncertainty.uncertainty)
 app.command("convert")(convert.convert)
 app.command("inspect")(inspect.inspect)
 app.command("compare")(compare.compare)
+app.command("combine")(combine.combine)
 app.command("models")(models.models)
 app.command("info")(models.info)
 dft.app.command("spread")(spread.spread)

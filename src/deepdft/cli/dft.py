@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -121,5 +120,5 @@ def settings(
     for column in ("setting", "default", "meaning"):
         table.add_column(column)
     for name, field in create_calculation(program).Settings.model_fields.items():
-        table.add_row(name, escape(str(field.default)), escape(field.description or ""))
-    Console(highlight=False).print(table)
+        table.add_row(name, str(field.default), field.description or "")
+    Console(highlight=False, markup=False).print(table)

@@ -77,10 +77,10 @@ def evaluate(
     if baseline is not None:
         predictors.append(_baseline(baseline, dataset))
     measurement = _measurement(predictors[0]) if uncertainty else None
-    console = Console()
+    console = Console(markup=False)
     with Progress(
         TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("{task.description}"), console=console, transient=True,
+        TextColumn("{task.description}", markup=False), console=console, transient=True,
     ) as bar:  # fmt: skip
         task = bar.add_task("", total=len(dataset))
         results = run(

@@ -34,7 +34,7 @@ def models() -> None:
             "-" if error is None else f"{error:.3g}",
             str(card.get("data", "")),
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def info(
@@ -48,8 +48,8 @@ def info(
 
     checkpoint = open_checkpoint(model)
     errors = load_error_model(find_model(model))
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{model}[/bold]")
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(str(model), style="bold")
     console.print(f"architecture: {checkpoint.architecture}, {checkpoint.parameters:,} parameters")
     _print_entries(console, {"options": checkpoint.options.model_dump()}, 0)
     console.print(f"elements: {' '.join(checkpoint.symbols)}")
@@ -93,7 +93,7 @@ def import_model(
 
     symbols = None if elements is None else elements.replace(",", " ").split()
     written = run(source, output, level=parse_level(level or []), elements=symbols)
-    Console(highlight=False, soft_wrap=True).print(
+    Console(highlight=False, soft_wrap=True, markup=False).print(
         f"written: {output} ({written.architecture}, "
         f"{len(written.elements)} elements, {written.level})"
     )

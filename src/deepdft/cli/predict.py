@@ -112,10 +112,11 @@ def predict(
 ) -> None:
     """Predict electron densities and write them to files."""
     from deepdft.prediction import choose_grid, predict_to_file, predict_to_store
+    from deepdft.prediction.like_grid import grid_like
 
     if like is not None and (spacing is not None or grid is not None):
         raise ConfigurationError("Give one of --like, --spacing and --grid.")
-    console = Console()
+    console = Console(markup=False)
     refusals = Refusals(skip)
     options = ReadOptions(charge, multiplicity, ordered, relax)
     found = [
@@ -133,7 +134,7 @@ def predict(
     if uncertainty:
         chosen.require_error_model()
     chosen.warm_up()
-    console.print(f"model [bold]{chosen.name}[/bold] ({chosen.level}) on {chosen.device}")
+    console.print(f"model {chosen.name} ({chosen.level}) on {chosen.device}")
     summaries: list[dict[str, Any]] = []
     like_grid = None
     if like is not None:
@@ -141,7 +142,10 @@ def predict(
 
         like_grid = read(like).grid
     for item, path in todo:
-        points = like_grid or choose_grid(item.atoms, spacing=spacing, shape=grid, vacuum=vacuum)
+        if like is not None and like_grid is not None:
+            points = grid_like(item.atoms, like_grid, like)
+        else:
+            points = choose_grid(item.atoms, spacing=spacing, shape=grid, vacuum=vacuum)
         with _progress_bar(console) as bar:
             task = bar.add_task(item.atoms.get_chemical_formula(), total=points.n_points)
             advance = functools.partial(bar.advance, task)
@@ -158,9 +162,7 @@ def predict(
         _print_summary(console, summary)
         _print_uncertainty(console, summary)
         if summary.warning is not None:
-            console.print(
-                f"[yellow]warning[/yellow]: {summary.warning}", highlight=False, soft_wrap=True
-            )
+            console.print(f"warning: {summary.warning}", highlight=False, soft_wrap=True)
     if json_file is not None:
         from deepdft.storage.whole_files import replace_file
 
@@ -227,7 +229,7 @@ def _print_summary(console: Console, summary: PredictionSummary) -> None:
     )
     if expected and abs(summary.electrons / expected - 1) > _SUSPICIOUS:
         console.print(
-            f"[yellow]warning[/yellow]: the density holds "
+            f"warning: the density holds "
             f"{100 * abs(summary.electrons / expected - 1):.1f} % of electrons too "
             f"{'many' if summary.electrons > expected else 'few'}: {summary.formula} is probably "
             "outside what the model knows, or the grid cuts into the density",
@@ -255,7 +257,7 @@ def _print_uncertainty(console: Console, summary: PredictionSummary) -> None:
 
 def _progress_bar(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         _PointRate(),
         TimeRemainingColumn(),

@@ -46,9 +46,10 @@ def uncertainty(
     loaded.threads = threads
     require_writable(loaded.folder)
     assert loaded.folder is not None
-    console = Console()
+    console = Console(markup=False)
     with Progress(
-        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
         console=console, transient=True,
     ) as bar:  # fmt: skip
         task = bar.add_task("", total=len(training) + len(held_out))

@@ -23,12 +23,11 @@ from deepdft.density import Density, Grid, as_points
 from deepdft.errors import ConfigurationError
 from deepdft.fields.field import Derivatives, Order, check_order
 from deepdft.fields.walk import slabs, values_on
+from deepdft.geometry.displacement import SAME_CELL
 from deepdft.levels import LevelOfTheory
 
 Method = Literal["none", "fourier", "spline"]
 
-_SAME_CELL = 1e-3
-"""Largest difference between the edges of two cells that count as one, Å (files round them)."""
 _SPLINE_ORDER: Final = 5
 _PADDING = 8
 """Layers around the spline's coefficients, more than half the width of a basis function."""
@@ -191,7 +190,7 @@ class DensityField:
 
 def spans_same_cell(density: Density, grid: Grid) -> bool:
     """Return whether a density repeats along all axes of its grid and `grid` spans that cell."""
-    same = np.allclose(density.grid.cell, grid.cell, rtol=0, atol=_SAME_CELL)
+    same = np.allclose(density.grid.cell, grid.cell, rtol=0, atol=SAME_CELL)
     return all(periodic_axes(density)) and bool(same)
 
 
@@ -208,7 +207,7 @@ def periodic_axes(density: Density) -> tuple[bool, bool, bool]:
     whole = np.where(pbc, np.rint(counts), 0.0)
     missed = np.linalg.norm((counts - whole) @ cell, axis=1)
     first, second, third = (
-        missed < _SAME_CELL * np.maximum(1.0, np.abs(whole).sum(axis=1))
+        missed < SAME_CELL * np.maximum(1.0, np.abs(whole).sum(axis=1))
     ).tolist()
     return first, second, third
 

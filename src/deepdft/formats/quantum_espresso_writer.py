@@ -25,13 +25,10 @@ from deepdft.formats.quantum_espresso_save import read_plane_waves
 from deepdft.formats.quantum_espresso_schema import NAME, Calculation, read_calculation
 from deepdft.formats.slab_writer import SLAB_POINTS, FileSlabWriter, take_layers
 from deepdft.formats.source import find_source
+from deepdft.geometry.displacement import SAME_CELL, SAME_PLACE, largest_displacement
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR, PER_CUBIC_BOHR
 
-_SAME_CELL = 1e-3
-"""Largest difference of two cells that count as one, Å."""
-_SAME_PLACE = 0.02
-"""Largest distance of two atoms at the same place, Å."""
 _ELECTRONS = 0.02
 """Largest relative difference of the electrons; pw.x scales the density by what is left."""
 
@@ -97,7 +94,7 @@ class SaveFolderWriter(FileSlabWriter):
                 f"{kinds[self._components]}."
             )
         cell = np.asarray(self._calculation.atoms.cell)
-        if not np.allclose(self.grid.cell, cell, rtol=0, atol=_SAME_CELL):
+        if not np.allclose(self.grid.cell, cell, rtol=0, atol=SAME_CELL):
             raise ConfigurationError(
                 f"{self.path}: the density is of the cell {_vectors(self.grid.cell)}, the "
                 f"calculation of {_vectors(cell)} (Å)."
@@ -138,23 +135,18 @@ def _vectors(cell: NDArray[np.float64]) -> str:
 
 def _check_atoms(path: Path, atoms: Atoms, calculation: Calculation) -> None:
     """Raise if an atom of the calculation is not there, or there are others."""
-    from ase.geometry import get_distances
-
     theirs = calculation.atoms
-    if sorted(atoms.numbers) != sorted(theirs.numbers):
+    moved = largest_displacement(theirs, atoms)
+    if moved is None:
         raise ConfigurationError(
             f"{path}: the density is of {atoms.symbols.formula.format('hill')}, the calculation of "
             f"{theirs.symbols.formula.format('hill')}."
         )
-    for number in np.unique(theirs.numbers):
-        ours = atoms.positions[atoms.numbers == number]
-        places = theirs.positions[theirs.numbers == number]
-        _, distances = get_distances(places, ours, theirs.cell, True)
-        if distances.min(axis=1).max() > _SAME_PLACE:
-            raise ConfigurationError(
-                f"{path}: the atoms of the density and of the calculation are up to "
-                f"{distances.min(axis=1).max():.3g} Å apart."
-            )
+    if moved > SAME_PLACE:
+        raise ConfigurationError(
+            f"{path}: the atoms of the density and of the calculation are up to {moved:.3g} Å "
+            "apart."
+        )
 
 
 def open_writer(path: str | Path, atoms: Atoms, grid: Grid, **options: Any) -> SaveFolderWriter:

@@ -18,12 +18,11 @@ from deepdft.fields.walk import Progress, density_on, slabs, walk
 from deepdft.geometry.grids import DEFAULT_VACUUM, choose_grid
 from deepdft.models.bundled import bundled_models
 from deepdft.prediction.trained_model import TrainedModel, load_model
+from deepdft.storage.compression import codec_of_name
 from deepdft.structures import understood_atoms
 
 if TYPE_CHECKING:
     from deepdft.uncertainty.expected import Uncertainty
-
-_COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip"}
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,7 @@ def uncertainty_path(path: str | Path) -> Path:
     path = Path(path)
     if not path.suffix:
         return path.with_name(f"uncertainty.{path.name}")
-    count = 2 if path.suffix.lower() in _COMPRESSED else 1
+    count = 1 if codec_of_name(path.name) is None else 2
     suffixes = "".join(path.suffixes[-count:])
     return path.with_name(f"{path.name.removesuffix(suffixes)}_uncertainty{suffixes}")
 
