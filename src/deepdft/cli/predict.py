@@ -134,7 +134,8 @@ def predict(
     if uncertainty:
         chosen.require_error_model()
     chosen.warm_up()
-    console.print(f"model {chosen.name} ({chosen.level}) on {chosen.device}")
+    why = "" if model else f": the bundled one for {chosen.coverage.purpose}"
+    console.print(f"model {chosen.name} ({chosen.level}) on {chosen.device}{why}", soft_wrap=True)
     summaries: list[dict[str, Any]] = []
     like_grid = None
     if like is not None:

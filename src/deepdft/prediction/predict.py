@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from ase import Atoms
 
 from deepdft.density import Density, Grid
-from deepdft.errors import UnsupportedStructureError
 from deepdft.fields.reductions import Reductions, Result, Subject, reductions_of
 from deepdft.fields.walk import Progress, density_on, slabs, walk
 from deepdft.geometry.grids import DEFAULT_VACUUM, choose_grid
-from deepdft.models.bundled import bundled_models
+from deepdft.models.choice import choose_model
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.storage.compression import codec_of_name
 from deepdft.structures import understood_atoms
@@ -257,22 +256,10 @@ def resolve_model(
     """Return a loaded model, choosing a bundled one where none is given.
 
     Raises:
-        UnsupportedStructureError: if no bundled model covers the elements.
+        UnsupportedStructureError: if no bundled model was made for the structures.
     """
     if isinstance(model, TrainedModel):
         return model
-    if model is not None:
-        return load_model(model, device)
-    structures = [atoms] if isinstance(atoms, Atoms) else atoms
-    wanted = {symbol for structure in structures for symbol in structure.get_chemical_symbols()}
-    covered = {}
-    for name in bundled_models():
-        candidate = load_model(name, device)
-        if wanted <= set(candidate.elements):
-            return candidate
-        covered[name] = ", ".join(candidate.elements)
-    listing = "; ".join(f"'{name}' covers {elements}" for name, elements in covered.items())
-    raise UnsupportedStructureError(
-        f"No bundled model covers {', '.join(sorted(wanted))}: {listing or 'none is bundled'}. "
-        "Train one with 'deepdft train', or give one with -m."
-    )
+    if model is None:
+        model = choose_model([atoms] if isinstance(atoms, Atoms) else atoms).model
+    return load_model(model, device)

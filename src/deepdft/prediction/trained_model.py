@@ -268,12 +268,7 @@ class TrainedModel:
     @property
     def coverage(self) -> Coverage:
         """What structures the model was made for."""
-        return Coverage(
-            self.name,
-            tuple(self.elements),
-            charges=tuple(self.card.get("charges") or (0,)),
-            open_shells=bool(self.card.get("spin")),
-        )
+        return Coverage.of_card(self.name, self.elements, self.card)
 
     def check(self, atoms: Atoms) -> None:
         """Refuse structures that the model cannot treat.
