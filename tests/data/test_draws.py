@@ -17,6 +17,11 @@ from deepdft.levels import LevelOfTheory
 from tests.small_data import gaussian_density, orbital_density, write_archive
 
 CUTOFF = 3.0
+EXPECTED = {
+    False: [200, -75.204485607435, 197.25242472452868],
+    True: [200, 1165.2817806184808, 199.1923443770271],
+}
+"""Number of points, sum of their coordinates and of their weights of two draws."""
 SKEWED = np.array([[11.0, 1.0, -0.5], [-2.0, 12.0, 0.4], [0.6, -1.5, 10.0]])
 
 
@@ -165,6 +170,16 @@ def test_a_draw_is_a_function_of_the_generators_state(grid_data, orbital_data):
             assert np.array_equal(first.values, again.values)
             assert np.array_equal(first.weights, again.weights)
             assert not np.array_equal(first.points, other.points)
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+def test_draws_stay_what_they_were(orbital_data, periodic_orbital_data, periodic):
+    """Runs are resumed: the points and weights of a seed are these for ever."""
+    data = periodic_orbital_data if periodic else orbital_data
+    drawn = data.draw(0, 200, np.random.default_rng(5), cutoff=CUTOFF, importance=0.5)
+    found = [len(drawn.points), drawn.points.sum(), drawn.weights.sum()]
+    expected = EXPECTED[periodic]
+    assert found == pytest.approx(expected, rel=1e-9)
 
 
 def test_values_are_those_of_the_density(grid_data, orbital_data):

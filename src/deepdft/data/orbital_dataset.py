@@ -15,8 +15,8 @@ from deepdft.arrays import FloatArray
 from deepdft.data.dataset import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset, Probes
 from deepdft.density import Grid
 from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity
-from deepdft.geometry.graphs import probe_edges
 from deepdft.geometry.periodic_images import images_in_reach
+from deepdft.geometry.reach import within_reach
 from deepdft.threads import available_threads
 
 _NEAR_WIDTHS = (0.35, 0.9)
@@ -67,8 +67,9 @@ class OrbitalDataset(DensityDataset):
         density = self.density(index)
         n_near = round(importance * count)
         uniform, volume = _uniform_points(density.atoms, count - n_near, cutoff, generator)
-        points = np.concatenate((uniform, _near_points(density.atoms, n_near, generator)))
-        points = points[_within_reach(density.atoms, points, cutoff)]
+        near_points = _near_points(density.atoms, n_near, generator)
+        kept = near_points[within_reach(density.atoms, near_points, cutoff)]
+        points = np.concatenate((uniform, kept))
         weights = np.ones(len(points))
         if n_near:
             near = _near_probability(density.atoms, points)
@@ -93,11 +94,6 @@ class OrbitalDataset(DensityDataset):
         return float(self.density(index).n_electrons)
 
 
-def _within_reach(atoms: Atoms, points: FloatArray, cutoff: float) -> NDArray[np.bool_]:
-    within: NDArray[np.bool_] = probe_edges(atoms, points, cutoff).in_reach.numpy()
-    return within
-
-
 def _uniform_points(
     atoms: Atoms, count: int, cutoff: float, generator: np.random.Generator
 ) -> tuple[FloatArray, float]:
@@ -111,7 +107,7 @@ def _uniform_points(
     n_kept = n_tried = 0
     while n_kept < count or n_tried == 0:
         trial = lower + generator.random((max(2 * count, 256), 3)) @ box
-        trial = trial[_within_reach(atoms, trial, cutoff)]
+        trial = trial[within_reach(atoms, trial, cutoff)]
         n_tried += max(2 * count, 256)
         kept.append(trial)
         n_kept += len(trial)
@@ -139,9 +135,12 @@ def _near_probability(atoms: Atoms, points: FloatArray) -> FloatArray:
         centres = images_in_reach(
             centres, atoms.cell.array, atoms.pbc, lower, upper, reach
         ).positions
-    squared = ((points[:, None, :] - centres[None]) ** 2).sum(axis=2)
+    x, y, z = (points[:, axis, None] - centres[:, axis] for axis in range(3))
+    squared = (x * x + y * y) + z * z
     total = np.zeros(len(points))
     for width in _NEAR_WIDTHS:
         norm = (2 * np.pi * width**2) ** 1.5 * len(_NEAR_WIDTHS) * len(atoms)
-        total += np.exp(-0.5 * squared / width**2).sum(axis=1) / norm
+        exponent = -0.5 * squared
+        exponent /= width**2
+        total += np.exp(exponent, out=exponent).sum(axis=1) / norm
     return total
