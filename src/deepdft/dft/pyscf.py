@@ -24,6 +24,11 @@ from deepdft.structures import charge_and_multiplicity
 from deepdft.structures.coverage import require_closed_shell
 from deepdft.units import BOHR, HARTREE
 
+_WITHOUT_DZVP = ("K", "Ca", "Zn", "Br", "I")
+"""Elements that gth-dzvp as published lacks: the shipped basis set has these functions for them."""
+
+_MOLECULAR_BASIS = "gth-dzvp-molopt-sr"
+
 
 class PySCFSettings(CalculationSettings):
     """Settings of a calculation with PySCF; defaults are those of the shipped models' data."""
@@ -39,9 +44,16 @@ class PySCFSettings(CalculationSettings):
     convergence: float = Field(1e-5, gt=0, description="Change of the energy at the end, Ha.")
     max_iterations: int = Field(50, ge=1, description="Iterations before giving up.")
     heavy_grid: tuple[int, int] = Field(
-        (20, 86), description="Radial shells and points a shell for the functional, a heavy atom."
+        (20, 86), description="Radial shells and points a shell for the functional, B, C, N, O, F."
     )
     hydrogen_grid: tuple[int, int] = Field((15, 86), description="The same for hydrogen.")
+    other_grid: tuple[int, int] = Field((28, 110), description="The same for all other elements.")
+
+    def grid_of(self, symbol: str) -> tuple[int, int]:
+        """Return the radial shells and points a shell of an element."""
+        if symbol == "H":
+            return self.hydrogen_grid
+        return self.heavy_grid if symbol in ("B", "C", "N", "O", "F") else self.other_grid
 
 
 class PySCFCalculation(ReferenceCalculation):
@@ -84,8 +96,8 @@ class PySCFCalculation(ReferenceCalculation):
 
         Raises:
             CalculationError: if it does not converge.
-            UnsupportedStructureError: if it is periodic, has an odd number of electrons or
-                magnetic moments, or an element that the basis set lacks.
+            UnsupportedStructureError: if it is periodic, has unpaired electrons or a charge that
+                is no whole number, or an element that the basis set lacks.
             MissingDependencyError: if PySCF is not installed.
         """
         field = MeanField(atoms, self.settings, Path(directory) / "pyscf.log")
@@ -109,6 +121,8 @@ class MeanField:
         _version()
         from pyscf import dft
 
+        from deepdft.dft.pyscf_integration import KeptFunctions
+
         _require_molecule(atoms, settings.basis)
         self.atoms = atoms
         self.settings = settings
@@ -118,9 +132,9 @@ class MeanField:
         self._field.conv_tol = settings.convergence
         self._field.max_cycle = settings.max_iterations
         self._field.grids.atom_grid = {
-            symbol: settings.hydrogen_grid if symbol == "H" else settings.heavy_grid
-            for symbol in set(atoms.get_chemical_symbols())
+            symbol: settings.grid_of(symbol) for symbol in set(atoms.get_chemical_symbols())
         }
+        self._field._numint = KeptFunctions()
         # Without this, fitting integrals are computed anew in every iteration.
         self._field.with_df.build()
 
@@ -233,12 +247,16 @@ def _molecule(atoms: Atoms, settings: PySCFSettings, log: Path) -> Any:
     from pyscf import gto
 
     charge, _ = charge_and_multiplicity(atoms)
+    basis = {
+        symbol: _MOLECULAR_BASIS if symbol in _WITHOUT_DZVP else settings.basis
+        for symbol in set(atoms.get_chemical_symbols())
+    }
     # PySCF announces on the terminal where its output goes.
     with contextlib.redirect_stdout(io.StringIO()):
         molecule = gto.M(
             atom=[(int(z), tuple(r)) for z, r in zip(atoms.numbers, atoms.positions, strict=True)],
             unit="Angstrom",
-            basis=settings.basis,
+            basis=basis,
             pseudo=settings.pseudopotential,
             charge=charge,
             spin=None,

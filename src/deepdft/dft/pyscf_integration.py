@@ -1,0 +1,142 @@
+"""Functionals integrated on PySCF's grids, faster than PySCF does with the wheels' own BLAS.
+
+Basis functions on the grid are kept from iteration to iteration where memory allows, and matrix
+products are NumPy's. What comes out agrees with PySCF's to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyscf.dft.numint import NumInt
+
+FloatArray = NDArray[np.float64]
+
+_BLOCK = 4096
+"""Points of the grid treated at once; they lie near each other."""
+
+_SMALLEST = 1e-12
+"""Functions smaller than this (bohr^-3/2) at all points of a block are left out there."""
+
+_SHARE = 0.6
+"""Share of the memory that PySCF may use in which functions are kept."""
+
+_DERIVATIVES = {"LDA": 0, "GGA": 1, "MGGA": 1}
+_COMPONENTS = {0: 1, 1: 4}
+
+
+class KeptFunctions(NumInt):  # type: ignore[misc]  # PySCF has no types
+    """PySCF's integration, but for closed shells: these are done here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: list[tuple[FloatArray, NDArray[np.int64]]] = []
+        self._kept_for: tuple[Any, ...] = ()
+
+    def nr_rks(
+        self, mol: Any, grids: Any, xc_code: str, dms: Any, relativity: int = 0, hermi: int = 1,
+        max_memory: float = 2000, verbose: Any = None,
+    ) -> tuple[float, float, FloatArray]:  # fmt: skip
+        """Return the number of electrons, the energy (Ha) and the potential's matrix.
+
+        As `pyscf.dft.numint.nr_rks`, for one density matrix.
+        """
+        kind = self._xc_type(xc_code)
+        if kind not in _DERIVATIVES or np.ndim(dms) != 2 or hermi != 1:
+            found: tuple[float, float, FloatArray] = super().nr_rks(
+                mol, grids, xc_code, dms, relativity, hermi, max_memory, verbose
+            )
+            return found
+        orbitals = _orbitals(dms)
+        electrons = energy = 0.0
+        potential = np.zeros((mol.nao, mol.nao))
+        kinetic = np.zeros_like(potential)
+        blocks = self._blocks(mol, grids, _DERIVATIVES[kind], max_memory)
+        for start, functions, rows in blocks:
+            weights = grids.weights[start : start + functions.shape[2]]
+            density = _density(functions, rows, np.asarray(dms), orbitals, kind)
+            values = density if kind != "LDA" else density[0]
+            exc, vxc = self.eval_xc_eff(xc_code, values, deriv=1, xctype=kind, spin=0)[:2]
+            electrons += float(density[0] @ weights)
+            energy += float((density[0] * weights) @ exc)
+            weighted = np.atleast_2d(vxc * weights)
+            # Half of it, because the transpose is added at the end.
+            weighted[0] *= 0.5
+            place = np.ix_(rows, rows)
+            scaled = functions[0] * weighted[0]
+            for component in range(1, len(functions)):
+                scaled += functions[component] * weighted[component]
+            potential[place] += functions[0] @ scaled.T
+            if kind == "MGGA":
+                for component in range(1, 4):
+                    part = functions[component]
+                    kinetic[place] += (0.5 * weighted[4] * part) @ part.T
+        return electrons, energy, potential + potential.T + kinetic
+
+    def _blocks(
+        self, mol: Any, grids: Any, derivatives: int, max_memory: float
+    ) -> Iterator[tuple[int, FloatArray, NDArray[np.int64]]]:
+        """Yield the first point of each block, its functions (components, n, points) and rows."""
+        count = len(grids.weights)
+        wanted = (id(mol), id(grids.coords), derivatives)
+        if self._kept_for != wanted:
+            self._kept, self._kept_for = [], wanted
+        size = 8e-6 * _COMPONENTS[derivatives] * mol.nao * count
+        keep = bool(self._kept) or size < _SHARE * max_memory
+        for number, start in enumerate(range(0, count, _BLOCK)):
+            if number < len(self._kept):
+                functions, rows = self._kept[number]
+            else:
+                points = grids.coords[start : start + _BLOCK]
+                functions, rows = self._evaluated(mol, points, derivatives)
+                if keep:
+                    self._kept.append((functions, rows))
+            yield start, functions, rows
+
+    def _evaluated(
+        self, mol: Any, points: FloatArray, derivatives: int
+    ) -> tuple[FloatArray, NDArray[np.int64]]:
+        values = self.eval_ao(mol, points, deriv=derivatives)
+        values = np.asarray(values).reshape(-1, len(points), mol.nao).transpose(0, 2, 1)
+        rows = np.flatnonzero(np.abs(values).max(axis=(0, 2)) > _SMALLEST)
+        whole = len(rows) == mol.nao and values.flags.c_contiguous
+        return values if whole else np.ascontiguousarray(values[:, rows]), rows
+
+
+def _orbitals(matrix: Any) -> FloatArray | None:
+    """Return the occupied orbitals times the roots of their occupations, if a matrix has them."""
+    coefficients = getattr(matrix, "mo_coeff", None)
+    if coefficients is None:
+        return None
+    occupations = np.asarray(matrix.mo_occ)
+    filled = occupations > 0
+    result: FloatArray = np.asarray(coefficients)[:, filled] * np.sqrt(occupations[filled])
+    return result
+
+
+def _density(
+    functions: FloatArray, rows: NDArray[np.int64], matrix: FloatArray,
+    orbitals: FloatArray | None, kind: str,
+) -> FloatArray:  # fmt: skip
+    """Return the density, and by kind its gradient and the kinetic energy's, (1, 4 or 5, n)."""
+    result = np.empty(({"LDA": 1, "GGA": 4, "MGGA": 5}[kind], functions.shape[2]))
+    if orbitals is None:
+        part = matrix[np.ix_(rows, rows)]
+        left = (part + part.T) @ functions[0] / 2
+        values = functions
+    else:
+        values = np.stack([orbitals[rows].T @ component for component in functions])
+        left = values[0]
+    result[0] = np.einsum("ip,ip->p", left, values[0])
+    for component in range(1, len(values)):
+        result[component] = 2 * np.einsum("ip,ip->p", left, values[component])
+    if kind == "MGGA":
+        slopes = values[1:4]
+        lefts = slopes if orbitals is not None else [(part + part.T) / 2 @ s for s in slopes]
+        result[4] = 0.5 * sum(
+            np.einsum("ip,ip->p", one, two) for one, two in zip(lefts, slopes, strict=True)
+        )
+    return result
