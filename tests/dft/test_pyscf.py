@@ -72,12 +72,86 @@ def test_orbitals_and_energies_are_those_of_pyscf(tmp_path):
     np.testing.assert_allclose(result.density.at(points), values, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("symbols", "positions", "charge", "electrons"),
+    [
+        ("OH", [[0, 0, 0], [0, 0.2, 0.95]], -1, 8),
+        ("LiBr", [[0, 0, 0], [0, 0.3, 2.1]], 0, 10),
+        ("ZnH", [[0, 0, 0], [0, 0.3, 1.5]], 1, 12),
+    ],
+)
+def test_ions_and_heavier_elements(tmp_path, symbols, positions, charge, electrons):
+    """Energies and densities of PySCF with the settings of the reference data."""
+    from pyscf import dft, gto
+
+    atoms = Atoms(symbols, positions)
+    atoms.info["charge"] = charge
+    result = PySCFCalculation(PySCFSettings(convergence=1e-8)).run(atoms, tmp_path)
+    own = gto.M(
+        atom=list(zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)),
+        basis={"H": "gth-dzvp", "O": "gth-dzvp", "Li": "gth-dzvp",
+               "Br": "gth-dzvp-molopt-sr", "Zn": "gth-dzvp-molopt-sr"},
+        pseudo="gth-pbe", charge=charge, verbose=0,
+    )  # fmt: skip
+    field = dft.RKS(own, xc="PBE").density_fit("def2-universal-jfit")
+    field.conv_tol = 1e-8
+    field.grids.atom_grid = {
+        "H": (15, 86), "O": (20, 86), "Li": (28, 110), "Br": (28, 110), "Zn": (28, 110)
+    }  # fmt: skip
+    assert result.energy == pytest.approx(field.kernel() * HARTREE, abs=1e-6)
+    assert result.density.n_electrons == electrons
+    points = np.random.default_rng(1).normal(scale=1.5, size=(50, 3))
+    values = dft.numint.eval_rho(
+        own, dft.numint.eval_ao(own, points / BOHR), field.make_rdm1()
+    ) * PER_CUBIC_BOHR  # fmt: skip
+    np.testing.assert_allclose(result.density.at(points), values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("functional", ["LDA_X,LDA_C_PW", "PBE", "r2SCAN"])
+@pytest.mark.parametrize("memory", [0, 4000])
+def test_integration_is_that_of_pyscf(monkeypatch, functional, memory):
+    from pyscf import dft, gto, lib
+
+    from deepdft.dft.pyscf_integration import KeptFunctions
+
+    monkeypatch.setattr("deepdft.dft.pyscf_integration._BLOCK", 700)
+    atoms = water()
+    symbols = atoms.get_chemical_symbols()
+    own = gto.M(
+        atom=list(zip(symbols, atoms.positions, strict=True)),
+        basis="gth-dzvp", pseudo="gth-pbe", verbose=0,
+    )  # fmt: skip
+    grids = dft.Grids(own)
+    grids.atom_grid = (15, 86)
+    grids.build()
+    plain = dft.RKS(own).get_init_guess()
+    orbitals = np.linalg.qr(np.random.default_rng(0).normal(size=(own.nao, 4)))[0]
+    occupations = np.full(4, 2.0)
+    matrix = 2 * orbitals @ orbitals.T
+    tagged = lib.tag_array(matrix, mo_coeff=orbitals, mo_occ=occupations)
+    ours = KeptFunctions()
+    for given in (np.asarray(plain), tagged, matrix, tagged):
+        expected = dft.numint.NumInt().nr_rks(own, grids, functional, given)
+        found = ours.nr_rks(own, grids, functional, given, max_memory=memory)
+        assert found[0] == pytest.approx(expected[0], rel=1e-10)
+        assert found[1] == pytest.approx(expected[1], rel=1e-10)
+        np.testing.assert_allclose(found[2], expected[2], rtol=0, atol=1e-9)
+
+
 def test_what_cannot_be_calculated_is_said(tmp_path, monkeypatch):
     calculation = PySCFCalculation()
     radical = molecule("CH3")
     radical.set_initial_magnetic_moments(None)
     with pytest.raises(UnsupportedStructureError, match="an odd number"):
         calculation.run(radical, tmp_path)
+    triplet = water()
+    triplet.info["multiplicity"] = 3
+    with pytest.raises(UnsupportedStructureError, match="multiplicity 3"):
+        calculation.run(triplet, tmp_path)
+    partly = water()
+    partly.info["charge"] = 0.5
+    with pytest.raises(UnsupportedStructureError, match="no whole number"):
+        calculation.run(partly, tmp_path)
     periodic = water()
     periodic.cell, periodic.pbc = np.eye(3) * 8, True
     with pytest.raises(UnsupportedStructureError, match="cp2k or gpaw"):

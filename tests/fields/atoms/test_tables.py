@@ -20,7 +20,13 @@ from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9_sample.npz"
-VALENCE = {"H": 1, "C": 4, "N": 5, "O": 6, "F": 7}
+VALENCE = {
+    "dzvp-molopt-sr-gth": {"H": 1, "C": 4, "N": 5, "O": 6, "F": 7},
+    "gth-dzvp": {
+        "H": 1, "Li": 3, "B": 3, "C": 4, "N": 5, "O": 6, "F": 7, "Na": 9, "Mg": 10, "Al": 3,
+        "Si": 4, "P": 5, "S": 6, "Cl": 7, "K": 9, "Ca": 10, "Zn": 12, "Br": 7, "I": 7,
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +50,14 @@ def brute_force(tables, atoms, points, reach):
 @pytest.mark.parametrize("basis", ["gth-dzvp", "dzvp-molopt-sr-gth"])
 def test_what_ships(basis):
     tables = AtomicDensityTables.load(f"pbe-{basis}")
-    assert tables.elements == tuple(VALENCE)
+    assert tables.elements == tuple(VALENCE[basis])
     assert tables.cutoff == pytest.approx(5.0)
     assert not tables.level.conflicts_with(LevelOfTheory("PBE", "GTH-PBE", basis))
     assert tables_for_level(LevelOfTheory("PBE", "GTH-PBE", basis), [1, 6, 8]) == f"pbe-{basis}"
-    for symbol, electrons in VALENCE.items():
-        assert tables.electrons(symbol) == pytest.approx(electrons, abs=1e-4)
+    for symbol, electrons in VALENCE[basis].items():
+        # Diffuse atoms lose a little where the tables end.
+        lost = 1e-4 if symbol in "HCNOF" else 8e-3
+        assert tables.electrons(symbol) == pytest.approx(electrons, abs=lost)
     assert not tables.knots[:, -1].any()
     assert not tables.knots[:, 0, 1].any(), "a slope at the nucleus would be a cusp"
     assert "make_tables.py" in tables.source

@@ -42,6 +42,21 @@ def test_general_contractions():
     np.testing.assert_allclose(overlap_matrix(atoms, shells), expected, rtol=0, atol=1e-10)
 
 
+def test_every_element_that_ships():
+    """All 19 elements in one structure, with the basis sets that the reference data name."""
+    basis = load_basis("gth-dzvp")
+    symbols = list(basis.elements)
+    assert len(symbols) == 19
+    atoms = Atoms(symbols, np.random.default_rng(2).normal(scale=2.5, size=(19, 3)))
+    names = {
+        symbol: "gth-dzvp-molopt-sr" if symbol in ("K", "Ca", "Zn", "Br", "I") else "gth-dzvp"
+        for symbol in symbols
+    }
+    expected = molecule_of(atoms, names).intor("int1e_ovlp")
+    found = overlap_matrix(atoms, basis.shells(atoms.numbers))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
 def test_periodic():
     gto_periodic = pytest.importorskip("pyscf.pbc.gto")
     vectors = np.array([[3.0, 0.1, 0], [0, 3.3, 0.2], [0.3, 0, 3.1]])
