@@ -102,6 +102,11 @@ class Interpretation:
                 self._note_electrons(atoms, electrons)
         else:
             self.metadata["quantity"] = self.quantity.name
+        if np.linalg.det(grid.cell) < 0:
+            self.notes.append(
+                "The cell is left-handed: the three edges have a negative triple product, at which "
+                "VASP stops."
+            )
         self._set_periodicity(atoms, grid, values, factor * summary.size / summary.count)
         return Density(atoms, grid, values, spin, level, {**self.metadata, "notes": self.notes})
 

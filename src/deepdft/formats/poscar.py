@@ -17,6 +17,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from deepdft.arrays import FloatArray
 from deepdft.errors import did_you_mean
 from deepdft.formats.elements import atomic_number
+from deepdft.formats.text.columns import equal_columns, spread
 from deepdft.formats.text.reading import TextStream
 
 
@@ -92,6 +93,8 @@ def _read_species(
         names = list(species) if species is not None else line.split()
         missing = "The elements and their counts do not match."
         line = stream.read_line("the counts of the elements").partition("!")[0]
+    if "VASP 4" not in missing and len(line.split()) < len(names):
+        line = " ".join(equal_columns(line, len(names))) or line
     counts = stream.integers(line, max(1, len(line.split())), "the counts of the elements")
     if species is None and "VASP 4" in missing:
         names = names[: len(counts)]
@@ -124,7 +127,7 @@ def _read_positions(
         line = stream.read_line(f"the position of atom {len(rows) + 1} of {count}")
         rows.append(stream.floats(line, 3, "a position"))
         if selective:
-            flags.append(" ".join(line.split()[3:6]))
+            flags.append(" ".join(spread(line)[3:6]))
     return np.array(rows).reshape(-1, 3), flags
 
 

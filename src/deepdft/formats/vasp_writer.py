@@ -30,7 +30,8 @@ class VaspWriter(FileSlabWriter):
     """Writes a CHGCAR slab by slab along its last axis.
 
     The layout has no origin: a structure in a box that begins elsewhere is shifted to (0, 0, 0),
-    and the comment says by how much.
+    and the comment says by how much. VASP stops at left-handed cells: of those the first two axes
+    are exchanged, values and all, and the comment says so.
     """
 
     axis = 2
@@ -62,6 +63,12 @@ class VaspWriter(FileSlabWriter):
                 f"{path}: a CHGCAR holds the density of a whole periodic cell, but the grid does "
                 "not span that of the structure; write a cube or npz file."
             )
+        self._turned = bool(np.linalg.det(grid.cell) < 0)
+        self._written = grid
+        flags = list(selective_dynamics)
+        if self._turned:
+            atoms, self._written = _exchanged(atoms), _exchanged_grid(grid)
+            flags = [" ".join([*flag.split()[1::-1], *flag.split()[2:]]) for flag in flags]
         self._atoms = atoms
         self._level = level or LevelOfTheory()
         self._comment = comment
@@ -73,18 +80,20 @@ class VaspWriter(FileSlabWriter):
         boxed = Atoms(
             numbers=atoms.numbers,
             positions=atoms.positions - grid.origin,
-            cell=grid.cell,
+            cell=self._written.cell,
             pbc=atoms.pbc,
         )
-        self._structure = Structure("", boxed, list(selective_dynamics))
+        self._structure = Structure("", boxed, flags)
 
     def _write_header(self, file: BinaryIO) -> None:
         atoms = self._structure.atoms
         words = " ".join(self._comment.split()) or str(atoms.symbols)
         if not any("augmentation" in text for text in self._augmentation):
             words = f"{words}; {NO_OCCUPANCIES}"
+        if self._turned:
+            words = f"{words}; a and b exchanged: the cell was left-handed"
         periodic = bool(atoms.pbc.all()) and not self.grid.origin.any()  # as a reader assumes
-        grid = None if periodic else self.grid
+        grid = None if periodic else self._written
         self._structure.comment = describe(
             self._level, words, self._atoms, grid, with_origin=True, quantity=self._quantity
         )
@@ -93,13 +102,14 @@ class VaspWriter(FileSlabWriter):
         self._begin_block(file)
 
     def _begin_block(self, file: BinaryIO) -> None:
-        file.write("".join(f" {n:4d}" for n in self.grid.shape).encode() + b"\n")
+        file.write("".join(f" {n:4d}" for n in self._written.shape).encode() + b"\n")
         self._numbers = NumberWriter(file, self._layout, self._factor)
         self._blocks = getattr(self, "_blocks", 0) + 1
 
     def _write_layers(self, values: NDArray[np.floating[Any]]) -> None:
         for index in range(values.shape[2]):
-            self._numbers.write(values[:, :, index].reshape(-1, order="F"))
+            layer = values[:, :, index]
+            self._numbers.write((layer.T if self._turned else layer).reshape(-1, order="F"))
 
     def _end_block(self, file: BinaryIO) -> None:
         self._numbers.finish()
@@ -116,6 +126,21 @@ class VaspWriter(FileSlabWriter):
 
     def _write_footer(self, file: BinaryIO) -> None:
         self._end_block(file)
+
+
+def _exchanged(atoms: Atoms) -> Atoms:
+    """Return a structure with its first two axes exchanged."""
+    return Atoms(
+        numbers=atoms.numbers,
+        positions=atoms.positions,
+        cell=np.asarray(atoms.cell)[[1, 0, 2]],
+        pbc=np.asarray(atoms.pbc)[[1, 0, 2]],
+    )
+
+
+def _exchanged_grid(grid: Grid) -> Grid:
+    nx, ny, nz = grid.shape
+    return Grid(grid.cell[[1, 0, 2]], (ny, nx, nz), grid.origin)
 
 
 def layout_of(path: str | Path) -> NumberLayout:

@@ -25,6 +25,7 @@ from deepdft.formats.interpretation import UNITS, Interpretation, check_unit
 from deepdft.formats.provenance import parse_description, strip_description
 from deepdft.formats.quantities import recognise, require_density
 from deepdft.formats.source import Source
+from deepdft.formats.text.columns import spread
 from deepdft.formats.text.reading import TextStream
 
 PERIODIC = {"CRYSTAL": "TTT", "SLAB": "TTF", "POLYMER": "TFF", "MOLECULE": "FFF"}
@@ -151,7 +152,7 @@ def _parse_atoms(stream: TextStream, content: _Content) -> None:
     """Read atoms up to the first line that is none; their count is not given."""
     content.numbers, content.positions = [], []
     while (line := _next(stream, content)) is not None:
-        tokens = line.split()
+        tokens = spread(line)
         if len(tokens) < 4 or atomic_number(tokens[0]) is None:
             content.unread = line
             return
@@ -159,11 +160,12 @@ def _parse_atoms(stream: TextStream, content: _Content) -> None:
 
 
 def _add_atom(stream: TextStream, content: _Content, line: str) -> None:
-    number = atomic_number(line.split()[0])
+    name, *others = spread(line)
+    number = atomic_number(name)
     if number is None:
-        raise stream.error(f"There is no element {line.split()[0][:20]!r}.", stream.line - 1)
+        raise stream.error(f"There is no element {name[:20]!r}.", stream.line - 1)
     content.numbers.append(number)
-    rest = " ".join(line.split()[1:])
+    rest = " ".join(others)
     content.positions.append(stream.floats(rest, 3, "a position"))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray
+from deepdft.formats.text.columns import split_columns
 from deepdft.formats.text.decimal_parser import FINISHED, PADDING, count_tokens, parse_numbers
 from deepdft.formats.text.fortran_float import parse_float
 from deepdft.storage.range_file import RangeFile
@@ -44,9 +45,18 @@ def thread_count() -> int:
 
 
 def parse_range(
-    text: Bytes, start: int, stop: int, numbers: FloatArray, limit: int, factor: float
+    text: Bytes,
+    start: int,
+    stop: int,
+    numbers: FloatArray,
+    limit: int,
+    factor: float,
+    *,
+    columns: bool = False,
 ) -> tuple[int, int, int]:
     """Parse at most `limit` numbers of ``text[start:stop]``; see `parse_numbers`.
+
+    With `columns` a token may be several numbers that run together.
 
     Returns:
         (position behind the last number, count of numbers, count of line ends passed).
@@ -65,11 +75,14 @@ def parse_range(
             return position, found, lines
         token = bytes(text[position : position + LONGEST_TOKEN]).split(maxsplit=1)[0]
         word = token.decode("utf-8", errors="replace")
+        parts = split_columns(word) if columns else []
+        parts = parts if 1 < len(parts) <= limit - found else [word]
         try:
-            numbers[found] = parse_float(word) * factor
+            for part in parts:
+                numbers[found] = parse_float(part) * factor
+                found += 1
         except ValueError:
             raise NotANumberError(word, position, lines) from None
-        found += 1
         position += len(token)
         if found == limit:
             return position, found, lines

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import RawIOBase
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,11 @@ from deepdft.arrays import FloatArray
 from deepdft.density import Grid
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.formats.summary import Summary
+from deepdft.formats.text.columns import split_columns, spread
 from deepdft.formats.text.fortran_float import parse_float as parse_float
 from deepdft.storage.range_file import RangeFile
+
+_Number = TypeVar("_Number", int, float)
 
 LONGEST_LINE = 1 << 16
 """Longest line or token, bytes: a file with a longer one is not a text file of numbers."""
@@ -115,11 +119,12 @@ class TextStream:
 
     def integers(self, text: str, count: int, what: str) -> list[int]:
         """Return the first `count` integers of the line just read."""
-        tokens = text.split()
         try:
-            if len(tokens) < count:
-                raise ValueError
-            return [int(token) for token in tokens[:count]]
+            return _first(text.split(), count, int)
+        except ValueError:
+            pass
+        try:  # columns may run together
+            return _first(spread(text), count, int)
         except ValueError:
             raise self.error(
                 f"Expected {what}, found {text.strip()[:60]!r}.", self.line - 1
@@ -127,11 +132,12 @@ class TextStream:
 
     def floats(self, text: str, count: int, what: str) -> list[float]:
         """Return the first `count` numbers of the line just read."""
-        tokens = text.split()
         try:
-            if len(tokens) < count:
-                raise ValueError
-            return [parse_float(token) for token in tokens[:count]]
+            return _first(text.split(), count, parse_float)
+        except ValueError:
+            pass
+        try:  # columns may run together
+            return _first(spread(text), count, parse_float)
         except ValueError:
             raise self.error(
                 f"Expected {what}, found {text.strip()[:60]!r}.", self.line - 1
@@ -165,7 +171,9 @@ class TextStream:
     def read_summarised(self, count: int, factor: float = 1.0) -> tuple[FloatArray, Summary]:
         """Read numbers as `read_numbers` does; also return their summary."""
         if count * 2 >= _LONG_RUN and isinstance(self._raw, RangeFile):
-            return self._parse_file(count, factor)
+            parsed = self._parse_file(count, factor)
+            if parsed is not None:
+                return parsed
         # The length of a compressed file is not known: grow as text arrives.
         numbers = np.empty(min(count, _LONG_RUN))
         found = 0
@@ -199,7 +207,9 @@ class TextStream:
         from deepdft.formats.text.number_parsing import NotANumberError, parse_range
 
         try:
-            position, found, lines = parse_range(self._buffer, start, stop, numbers, limit, factor)
+            position, found, lines = parse_range(
+                self._buffer, start, stop, numbers, limit, factor, columns=True
+            )
         except NotANumberError as error:
             self.line += error.lines
             raise self.error(f"{error.token[:40]!r} is not a finite number.") from None
@@ -207,8 +217,11 @@ class TextStream:
         self.line += lines
         return found
 
-    def _parse_file(self, count: int, factor: float) -> tuple[FloatArray, Summary]:
-        """Parse a long run of numbers of a plain file with several threads."""
+    def _parse_file(self, count: int, factor: float) -> tuple[FloatArray, Summary] | None:
+        """Parse a long run of numbers of a plain file with several threads.
+
+        They count tokens; where columns run together, nothing is read and None returned.
+        """
         from deepdft.formats.text.number_parsing import NotANumberError, thread_count
         from deepdft.formats.text.regular_lines import parse_run
 
@@ -220,6 +233,11 @@ class TextStream:
         try:
             run = parse_run(self._raw, start, numbers, factor, thread_count())
         except NotANumberError as error:
+            if len(split_columns(error.token)) > 1:
+                self._raw.seek(start)
+                self._position = self._end = 0
+                self._exhausted = False
+                return None
             line = _line_at(self._raw, error.offset)
             raise self.error(f"{error.token[:40]!r} is not a finite number.", line) from None
         self.line += run.lines
@@ -287,6 +305,12 @@ class TextStream:
                 break
             received += count
         return received
+
+
+def _first(tokens: list[str], count: int, convert: Callable[[str], _Number]) -> list[_Number]:
+    if len(tokens) < count:
+        raise ValueError
+    return [convert(token) for token in tokens[:count]]
 
 
 def _text_buffer(size: int) -> NDArray[np.uint8]:
