@@ -13,14 +13,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 from ase import Atoms
+from scipy.io import netcdf_file
 
 from deepdft.density import Density, Grid
 from deepdft.formats import write
 from deepdft.levels import LevelOfTheory
 
+_SAVE_FOLDER = Path(__file__).parents[1] / "tests" / "formats" / "files" / "H3_qe.save"
 ARRAY = ("f.npy", "f.info.json")
 """Two files that are read together."""
-NAMED_ONLY = ("f.molden", *ARRAY, "points.h5", "tar")
+SAVE = ("charge-density.dat", "data-file-schema.xml")
+"""Likewise."""
+NAMED_ONLY = ("f.molden", *ARRAY, *SAVE, "points.h5", "tar")
 """Not tried without a name: orbitals would be evaluated on a fine grid, the others are none."""
 
 
@@ -54,6 +58,9 @@ def seeds() -> dict[str, list[bytes]]:
     found["f.RHO"] = [siesta_file(values)]
     found["f.npy"] = [_saved_array(values)]
     found["f.info.json"] = [_description(atoms)]
+    found["f.CHGCAR.json"] = [_chgcar_json(plain), _chgcar_json(spin)]
+    found["Rho.grid.nc"] = [_netcdf_file(values), _netcdf4_file(values)]
+    found.update({name: [(_SAVE_FOLDER / name).read_bytes()] for name in SAVE})
     found["points.h5"] = [_points_file(rng)]
     found["vaspwave.h5"] = [_vasp_file(plain), _vasp_file(spin)]
     found["tar"] = [_archive({name: found[name][0] for name in ("f.cube.gz", "f.CHGCAR.zz")})]
@@ -104,6 +111,47 @@ H 2 1 0.0 0.0 1.4
 def _saved_array(values: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, values)
+    return file.getvalue()
+
+
+def _chgcar_json(density: Density) -> bytes:
+    """Return JSON of pymatgen's Chgcar; the values of the first are long enough to be taken out."""
+    spins = density.spin if density.spin is not None else []
+    arrays = dict(
+        zip(("total", "diff_x", "diff_y", "diff_z"), (density.values, *spins), strict=False)
+    )
+    sites = [
+        {"species": [{"element": symbol, "occu": 1}], "abc": place.tolist(), "label": symbol}
+        for symbol, place in zip(
+            density.atoms.symbols, density.atoms.get_scaled_positions(), strict=True
+        )
+    ]
+    structure = {"lattice": {"matrix": density.grid.cell.tolist()}, "sites": sites}
+    return json.dumps({
+        "@module": "pymatgen.io.vasp.outputs", "@class": "Chgcar",
+        "poscar": {"structure": structure, "comment": "fuzz"},
+        "data": {key: {"@class": "array", "data": array.tolist()} for key, array in arrays.items()},
+        "data_aug": {"total": {"1": {"data": [0.1, 0.2, 0.3]}}},
+    }).encode()  # fmt: skip
+
+
+def _netcdf_file(values: np.ndarray) -> bytes:
+    """Return a grid of SIESTA, of the classic kind."""
+    file = io.BytesIO()
+    content = netcdf_file(file, "w")
+    for name, size in zip(("xyz", "spin", "n1", "n2", "n3"), (3, 1, *values.shape), strict=True):
+        content.createDimension(name, size)
+    content.createVariable("cell", "f8", ("xyz", "xyz"))[:] = np.diag([8.0, 8.0, 9.0])
+    content.createVariable("gridfunc", "f4", ("spin", "n3", "n2", "n1"))[:] = values.T[None]
+    content.flush()
+    return file.getvalue()
+
+
+def _netcdf4_file(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    with h5py.File(file, "w") as content:
+        content["cell"] = np.diag([8.0, 8.0, 9.0])
+        content["gridfunc"] = values.T[None]
     return file.getvalue()
 
 

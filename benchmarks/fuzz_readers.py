@@ -32,7 +32,7 @@ from deepdft.formats import read
 from deepdft.formats.points import PointDensity, read_points
 from deepdft.formats.registry import FORMATS
 from deepdft.storage import tar_members as archive
-from fuzz_inputs import ARRAY, seeds
+from fuzz_inputs import ARRAY, SAVE, seeds
 
 SLOWEST = 5.0
 """Seconds a read of a small file may take."""
@@ -115,6 +115,8 @@ def read_input(path: Path, name: str) -> list[Density | PointDensity]:
         return [read_points(path)]
     if name == "f.info.json":
         return [read(path.with_name("f.npy"))]
+    if name == "data-file-schema.xml":
+        return [read(path.with_name("charge-density.dat"))]
     return [read(path, **OPTIONS.get(name, {}))]
 
 
@@ -155,7 +157,7 @@ def run(count: int, seed: int) -> tuple[dict[str, int], list[Finding]]:
     findings = []
     others = [data for entries in files.values() for data in entries]
     with tempfile.TemporaryDirectory() as folder:
-        for name in ARRAY:
+        for name in (*ARRAY, *SAVE):
             Path(folder, name).write_bytes(files[name][0])
         for name, entries in files.items():
             for data in entries:  # also compiles the kernels, which takes its time
@@ -170,8 +172,9 @@ def run(count: int, seed: int) -> tuple[dict[str, int], list[Finding]]:
             for index in range(count):
                 name = list(files)[index % len(files)]
                 data = next(rng.choice(sources[name]))
-                if name in ARRAY:  # the other of the two is whole
-                    for other in ARRAY:
+                for other in next((pair for pair in (ARRAY, SAVE) if name in pair), ()):
+                    # The other of the two is whole.
+                    if other != name:
                         Path(folder, other).write_bytes(files[other][0])
                 finding = check(Path(folder, name), name, data)
                 counts[name] += 1

@@ -30,6 +30,9 @@ from deepdft.formats.structure_file import read_structure
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
 
+_POINTS_A_WAVE = 200
+_MOST_POINTS = 100_000
+"""Points of a grid for each plane wave (usual: 5), and besides, beyond which it makes no sense."""
 _COMPONENTS = ("rhotot_g", "m_x", "m_y", "m_z")
 _DIFFERENCE = "rhodiff_g"
 
@@ -87,7 +90,7 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
     if stored.cell is not None and not np.allclose(stored.cell, cell, rtol=0, atol=1e-3):
         raise FileFormatError(f"{source.path} is of another cell than the structure beside it.")
     shape = stored.waves.smallest_shape
-    if known is not None and stored.waves.fits(known.shape):
+    if known is not None and _is_grid_of(stored.waves, known.shape):
         shape = known.shape
     values = [stored.waves.on_grid(i, shape) for i in range(len(stored.waves.coefficients))]
     spin = None if len(values) == 1 else values[1] if len(values) == 2 else np.stack(values[1:])
@@ -100,6 +103,12 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
         notes=notes,
     )
     return interpretation.density(atoms, Grid(cell, shape), values[0], spin)
+
+
+def _is_grid_of(waves: PlaneWaves, shape: tuple[int, int, int]) -> bool:
+    """Return whether a grid represents all plane waves and is not absurdly fine."""
+    points = shape[0] * shape[1] * shape[2]
+    return waves.fits(shape) and points <= _MOST_POINTS + _POINTS_A_WAVE * len(waves.indices)
 
 
 def _calculation_beside(source: Source) -> Calculation | None:
@@ -117,8 +126,9 @@ def read_plane_waves(source: Source) -> Stored:
     waves = stored.waves
     if not np.isfinite(waves.coefficients).all():
         raise _damaged(source, "a coefficient is not finite")
-    if np.abs(waves.indices).max() > 2000:
-        raise _damaged(source, "a Miller index is beyond 2000")
+    largest = np.abs(waves.indices).max(axis=0).astype(object)
+    if np.prod(2 * largest + 1) > _MOST_POINTS + _POINTS_A_WAVE * len(waves.indices):
+        raise _damaged(source, f"its Miller indices go up to {largest.tolist()}")
     return stored
 
 
