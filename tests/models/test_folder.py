@@ -146,6 +146,18 @@ def test_a_folder_is_replaced_as_a_whole(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
 
 
+def test_a_folder_with_something_else_in_it_is_not_replaced(folder):
+    (folder / "notes.txt").write_text("precious")
+    (folder / ".model.json.4711").write_text("left by a version that was killed")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ConfigurationError, match=r"holds notes\.txt, which is no part of a model"):
+        save_checkpoint(Checkpoint.of_network(network(seed=1), LevelOfTheory()), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / "notes.txt").unlink()
+    save_checkpoint(Checkpoint.of_network(network(seed=1), LevelOfTheory()), folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+
+
 def test_the_atomic_tables_are_in_the_folder(folder, monkeypatch):
     shipped = AtomicDensityTables.load("pbe-gth-dzvp")
 

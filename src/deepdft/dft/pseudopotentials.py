@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from deepdft.errors import ConfigurationError
+from deepdft.storage.identities import file_identity
 
 VARIABLE = "ESPRESSO_PSEUDO"
 """Environment variable that names the folder where a setting does not."""
@@ -39,7 +39,7 @@ class Pseudopotential:
     @property
     def digest(self) -> str:
         """The first twelve digits of the file's SHA-256."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:12]
+        return file_identity(self.path)[:12]
 
 
 def pseudopotential_folder(setting: str | None) -> Path:

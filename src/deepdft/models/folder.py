@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from deepdft.architectures.registry import parse_options
-from deepdft.errors import FileFormatError
+from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
@@ -31,15 +31,18 @@ from deepdft.storage.replace import replacing
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 TABLES = "atomic_densities.npz"
+_OWN = (WEIGHTS, DESCRIPTION, TABLES, "uncertainty.safetensors")
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
     """Write a model folder; it takes the place of an older one as a whole.
 
     Raises:
-        ConfigurationError: if the folder cannot be written.
+        ConfigurationError: if the folder cannot be written, or holds something else as well, which
+            would be lost.
     """
     folder = Path(folder)
+    _require_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     description = {
         "format": FORMAT,
@@ -62,6 +65,17 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
         (place / WEIGHTS).chmod((place / DESCRIPTION).stat().st_mode)
         if checkpoint.tables is not None:
             checkpoint.tables.of_elements(checkpoint.symbols).save(place / TABLES)
+
+
+def _require_replaceable(folder: Path) -> None:
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    # Versions before format 2 left files of such names when they were killed.
+    others = sorted(name for name in names if name not in _OWN and not name.startswith(".model."))
+    if others:
+        raise ConfigurationError(
+            f"The folder {folder} holds {others[0]}, which is no part of a model, so it is not "
+            "replaced by one; give another folder."
+        )
 
 
 def read_description(folder: str | Path) -> dict[str, Any]:
