@@ -22,11 +22,11 @@ from deepdft.cli.structure_inputs import (
     print_notes,
 )
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
-from deepdft.structures import ReadOptions, Structure, file_name, read_structures
 
 if TYPE_CHECKING:
     from deepdft.prediction import PredictionSummary, TrainedModel
     from deepdft.prediction.distributed import Cluster
+    from deepdft.structures import Structure
 
 _ENOUGH = 20
 """Of so many held-out structures the spread of errors is told."""
@@ -113,6 +113,7 @@ def predict(
     """Predict electron densities and write them to files."""
     from deepdft.prediction import choose_grid, predict_to_file, predict_to_store
     from deepdft.prediction.like_grid import grid_like
+    from deepdft.structures import ReadOptions, read_structures
 
     if like is not None and (spacing is not None or grid is not None):
         raise ConfigurationError("Give one of --like, --spacing and --grid.")
@@ -269,6 +270,8 @@ def _progress_bar(console: Console) -> Progress:
 
 def _targets(found: list[Structure], output: Path | None, alone: bool) -> Iterator[Path]:
     """Yield a path for each structure: the file asked for, or files named after the structures."""
+    from deepdft.structures import file_name
+
     if alone and output is not None and not _is_folder(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         yield from [output] * len(found)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray
 from deepdft.errors import UnsupportedStructureError
+from deepdft.geometry.pairs import near_pairs
 from deepdft.geometry.periodic_images import dual_vectors
 
 ON_NUCLEUS = 1e-6
@@ -76,14 +77,17 @@ def atom_edges(atoms: Atoms, cutoff: float, *, directions: bool = False) -> Edge
     box = np.array(atoms.cell, dtype=np.float64)
     if atoms.pbc.any():
         dual_vectors(box[atoms.pbc])  # vesin would crash on a cell that is refused here
-    calculator = _neighbour_list()(cutoff=float(cutoff), full_list=True)
-    # vesin's vectors point from its first to its second atom: from the receiver to the sender.
-    receivers, senders, distances, vectors = calculator.compute(
-        points=np.ascontiguousarray(atoms.positions, dtype=np.float64),
-        box=box,
-        periodic=[bool(p) for p in atoms.pbc],
-        quantities="ijdD",
-    )
+    if _is_sparse(atoms, cutoff):
+        receivers, senders, distances, vectors = _without_bins(atoms, cutoff)
+    else:
+        calculator = _neighbour_list()(cutoff=float(cutoff), full_list=True)
+        # vesin's vectors point from its first to its second atom: from the receiver to the sender.
+        receivers, senders, distances, vectors = calculator.compute(
+            points=np.ascontiguousarray(atoms.positions, dtype=np.float64),
+            box=box,
+            periodic=[bool(p) for p in atoms.pbc],
+            quantities="ijdD",
+        )
     inside = distances < cutoff
     receivers, senders, distances = receivers[inside], senders[inside], distances[inside]
     if distances.size and distances.min() < 1e-3:
@@ -100,6 +104,33 @@ def atom_edges(atoms: Atoms, cutoff: float, *, directions: bool = False) -> Edge
         np.concatenate(([0], np.cumsum(counts))),
         np.ascontiguousarray(distances[order], dtype=np.float64),
         -vectors[inside][order] if directions else None,
+    )
+
+
+_MANY_BINS = 2000
+"""Of so many bins that hold no atoms, vesin may end the process (division by zero in 0.6)."""
+
+
+def _is_sparse(atoms: Atoms, cutoff: float) -> bool:
+    """Return whether most of the space is far from all atoms, in a periodic structure."""
+    if not atoms.pbc.any():
+        return False
+    dual = dual_vectors(np.asarray(atoms.cell)[np.flatnonzero(atoms.pbc)])
+    heights = 1 / np.linalg.norm(dual, axis=0)
+    # The largest extents stand for the directions that are not periodic.
+    extents = np.sort(np.ptp(atoms.positions, axis=0))[len(heights) :]
+    bins = np.maximum(np.concatenate((heights, extents)) / cutoff, 1.0).prod()
+    return bool(bins > max(_MANY_BINS, 4 * len(atoms)))
+
+
+def _without_bins(atoms: Atoms, cutoff: float) -> tuple[Any, Any, FloatArray, FloatArray]:
+    """Return receivers, senders, distances and vectors from receiver to sender."""
+    pairs = near_pairs(atoms, cutoff)
+    return (
+        np.concatenate((pairs.first, pairs.second)),
+        np.concatenate((pairs.second, pairs.first)),
+        np.concatenate((pairs.distances, pairs.distances)),
+        np.concatenate((pairs.vectors, -pairs.vectors)),
     )
 
 

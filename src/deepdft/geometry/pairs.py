@@ -1,4 +1,4 @@
-"""Periodic images close to the atoms in the cell."""
+"""Pairs of near atoms in structures of any shape, however far apart their atoms are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+
+from deepdft.geometry.periodic_images import dual_vectors
+
+FloatArray = NDArray[np.float64]
+IntegerArray = NDArray[np.int64]
+
+_FEW = 3_000_000
+"""Distances that are computed all at once rather than by a tree, whose import takes longer."""
 
 
 class Pairs(NamedTuple):
@@ -18,62 +25,81 @@ class Pairs(NamedTuple):
         first: (n,) index of an atom.
         second: (n,) index of an atom.
         shifts: (n, 3) cells between the second one and the one that is meant.
+        vectors: (n, 3) from the first one to the one that is meant, Å.
         distances: (n,) Å.
     """
 
     first: NDArray[np.intp]
     second: NDArray[np.intp]
-    shifts: NDArray[np.int64]
-    distances: NDArray[np.float64]
+    shifts: IntegerArray
+    vectors: FloatArray
+    distances: FloatArray
 
 
 def near_pairs(atoms: Atoms, reach: float) -> Pairs:
-    """Return all pairs of atoms up to `reach` (Å) apart; no atom is too far from another.
+    """Return all pairs of atoms up to `reach` (Å) apart.
 
     Args:
-        atoms: the structure; a cell vector along which it is not periodic may be zero.
+        atoms: the structure.
         reach: Å.
+
+    Raises:
+        UnsupportedStructureError: if the periodic cell vectors are not linearly independent.
     """
     n = len(atoms)
     positions, owners, shifts = _with_images(atoms, reach)
-    found = cKDTree(positions).query_pairs(reach, output_type="ndarray").reshape(-1, 2)
     # The atoms in the cell come first: of a pair, the first one is among them.
-    found = np.sort(found, axis=1)
-    found = found[found[:, 0] < n]
-    distances = np.linalg.norm(positions[found[:, 0]] - positions[found[:, 1]], axis=1)
+    found = _near(positions, n, reach)
+    vectors = positions[found[:, 1]] - positions[found[:, 0]]
     # `shifts` count from where atoms are to where their images are.
     between = shifts[found[:, 1]] - shifts[found[:, 0]]
     first, second = owners[found[:, 0]], owners[found[:, 1]]
     # A pair with an image is found from both sides.
-    once = (found[:, 1] < n) | (first < second)
-    own = (found[:, 1] >= n) & (first == second)
-    nonzero = between[np.arange(len(between)), (between != 0).argmax(axis=1)]
-    once |= own & (nonzero > 0)
-    return Pairs(first[once], second[once], between[once], distances[once])
+    leading = between[np.arange(len(between)), (between != 0).argmax(axis=1)]
+    beyond = found[:, 1] >= n
+    once = ~beyond | (first < second) | ((first == second) & (leading > 0))
+    distances = np.linalg.norm(vectors, axis=1)
+    return Pairs(first[once], second[once], between[once], vectors[once], distances[once])
 
 
-def _with_images(
-    atoms: Atoms, reach: float
-) -> tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.int64]]:
+def _near(positions: FloatArray, n: int, reach: float) -> NDArray[np.intp]:
+    """Return pairs (m, 2) of indices, ascending, whose first one is below n."""
+    if n * len(positions) > _FEW:
+        from scipy.spatial import cKDTree
+
+        found = cKDTree(positions).query_pairs(reach, output_type="ndarray").reshape(-1, 2)
+        found = np.sort(found, axis=1)
+        return np.asarray(found[found[:, 0] < n])
+    square = np.zeros((n, len(positions)))
+    for axis in range(3):
+        step = positions[:n, None, axis] - positions[None, :, axis]
+        square += step * step
+    first, second = np.nonzero(square <= reach * reach)
+    return np.stack([first, second], axis=1)[first < second]
+
+
+def _with_images(atoms: Atoms, reach: float) -> tuple[FloatArray, NDArray[np.intp], IntegerArray]:
     """Return atoms moved into the cell, then images within reach of it; owners and cells moved."""
     n = len(atoms)
     owners = np.arange(n)
-    if not atoms.pbc.any():
-        return atoms.positions, owners, np.zeros((n, 3), dtype=np.int64)
-    cell = atoms.cell.complete().array
-    inverse = np.linalg.inv(cell)
-    fractional = atoms.positions @ inverse
-    into = np.where(atoms.pbc, -np.floor(fractional), 0.0)
+    shifts = np.zeros((n, 3), dtype=np.int64)
+    periodic = np.flatnonzero(atoms.pbc)
+    if len(periodic) == 0:
+        return atoms.positions, owners, shifts
+    vectors = np.asarray(atoms.cell, dtype=np.float64)[periodic]
+    dual = dual_vectors(vectors)
+    fractional = atoms.positions @ dual
+    into = -np.floor(fractional).astype(np.int64)
     fractional = fractional + into
-    margin = np.where(atoms.pbc, reach * np.linalg.norm(inverse, axis=0), 0.0)
-    shells = np.ceil(margin).astype(int)
-    places, owned, moves = [fractional], [owners], [into]
-    for shift in itertools.product(*(range(-s, s + 1) for s in shells)):
+    margin = reach * np.linalg.norm(dual, axis=0)
+    moves, owned = [into], [owners]
+    for shift in itertools.product(*(range(-s, s + 1) for s in np.ceil(margin).astype(int))):
         if any(shift):
             moved = fractional + np.array(shift)
-            inside = ((moved >= -margin) & (moved <= 1 + margin))[:, atoms.pbc].all(axis=1)
-            places.append(moved[inside])
-            owned.append(owners[inside])
+            inside = ((moved >= -margin) & (moved <= 1 + margin)).all(axis=1)
             moves.append(into[inside] + np.array(shift))
-    shifts = np.concatenate(moves).astype(np.int64)
-    return np.concatenate(places) @ cell, np.concatenate(owned), shifts
+            owned.append(owners[inside])
+    whole, every = np.concatenate(moves), np.concatenate(owned)
+    shifts = np.zeros((len(every), 3), dtype=np.int64)
+    shifts[:, periodic] = whole
+    return atoms.positions[every] + whole @ vectors, every, shifts

@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 
 from deepdft.errors import UnsupportedStructureError
-from deepdft.structures.images import near_pairs
+from deepdft.geometry.pairs import near_pairs
 from deepdft.structures.structure import listed
 
 FARTHEST = 1e4

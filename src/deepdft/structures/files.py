@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.structures.ase_files import read_with_ase
-from deepdft.structures.cif import read_cif
 from deepdft.structures.meaning import understood
-from deepdft.structures.molfile import read_molecules
-from deepdft.structures.pdb import read_pdb
-from deepdft.structures.shelx import read_shelx
 from deepdft.structures.smiles import reading_from_smiles
 from deepdft.structures.structure import Reading, ReadOptions, Structure
 from deepdft.structures.text import COMPRESSED, read_text
-from deepdft.structures.xyz import read_xyz
 
 Refused = Callable[[str, DeepDFTError], None]
 """Is told the name of a structure that cannot be used, and why."""
 
-_READERS: dict[str, Callable[[str, str], Iterator[Reading | DeepDFTError]]] = {
-    "xyz": read_xyz,
-    "extxyz": read_xyz,
-    "pdb": read_pdb,
-    "ent": read_pdb,
-    "cif": read_cif,
-    "mmcif": read_cif,
-    "mcif": read_cif,
-    "sdf": read_molecules,
-    "sd": read_molecules,
-    "mol": read_molecules,
-    "res": read_shelx,
-    "ins": read_shelx,
+_READERS = {
+    "xyz": ("xyz", "read_xyz"),
+    "extxyz": ("xyz", "read_xyz"),
+    "pdb": ("pdb", "read_pdb"),
+    "ent": ("pdb", "read_pdb"),
+    "cif": ("cif", "read_cif"),
+    "mmcif": ("cif", "read_cif"),
+    "mcif": ("cif", "read_cif"),
+    "sdf": ("molfile", "read_molecules"),
+    "sd": ("molfile", "read_molecules"),
+    "mol": ("molfile", "read_molecules"),
+    "res": ("shelx", "read_shelx"),
+    "ins": ("shelx", "read_shelx"),
 }
+"""Modules and functions for suffixes; each is imported when a file needs it."""
 
 _SUFFIXES = frozenset(_READERS) | frozenset(
     "poscar contcar vasp mol2 traj json cube gen xsf in out log gro com gjf xv".split()  # noqa: SIM905
@@ -132,8 +129,10 @@ def _readings(path: Path) -> Iterator[Reading | DeepDFTError]:
     if not path.is_file():
         raise FileFormatError(f"{path} is no regular file; a structure is read from a file.")
     plain = path.with_suffix("") if path.suffix.casefold() in COMPRESSED else path
-    reader = _READERS.get(plain.suffix[1:].casefold())
-    if reader is None:
+    known = _READERS.get(plain.suffix[1:].casefold())
+    if known is None:
         yield from read_with_ase(path)
-    else:
-        yield from reader(read_text(path), str(path))
+        return
+    module, function = known
+    reader = getattr(importlib.import_module(f"deepdft.structures.{module}"), function)
+    yield from reader(read_text(path), str(path))

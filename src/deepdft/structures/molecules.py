@@ -9,10 +9,8 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.formula import Formula
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from deepdft.structures.images import near_pairs
+from deepdft.geometry.pairs import near_pairs
 
 BOND = 0.45
 """Å. Bonds are up to this much longer than the sum of the covalent radii."""
@@ -37,11 +35,15 @@ class Molecules:
     @cached_property
     def parts(self) -> list[NDArray[np.intp]]:
         """The atoms of each molecule."""
-        n = len(self.atoms)
-        bonds = coo_matrix((np.ones(len(self._first)), (self._first, self._second)), shape=(n, n))
-        count, label = connected_components(bonds, directed=False)
+        label = np.full(len(self.atoms), -1)
+        for start in range(len(label)):
+            waiting = [start] if label[start] < 0 else []
+            while waiting:
+                atom = waiting.pop()
+                label[atom] = start
+                waiting += [other for other, _ in self.neighbours[atom] if label[other] < 0]
         order = np.argsort(label, kind="stable")
-        return np.split(order, np.searchsorted(label[order], np.arange(1, count)))
+        return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
 
     @cached_property
     def neighbours(self) -> list[list[tuple[int, tuple[int, int, int]]]]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from ase.geometry import find_mic
 from numpy.typing import NDArray
 
 from deepdft.errors import UnsupportedStructureError
 from deepdft.structures.structure import listed
-from deepdft.structures.symmetry import SAME_PLACE
+
+SAME_PLACE = 0.1
+"""Å. Images of a site that are closer are one: the site lies on a symmetry element."""
 
 FULL = 1e-3
 """How far from 1 an occupancy may be, sums of rounded ones included."""
@@ -155,6 +156,8 @@ def _kinds_of_site(
     atoms: Atoms, occupancies: Occupancies, partial: NDArray[np.intp]
 ) -> list[list[list[int]]]:
     """Return, for every kind of site, its places, each with the atoms that share it."""
+    from ase.geometry import find_mic
+
     places: list[list[int]] = []
     for index in partial:
         for place in places:

@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
-from deepdft.structures.images import near_pairs
+from deepdft.geometry.pairs import near_pairs
 from deepdft.structures.molecules import Molecules
 
 _TRIPLET_DIATOMICS = frozenset(

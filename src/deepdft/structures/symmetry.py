@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.errors import FileFormatError
+from deepdft.structures.occupancy import SAME_PLACE
 
 FloatArray = NDArray[np.float64]
-
-SAME_PLACE = 0.1
-"""Å. Images of a site that are closer are one: the site lies on a symmetry element."""
 
 
 @dataclass(frozen=True)
