@@ -17,6 +17,9 @@ from deepdft.structures.structure import Reading
 from deepdft.structures.symbols import Symbol, symbol_of
 from deepdft.structures.text import COMPRESSED, read_text
 
+_OPTIONS = {"gaussian-in": {"attach_calculator": True}}
+"""What ASE's readers have to be asked for: charge and multiplicity come with a calculator."""
+
 _LONGEST_TEXT = 50_000_000
 """Bytes of files that are read into memory before ASE sees them."""
 
@@ -74,7 +77,8 @@ def _frames(path: Path, source: Any, kind: str) -> Iterator[tuple[Atoms, list[st
         if isinstance(source, io.StringIO):
             source.seek(0)
         try:
-            found: Any = ase_io().read(source, index=":", format=kind)
+            options = _OPTIONS.get(kind, {})
+            found: Any = ase_io().read(source, index=":", format=kind, **options)
             break
         except Exception as error:  # ASE's readers raise whatever their parsing runs into
             name = str(error.args[0]) if isinstance(error, KeyError) and error.args else ""
