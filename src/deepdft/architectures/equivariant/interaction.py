@@ -212,12 +212,12 @@ class EquivariantSteps:
         starts, of_senders = self._layout.message_starts, self._layout.sender_starts
         result = np.empty((len(states), self.channels), self.dtype)
         for momentum, expansion in enumerate(self._expansion):
-            factor = factors[:, starts[momentum] : starts[momentum + 1]]
+            factor = factors[:, None, starts[momentum] : starts[momentum + 1]]
             part = result[:, of_senders[momentum] : of_senders[momentum + 1]]
-            for i in range(2 * momentum + 1):
-                components = expansion(tensors[:, momentum**2 + i])
-                target = part[:, i * factor.shape[1] : (i + 1) * factor.shape[1]]
-                np.multiply(components, factor, out=target)
-                if momentum == 0:
-                    np.add(components, factor, out=target)
+            part = part.reshape(len(states), 2 * momentum + 1, -1)
+            expansion.each(tensors[:, momentum**2 : (momentum + 1) ** 2], part)
+            if momentum == 0:
+                part += factor
+            else:
+                part *= factor
         return result

@@ -220,9 +220,12 @@ def _near_candidates(
     """Keep the images within the cutoff of the box around the points; x, y and z apart."""
     lower = np.empty(3)
     upper = np.empty(3)
+    # Written out: methods of arrays take a second to compile.
     for i in range(3):
-        lower[i] = points[:, i].min()
-        upper[i] = points[:, i].max()
+        lower[i] = upper[i] = points[0, i]
+        for p in range(1, len(points)):
+            lower[i] = min(lower[i], points[p, i])
+            upper[i] = max(upper[i], points[p, i])
     m = len(image_atoms)
     count = 0
     for a in range(m):

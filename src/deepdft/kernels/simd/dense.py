@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from deepdft.kernels.jets import logistic
 from deepdft.kernels.simd.layers import packed_matrix, padded_vector
 from deepdft.kernels.simd.tiles import multiply_tile, multiply_tile_silu, multiply_tile_softplus
-from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, float_pointer
+from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, float_pointer, padded_channels
 
 Array = NDArray[Any]
 
@@ -45,31 +45,35 @@ class Dense:
         self._weight, self._bias = weight, bias
         if self.dtype == np.float32:
             maps = weight.reshape(-1, self.inputs, self.outputs)
-            self._packed = [packed_matrix(one, self.inputs) for one in maps]
+            self._packed = np.stack([packed_matrix(one, self.inputs) for one in maps])
             self._padded_bias = padded_vector(np.zeros(self.outputs) if bias is None else bias)
 
     def __call__(self, x: Array, out: Array | None = None) -> Array:
         """Map rows (n, inputs); the result is contiguous, or `out`."""
         if out is None:
             out = np.empty((len(x), self.outputs), self.dtype)
+        self.each(x[:, None], out[:, None])
+        return out
+
+    def each(self, x: Array, out: Array) -> None:
+        """Map every component of rows (n, components, inputs) to `out` (n, components, outputs)."""
         if self.dtype == np.float32:
-            _multiply(x, self._packed[0], self._padded_bias, _ACTIVATIONS[self._activation], out)
-            return out
+            self._multiply(x, [0] * x.shape[1], out)
+            return
         result = x @ self._weight
         if self._bias is not None:
             result += self._bias
         out[...] = self._activated(result)
-        return out
 
     def by_degree(self, tensors: Array) -> Array:
         """Apply map l to the components of degree l of tensors (n, M, inputs)."""
         out = np.empty((*tensors.shape[:2], self.outputs), self.dtype)
-        for degree in range(len(self._weight)):
-            for m in range(degree**2, (degree + 1) ** 2):
-                if self.dtype == np.float32:
-                    _multiply(tensors[:, m], self._packed[degree], self._padded_bias, 0, out[:, m])
-                else:
-                    out[:, m] = tensors[:, m] @ self._weight[degree]
+        degrees = [d for d in range(len(self._weight)) for _ in range(2 * d + 1)]
+        if self.dtype == np.float32:
+            self._multiply(tensors, degrees, out)
+        else:
+            for m, degree in enumerate(degrees):
+                out[:, m] = tensors[:, m] @ self._weight[degree]
         return out
 
     def _activated(self, x: Array) -> Array:
@@ -77,56 +81,69 @@ class Dense:
             return np.asarray(np.logaddexp(0, x))
         return x * logistic(x) if self._activation == "silu" else x
 
-
-def _multiply(x: Array, packed: Array, bias: Array, activation: int, out: Array) -> None:
-    """Multiply rows; both arrays may be parts of wider ones."""
-    rows, outputs = out.shape
-    if rows == 0:
-        return
-    x = _long_enough(x.astype(np.float32, copy=False))
-    target = out
-    if len(bias) != outputs or rows < TILE_ROWS:
-        target = np.empty((max(rows, TILE_ROWS), len(bias)), np.float32)
-    _multiply_rows(
-        x.ctypes.data, x.strides[0] // 4, len(target), packed.ctypes.data, bias.ctypes.data,
-        packed.shape[1], packed.shape[0], activation, target.ctypes.data, target.strides[0] // 4,
-    )  # fmt: skip
-    if target is not out:
-        out[...] = target[:rows, :outputs]
+    def _multiply(self, x: Array, maps: list[int], out: Array) -> None:
+        """Multiply each component with a map; both arrays may be parts of wider ones."""
+        rows, components = out.shape[:2]
+        if rows == 0:
+            return
+        x = _long_enough(x)
+        target = out
+        if self.outputs % PANEL or rows < TILE_ROWS:
+            wide = padded_channels(self.outputs)
+            target = np.empty((max(rows, TILE_ROWS), components, wide), np.float32)
+        places = np.arange(components)
+        packed = self._packed
+        _multiply_rows(
+            x.ctypes.data + places * x.strides[1], x.strides[0] // 4,
+            packed.ctypes.data + np.array(maps) * packed.strides[0], self._padded_bias.ctypes.data,
+            target.ctypes.data + places * target.strides[1], target.strides[0] // 4,
+            len(target), self.inputs, packed.shape[1], _ACTIVATIONS[self._activation],
+        )  # fmt: skip
+        if target is not out:
+            out[...] = target[:rows, :, : self.outputs]
 
 
 def _long_enough(x: Array) -> Array:
     """Return rows of neighbouring numbers, as many as a tile has."""
-    if len(x) >= TILE_ROWS and x.strides[1] == 4 and x.strides[0] % 4 == 0:
+    if len(x) >= TILE_ROWS and x.strides[2] == 4 and x.dtype == np.float32:
         return x
-    result = np.zeros((max(len(x), TILE_ROWS), x.shape[1]), np.float32)
+    result = np.zeros((max(len(x), TILE_ROWS), *x.shape[1:]), np.float32)
     result[: len(x)] = x
     return result
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _multiply_rows(
-    left: int, left_stride: int, rows: int, weight: int, bias: int, depth: int, panels: int,
-    activation: int, out: int, out_stride: int,
+    lefts: Any, left_stride: int, weights: Any, bias: int, outs: Any, out_stride: int, rows: int,
+    depth: int, panels: int, activation: int,
 ) -> None:  # fmt: skip
-    """Multiply at least TILE_ROWS rows; places are addresses in memory, strides in numbers."""
-    for start in range(0, rows, _CHUNK):
-        stop = min(start + _CHUNK, rows)
-        for panel in range(panels):
-            columns = float_pointer(weight + 4 * panel * depth * PANEL)
-            shift = float_pointer(bias + 4 * panel * PANEL)
-            for first in range(start, stop, TILE_ROWS):
-                # The last tile overlaps with the one before it.
-                row = min(first, rows - TILE_ROWS)
-                source = float_pointer(left + 4 * row * left_stride)
-                target = float_pointer(out + 4 * (row * out_stride + panel * PANEL))
-                if activation == 1:
-                    multiply_tile_softplus(
-                        source, left_stride, columns, shift, depth, target, out_stride
-                    )
-                elif activation == 2:
-                    multiply_tile_silu(
-                        source, left_stride, columns, shift, depth, target, out_stride
-                    )
-                else:
-                    multiply_tile(source, left_stride, columns, shift, depth, target, out_stride)
+    """Multiply at least TILE_ROWS rows of each component.
+
+    Args:
+        lefts, weights, outs: where each component begins in memory.
+        left_stride, out_stride: numbers between rows.
+        bias: where the bias is.
+        rows: number of rows.
+        depth: inputs.
+        panels: of outputs.
+        activation: a value of `_ACTIVATIONS`.
+    """
+    for component in range(len(lefts)):
+        left, weight, out = lefts[component], weights[component], outs[component]
+        for start in range(0, rows, _CHUNK):
+            stop = min(start + _CHUNK, rows)
+            for panel in range(panels):
+                columns = float_pointer(weight + 4 * panel * depth * PANEL)
+                shift = float_pointer(bias + 4 * panel * PANEL)
+                for first in range(start, stop, TILE_ROWS):
+                    # The last tile overlaps with the one before it.
+                    row = min(first, rows - TILE_ROWS)
+                    source = float_pointer(left + 4 * row * left_stride)
+                    target = float_pointer(out + 4 * (row * out_stride + panel * PANEL))
+                    arguments = (source, left_stride, columns, shift, depth, target, out_stride)
+                    if activation == 1:
+                        multiply_tile_softplus(*arguments)
+                    elif activation == 2:
+                        multiply_tile_silu(*arguments)
+                    else:
+                        multiply_tile(*arguments)
