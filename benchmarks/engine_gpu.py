@@ -24,7 +24,7 @@ from deepdft.architectures.settings import EvaluationSettings
 from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.density import Grid
 from deepdft.geometry.graphs import Edges
-from deepdft.kernels.autograd import piecewise
+from deepdft.kernels.triton import piecewise
 from deepdft.prediction.engine import ProbeEngine
 from engine import edges_per_probe, operations, random_network
 

@@ -10,7 +10,7 @@ from ase.build import molecule
 from deepdft.architectures import create_model
 from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.kernels.autograd.messages import direct_messages
-from deepdft.kernels.autograd.piecewise import COUNTS, TOLERANCE, piecewise_table
+from deepdft.kernels.triton.piecewise import COUNTS, TOLERANCE, piecewise_table
 from deepdft.testing.structures import points_near
 
 

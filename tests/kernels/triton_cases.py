@@ -29,8 +29,8 @@ from deepdft.density import Grid
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
 from deepdft.kernels.autograd.messages import filtered_messages, interpolated_messages
-from deepdft.kernels.autograd.piecewise import piecewise_table
 from deepdft.kernels.autograd.tables import RadialTable
+from deepdft.kernels.triton.piecewise import piecewise_table
 from deepdft.prediction.engine import ProbeEngine
 
 ELEMENTS = (1, 6, 7, 8)

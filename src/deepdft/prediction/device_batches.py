@@ -15,8 +15,8 @@ from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.gpu import DeviceSuperposition
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
-from deepdft.kernels.autograd.piecewise import PiecewiseTable
 from deepdft.kernels.triton.pairs import Candidates, CountedPairs, Groups, Pairs
+from deepdft.kernels.triton.piecewise import PiecewiseTable
 from deepdft.kernels.triton.sums import SlicedFilters, summed_messages
 from deepdft.kernels.triton.transfers import HostCopy, upload
 

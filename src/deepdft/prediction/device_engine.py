@@ -25,8 +25,8 @@ from deepdft.density import Grid
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.blocks import block_shape, grid_blocks, spatial_groups
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch
-from deepdft.kernels.autograd.piecewise import piecewise_table
 from deepdft.kernels.triton.pairs import Groups, grid_groups
+from deepdft.kernels.triton.piecewise import piecewise_table
 from deepdft.kernels.triton.sums import (
     SlicedFilters,
     padded_width,

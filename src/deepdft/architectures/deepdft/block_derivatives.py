@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.kernels.compilation import compiled, inner
 from deepdft.kernels.edges.block_edges import Workspace
 from deepdft.kernels.edges.jet_edges import COMPONENTS, JetEdges
 from deepdft.kernels.edges.jet_sums import sum_message_jets
@@ -43,60 +43,67 @@ def gated_jets(
     rows = padded(edges.n_receivers, CHUNK)
     width, components = network.width, COMPONENTS[order]
     array = workspace.array
+    zeros = np.zeros(width, np.float32)
+    messages = array("message jets", components * rows * width, np.float32)
+    states = array("state jets", components * rows * width, np.float32)
+    states[:] = 0.0
+    hidden = array("hidden jets", components * CHUNK * 2 * width, np.float32)
+    update = array("update jets", components * TILE_ROWS * PANEL, np.float32)
+    gate = array("gate jets", components * TILE_ROWS * PANEL, np.float32)
+    for t, table in enumerate(polynomials.reshape(network.steps, -1)):
+        sum_message_jets(
+            table, network._senders[t], edges.atoms, edges.receivers, edges.factors, edges.starts,
+            network._knots, width, rows * width, order, messages,
+        )  # fmt: skip
+        _update_states(
+            messages, network._weights[t], network._biases[t], network.channels, width, rows,
+            order, zeros, hidden, update, gate, states,
+        )  # fmt: skip
     result = array("jets", components * rows, np.float32)
-    _evaluate(
-        polynomials.reshape(network.steps, -1), network._senders, edges.atoms, edges.receivers,
-        edges.factors, edges.starts, network._knots, network._weights, network._biases,
-        network._readout_weight, network._readout_bias, network._output_weight,
-        network._output_bias, network.channels, width, rows, order, np.zeros(width, np.float32),
-        array("message jets", components * rows * width, np.float32),
-        array("hidden jets", components * CHUNK * 2 * width, np.float32),
-        array("update jets", components * TILE_ROWS * PANEL, np.float32),
-        array("gate jets", components * TILE_ROWS * PANEL, np.float32),
-        array("state jets", components * rows * width, np.float32),
-        result,
+    _read_out(
+        states, network._readout_weight, network._readout_bias, network._output_weight,
+        network._output_bias, network.channels, width, rows, order, zeros, hidden, result,
     )  # fmt: skip
     return result.reshape(components, rows)[:, : edges.n_receivers]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate(
-    table: Any, senders: Any, atoms: Any, receivers: Any, factors: Any, starts: Any, knots: int,
-    weights: Any, biases: Any, readout_weight: Any, readout_bias: Any, output_weight: Any,
-    output_bias: float, channels: int, width: int, rows: int, order: int, zeros: Any,
-    messages: Any, hidden: Any, update: Any, gate: Any, states: Any, result: Any,
+@compiled
+def _update_states(
+    messages: Any, weights: Any, biases: Any, channels: int, width: int, rows: int, order: int,
+    zeros: Any, hidden: Any, update: Any, gate: Any, states: Any,
 ) -> None:  # fmt: skip
-    components = 10 if order == 2 else 4
+    """Update the jets of the probes' states by those of the messages of one step."""
     apart = rows * width
-    for i in range(components * apart):
-        states[i] = np.float32(0.0)
-    for t in range(table.shape[0]):
-        sum_message_jets(
-            table[t], senders[t], atoms, receivers, factors, starts, knots, width, apart, order,
-            messages,
-        )  # fmt: skip
-        for first in range(0, rows, CHUNK):
-            for half in range(2):
-                softplus_layer(
-                    messages, first * width, width, apart, weights[t, half], biases[t, half],
-                    zeros, channels, order, hidden, half * width, 2 * width,
-                )  # fmt: skip
-            _gated_update(
-                hidden, weights[t, 2], biases[t, 2], weights[t, 3], biases[t, 3], zeros, channels,
-                width, order, update, gate, states, first * width, apart,
+    for first in range(0, rows, CHUNK):
+        for half in range(2):
+            softplus_layer(
+                messages, first * width, width, apart, weights[half], biases[half], zeros,
+                channels, order, hidden, half * width, 2 * width,
             )  # fmt: skip
+        _gated_update(
+            hidden, weights[2], biases[2], weights[3], biases[3], zeros, channels, width, order,
+            update, gate, states, first * width, apart,
+        )  # fmt: skip
+
+
+@compiled
+def _read_out(
+    states: Any, weight: Any, bias: Any, output_weight: Any, output_bias: float, channels: int,
+    width: int, rows: int, order: int, zeros: Any, hidden: Any, result: Any,
+) -> None:  # fmt: skip
+    """Map the jets of the probes' states to those of densities."""
     for first in range(0, rows, CHUNK):
         softplus_layer(
-            states, first * width, width, apart, readout_weight, readout_bias, zeros, channels,
-            order, hidden, 0, width,
+            states, first * width, width, rows * width, weight, bias, zeros, channels, order,
+            hidden, 0 * width, width,
         )  # fmt: skip
-        for i in range(components):
+        for i in range(10 if order == 2 else 4):
             for p in range(CHUNK):
                 total = dot_product(hidden, (i * CHUNK + p) * width, output_weight, channels)
                 result[i * rows + first + p] = total + (output_bias if i == 0 else 0.0)
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def softplus_layer(
     left: Any, left_first: int, left_stride: int, left_apart: int, weight: Any, bias: Any,
     zeros: Any, depth: int, order: int, out: Any, out_first: int, out_stride: int,
@@ -120,7 +127,7 @@ def softplus_layer(
                     softplus_first(address(out, place + r * out_stride), apart)
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _gated_update(
     hidden: Any, update_weight: Any, update_bias: Any, gate_weight: Any, gate_bias: Any,
     zeros: Any, depth: int, width: int, order: int, update: Any, gate: Any, states: Any,

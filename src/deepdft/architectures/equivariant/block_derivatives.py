@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.architectures.deepdft.block_derivatives import CHUNK, softplus_layer
 from deepdft.kernels.angular.angular_jets import sum_angular_jets
-from deepdft.kernels.angular.harmonic_jets import fill_harmonic_jets, harmonic_polynomials
+from deepdft.kernels.angular.harmonic_jets import fill_harmonic_jets
+from deepdft.kernels.angular.harmonics import harmonic_polynomials
+from deepdft.kernels.compilation import compiled
 from deepdft.kernels.edges.block_edges import Workspace
 from deepdft.kernels.edges.jet_edges import COMPONENTS, JetEdges
 from deepdft.kernels.simd.layers import dot_product
@@ -48,7 +49,7 @@ def field_jets(
     # The density of a probe without fields is zero.
     shift = -float(network._output @ network._unreached)
     result = array("jets", components * rows, np.float32)
-    _evaluate(
+    _read_out(
         fields, network._linear, *network._weights, network._output, shift,
         network._inner, width, hidden_width, rows, order,
         np.zeros(hidden_width, np.float32),
@@ -59,21 +60,22 @@ def field_jets(
     return result.reshape(components, rows)[:, : edges.n_receivers]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate(
+@compiled
+def _read_out(
     fields: Any, linear: Any, first: Any, first_bias: Any, second: Any, second_bias: Any,
     output: Any, shift: float, inner: int, width: int, hidden_width: int, rows: int, order: int,
     zeros: Any, hidden: Any, second_hidden: Any, result: Any,
 ) -> None:  # fmt: skip
     apart = rows * width
+    begin = 0 * width  # of the type of other places, not a literal: one compilation less
     for start in range(0, rows, CHUNK):
         softplus_layer(
-            fields, start * width, width, apart, first, first_bias, zeros, width, order, hidden, 0,
-            hidden_width,
+            fields, start * width, width, apart, first, first_bias, zeros, width, order, hidden,
+            begin, hidden_width,
         )  # fmt: skip
         softplus_layer(
-            hidden, 0, hidden_width, CHUNK * hidden_width, second, second_bias, zeros, inner,
-            order, second_hidden, 0, hidden_width,
+            hidden, begin, hidden_width, CHUNK * hidden_width, second, second_bias, zeros, inner,
+            order, second_hidden, begin, hidden_width,
         )  # fmt: skip
         for i in range(10 if order == 2 else 4):
             for p in range(CHUNK):

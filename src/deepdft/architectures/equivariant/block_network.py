@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.kernels.angular.layouts import AngularLayout
 from deepdft.kernels.angular.messages import sum_angular_messages
+from deepdft.kernels.compilation import compiled
 from deepdft.kernels.edges.block_edges import BlockEdges, Workspace
 from deepdft.kernels.edges.jet_edges import JetEdges
 from deepdft.kernels.simd.layers import dot_product, packed_matrix, padded_vector, softplus_layer
@@ -80,13 +80,16 @@ class FieldNetwork:
         """
         rows = padded(edges.n_receivers, TILE_ROWS)
         array = workspace.array
-        result = array("density", rows, np.float32)
-        _evaluate(
+        fields = array("messages", rows * self._width, np.float32)
+        fields[:] = 0.0
+        sum_angular_messages(
             self._table, self._senders, edges.atoms, edges.receivers, edges.weights,
-            edges.harmonics, edges.starts, self._channels, self._width, self._sender_width,
-            self._linear, *self._weights, self._output, self._unreached, self._inner,
-            self._hidden_width, rows,
-            array("messages", rows * self._width, np.float32),
+            edges.harmonics, edges.starts, self._channels, self._width, self._sender_width, fields,
+        )  # fmt: skip
+        result = array("density", rows, np.float32)
+        _read_out(
+            fields, self._linear, *self._weights, self._output, self._unreached, self._inner,
+            self._width, self._hidden_width, rows,
             array("hidden", _CHUNK * self._hidden_width, np.float32),
             array("second hidden", _CHUNK * self._hidden_width, np.float32),
             result,
@@ -100,26 +103,30 @@ class FieldNetwork:
         return field_jets(self, edges, polynomials, order, workspace)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate(
-    table: Any, senders: Any, atoms: Any, receivers: Any, edge_weights: Any, harmonics: Any,
-    starts: Any, channels: Any, width: int, sender_width: int, linear: Any, first: Any,
-    first_bias: Any, second: Any, second_bias: Any, output: Any, unreached: Any, inner: int,
-    hidden_width: int, rows: int, fields: Any, hidden: Any, second_hidden: Any, result: Any,
+@compiled
+def _read_out(
+    fields: Any, linear: Any, first: Any, first_bias: Any, second: Any, second_bias: Any,
+    output: Any, unreached: Any, inner: int, width: int, hidden_width: int, rows: int, hidden: Any,
+    second_hidden: Any, result: Any,
 ) -> None:  # fmt: skip
-    for i in range(rows * width):
-        fields[i] = np.float32(0.0)
-    sum_angular_messages(
-        table, senders, atoms, receivers, edge_weights, harmonics, starts, channels, width,
-        sender_width, fields,
-    )  # fmt: skip
+    """Map fields to densities."""
+    begin = 0 * width  # of the type of other places, not a literal: one compilation less
     for start in range(0, rows, _CHUNK):
         count = min(_CHUNK, rows - start)
         softplus_layer(
-            fields, start * width, width, first, first_bias, width, count, hidden, 0, hidden_width
+            fields,
+            start * width,
+            width,
+            first,
+            first_bias,
+            width,
+            count,
+            hidden,
+            begin,
+            hidden_width,
         )
         softplus_layer(
-            hidden, 0, hidden_width, second, second_bias, inner, count, second_hidden, 0,
+            hidden, begin, hidden_width, second, second_bias, inner, count, second_hidden, begin,
             hidden_width,
         )  # fmt: skip
         for p in range(count):

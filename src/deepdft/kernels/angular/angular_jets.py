@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numba
 from numba import types
 
+from deepdft.kernels.compilation import compiled, inner
 from deepdft.kernels.edges.jet_edges import COMPONENTS, FACTORS
 from deepdft.kernels.edges.jet_sums import EdgeLoop
 from deepdft.kernels.jets import PAIRS
@@ -127,7 +127,7 @@ _first_s, _first_p, _first_d, _first_f, _first_g = (_sum_jets(n, 1) for n in (1,
 _second_s, _second_p, _second_d, _second_f, _second_g = (_sum_jets(n, 2) for n in (1, 3, 5, 7, 9))
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _sum_first(momentum: int, *arguments: Any) -> None:
     if momentum == 0:
         _first_s(*arguments)
@@ -141,7 +141,7 @@ def _sum_first(momentum: int, *arguments: Any) -> None:
         _first_g(*arguments)
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _sum_second(momentum: int, *arguments: Any) -> None:
     if momentum == 0:
         _second_s(*arguments)
@@ -155,7 +155,7 @@ def _sum_second(momentum: int, *arguments: Any) -> None:
         _second_g(*arguments)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def sum_angular_jets(
     table: Any, senders: Any, atoms: Any, receivers: Any, factors: Any, harmonics: Any,
     starts: Any, channels: Any, width: int, sender_width: int, apart: int, order: int, out: Any,

@@ -12,11 +12,11 @@ import math
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.kernels.angular.harmonics import harmonics
+from deepdft.kernels.compilation import FUSED, compiled
 
 
 @lru_cache
@@ -71,7 +71,7 @@ class GauntTerms:
         self.matrix = np.ascontiguousarray(coefficients.reshape(-1, coefficients.shape[2]).T)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(fast=FUSED)
 def add_gaunt_product(left: Any, right: Any, indices: Any, values: Any, out: Any) -> None:
     channels = left.shape[2]
     for n in range(left.shape[0]):
@@ -82,7 +82,7 @@ def add_gaunt_product(left: Any, right: Any, indices: Any, values: Any, out: Any
                 out[n, k, c] += value * (left[n, i, c] * right[n, j, c])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(fast=FUSED)
 def add_gaunt_adjoint(
     left: Any, right: Any, indices: Any, values: Any, gradient: Any, to_left: Any, to_right: Any
 ) -> None:

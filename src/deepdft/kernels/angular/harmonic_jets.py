@@ -7,19 +7,13 @@ combination of products.
 
 from __future__ import annotations
 
-import math
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from deepdft.kernels.angular.solid_harmonics import monomial_coefficients, monomials
+from deepdft.kernels.compilation import compiled, inner
 from deepdft.kernels.edges.jet_edges import FACTORS
 from deepdft.kernels.jets import PAIRS
-
-Array = NDArray[Any]
 
 _LENGTH = 32
 """Edges treated together: loops over them become vector instructions."""
@@ -27,54 +21,7 @@ _LENGTH = 32
 _DIRECTIONS = PAIRS[3]
 
 
-class HarmonicPolynomials(NamedTuple):
-    """The harmonics of l = 0..largest as combinations of products of the components of v.
-
-    Attributes:
-        parents: (products,) each product is an earlier one, or none (-1), times...
-        axes: (products,) ... a component of v.
-        starts: (functions + 1,) first term of each function.
-        terms: (terms,) product of each term; -1 for the constant 1.
-        weights: (terms,) its weight.
-    """
-
-    parents: Array
-    axes: Array
-    starts: Array
-    terms: Array
-    weights: Array
-
-
-@cache
-def harmonic_polynomials(largest: int) -> HarmonicPolynomials:
-    """Return the harmonics up to an angular momentum."""
-    places: dict[tuple[int, int, int], int] = {(0, 0, 0): -1}
-    parents: list[int] = []
-    axes, starts, terms, weights = [], [0], [], []
-    for momentum in range(largest + 1):
-        powers = monomials(momentum)
-        for power in powers:
-            if momentum == 0:
-                continue
-            axis = next(i for i in range(3) if power[i])
-            parent = tuple(n - (i == axis) for i, n in enumerate(power))
-            places[power] = len(parents)
-            parents.append(places[(parent[0], parent[1], parent[2])])
-            axes.append(axis)
-        norm = math.sqrt(4 * math.pi / (2 * momentum + 1))
-        for row in norm * monomial_coefficients(momentum, False):
-            for power, weight in zip(powers, row, strict=True):
-                if abs(weight) > 1e-12:
-                    terms.append(places[power])
-                    weights.append(weight)
-            starts.append(len(terms))
-    return HarmonicPolynomials(
-        np.array(parents, np.int64), np.array(axes, np.int64), np.array(starts, np.int64),
-        np.array(terms, np.int64), np.array(weights),
-    )  # fmt: skip
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def fill_harmonic_jets(
     factors: Any, count: int, softness: float, components: int, parents: Any, axes: Any,
     starts: Any, terms: Any, weights: Any, out: Any,
@@ -86,7 +33,8 @@ def fill_harmonic_jets(
         count: number of edges.
         softness: a, Å.
         components: of a jet, 4 or 10.
-        parents, axes, starts, terms, weights: see `HarmonicPolynomials`.
+        parents, axes, starts, terms, weights: see
+            `deepdft.kernels.angular.harmonics.HarmonicPolynomials`.
         out: (edges * functions * components,) float32, by edge, function and component.
     """
     functions = len(starts) - 1
@@ -114,7 +62,7 @@ def fill_harmonic_jets(
                     out[place] = total[e]
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _vector_jets(factors: Any, first: int, length: int, softness: float, out: Any) -> None:
     """Jets of ``v = s r`` with ``s = (d^2 + a^2)^(-1/2)``."""
     r = np.zeros((3, _LENGTH))
@@ -142,7 +90,7 @@ def _vector_jets(factors: Any, first: int, length: int, softness: float, out: An
                 out[i, 4 + place] -= cube * r[i]
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _multiply(x: Any, y: Any, out: Any) -> None:
     """Jets of a product."""
     out[0] = x[0] * y[0]

@@ -10,19 +10,23 @@ order m = -l..l, but x, y, z for l = 1.
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels.angular.solid_harmonics import angular_functions
+from deepdft.kernels.angular.solid_harmonics import (
+    angular_functions,
+    monomial_coefficients,
+    monomials,
+)
+from deepdft.kernels.compilation import FUSED, compiled
 
-LARGEST_MOMENTUM = 4
-"""Largest angular momentum of the compiled form."""
+_LENGTH = 32
+"""Edges treated together: loops over them become vector instructions."""
 
-_S3, _S5, _S15, _S35 = math.sqrt(3), math.sqrt(5), math.sqrt(15), math.sqrt(35)
-_S5_8, _S3_8, _S35_8 = math.sqrt(5 / 8), math.sqrt(3 / 8), math.sqrt(35 / 8)
+Array = NDArray[Any]
 
 
 def harmonic_count(largest: int) -> int:
@@ -45,8 +49,55 @@ def harmonics(x: Any, y: Any, z: Any, largest: int) -> Any:
     return np.stack(functions) if isinstance(x, np.ndarray) else functions
 
 
+class HarmonicPolynomials(NamedTuple):
+    """The harmonics of l = 0..largest as combinations of products of the components of v.
+
+    Attributes:
+        parents: (products,) each product is an earlier one, or none (-1), times...
+        axes: (products,) ... a component of v.
+        starts: (functions + 1,) first term of each function.
+        terms: (terms,) product of each term; -1 for the constant 1.
+        weights: (terms,) its weight.
+    """
+
+    parents: Array
+    axes: Array
+    starts: Array
+    terms: Array
+    weights: Array
+
+
+@cache
+def harmonic_polynomials(largest: int) -> HarmonicPolynomials:
+    """Return the harmonics up to an angular momentum."""
+    places: dict[tuple[int, int, int], int] = {(0, 0, 0): -1}
+    parents: list[int] = []
+    axes, starts, terms, weights = [], [0], [], []
+    for momentum in range(largest + 1):
+        powers = monomials(momentum)
+        for power in powers:
+            if momentum == 0:
+                continue
+            axis = next(i for i in range(3) if power[i])
+            parent = tuple(n - (i == axis) for i, n in enumerate(power))
+            places[power] = len(parents)
+            parents.append(places[(parent[0], parent[1], parent[2])])
+            axes.append(axis)
+        norm = math.sqrt(4 * math.pi / (2 * momentum + 1))
+        for row in norm * monomial_coefficients(momentum, False):
+            for power, weight in zip(powers, row, strict=True):
+                if abs(weight) > 1e-12:
+                    terms.append(places[power])
+                    weights.append(weight)
+            starts.append(len(terms))
+    return HarmonicPolynomials(
+        np.array(parents, np.int64), np.array(axes, np.int64), np.array(starts, np.int64),
+        np.array(terms, np.int64), np.array(weights),
+    )  # fmt: skip
+
+
 def edge_harmonics(vectors: NDArray[np.float64], largest: int, dtype: Any) -> NDArray[Any]:
-    """Return the functions of directions, without softness, for up to LARGEST_MOMENTUM.
+    """Return the functions of directions, without softness.
 
     Args:
         vectors: (edges, 3) Å.
@@ -58,81 +109,46 @@ def edge_harmonics(vectors: NDArray[np.float64], largest: int, dtype: Any) -> ND
     """
     x, y, z = vectors.T.copy()
     out = np.empty((harmonic_count(largest), len(vectors)), dtype)
-    fill_soft_harmonics(x, y, z, len(x), largest, 0.0, out.reshape(-1), len(x))
+    fill_soft_harmonics(
+        x, y, z, len(x), 0.0, *harmonic_polynomials(largest), out.reshape(-1), len(x)
+    )
     return np.ascontiguousarray(out.T)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(fast=FUSED)
 def fill_soft_harmonics(
-    x: Any, y: Any, z: Any, count: int, largest: int, softness: float, out: Any, stride: int
-) -> None:
-    """Compute the softened functions for the first `count` edges, up to LARGEST_MOMENTUM.
+    x: Any, y: Any, z: Any, count: int, softness: float, parents: Any, axes: Any, starts: Any,
+    terms: Any, weights: Any, out: Any, stride: int,
+) -> None:  # fmt: skip
+    """Compute the softened functions for the first `count` edges.
 
     Args:
-        x, y, z: (edges,) float64 components of the vectors, Å; overwritten.
+        x, y, z: (edges,) float64 components of the vectors, Å.
         count: number of edges.
-        largest: largest angular momentum.
         softness: a, Å.
-        out: ((largest + 1)^2 * stride,); function i of edge e goes to i * stride + e.
+        parents, axes, starts, terms, weights: see `HarmonicPolynomials`.
+        out: (functions * stride,); function i of edge e goes to i * stride + e.
         stride: distance between functions.
     """
-    added = softness * softness
-    for e in range(count):
-        factor = 1.0 / np.sqrt(x[e] * x[e] + y[e] * y[e] + z[e] * z[e] + added)
-        x[e] *= factor
-        y[e] *= factor
-        z[e] *= factor
-        out[e] = 1.0
-    if largest >= 1:
-        for e in range(count):
-            out[stride + e] = x[e]
-            out[2 * stride + e] = y[e]
-            out[3 * stride + e] = z[e]
-    if largest >= 2:
-        _fill_second(x, y, z, count, out, stride)
-    if largest >= 3:
-        _fill_third(x, y, z, count, out, stride)
-    if largest >= 4:
-        _fill_fourth(x, y, z, count, out, stride)
-
-
-@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-def _fill_second(x: Any, y: Any, z: Any, count: int, out: Any, stride: int) -> None:
-    for e in range(count):
-        a, b, c = x[e], y[e], z[e]
-        out[4 * stride + e] = _S3 * a * b
-        out[5 * stride + e] = _S3 * b * c
-        out[6 * stride + e] = 0.5 * (2.0 * c * c - a * a - b * b)
-        out[7 * stride + e] = _S3 * a * c
-        out[8 * stride + e] = 0.5 * _S3 * (a * a - b * b)
-
-
-@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-def _fill_third(x: Any, y: Any, z: Any, count: int, out: Any, stride: int) -> None:
-    for e in range(count):
-        a, b, c = x[e], y[e], z[e]
-        aa, bb, cc = a * a, b * b, c * c
-        out[9 * stride + e] = _S5_8 * b * (3.0 * aa - bb)
-        out[10 * stride + e] = _S15 * a * b * c
-        out[11 * stride + e] = _S3_8 * b * (4.0 * cc - aa - bb)
-        out[12 * stride + e] = 0.5 * c * (2.0 * cc - 3.0 * aa - 3.0 * bb)
-        out[13 * stride + e] = _S3_8 * a * (4.0 * cc - aa - bb)
-        out[14 * stride + e] = 0.5 * _S15 * c * (aa - bb)
-        out[15 * stride + e] = _S5_8 * a * (aa - 3.0 * bb)
-
-
-@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-def _fill_fourth(x: Any, y: Any, z: Any, count: int, out: Any, stride: int) -> None:
-    for e in range(count):
-        a, b, c = x[e], y[e], z[e]
-        aa, bb, cc = a * a, b * b, c * c
-        rr = aa + bb + cc
-        out[16 * stride + e] = 0.5 * _S35 * a * b * (aa - bb)
-        out[17 * stride + e] = _S35_8 * b * c * (3.0 * aa - bb)
-        out[18 * stride + e] = 0.5 * _S5 * a * b * (7.0 * cc - rr)
-        out[19 * stride + e] = _S5_8 * b * c * (7.0 * cc - 3.0 * rr)
-        out[20 * stride + e] = (35.0 * cc * cc - 30.0 * cc * rr + 3.0 * rr * rr) / 8.0
-        out[21 * stride + e] = _S5_8 * a * c * (7.0 * cc - 3.0 * rr)
-        out[22 * stride + e] = 0.25 * _S5 * (aa - bb) * (7.0 * cc - rr)
-        out[23 * stride + e] = _S35_8 * a * c * (aa - 3.0 * bb)
-        out[24 * stride + e] = 0.125 * _S35 * (aa * (aa - 3.0 * bb) - bb * (3.0 * aa - bb))
+    vectors = np.empty((3, _LENGTH))
+    products = np.ones((1 + len(parents), _LENGTH))  # after the constant
+    total = np.empty(_LENGTH)
+    for first in range(0, count, _LENGTH):
+        for e in range(_LENGTH):
+            edge = min(first + e, count - 1)
+            a, b, c = x[edge], y[edge], z[edge]
+            factor = 1.0 / np.sqrt(a * a + b * b + c * c + softness * softness)
+            vectors[0, e], vectors[1, e], vectors[2, e] = a * factor, b * factor, c * factor
+        for product in range(len(parents)):
+            parent, axis = 1 + parents[product], axes[product]
+            for e in range(_LENGTH):
+                products[1 + product, e] = products[parent, e] * vectors[axis, e]
+        for function in range(len(starts) - 1):
+            for e in range(_LENGTH):
+                total[e] = 0.0
+            for term in range(starts[function], starts[function + 1]):
+                product, weight = 1 + terms[term], weights[term]
+                for e in range(_LENGTH):
+                    total[e] += weight * products[product, e]
+            for e in range(min(_LENGTH, count - first)):
+                out[function * stride + first + e] = total[e]

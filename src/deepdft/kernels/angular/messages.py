@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
-
 from deepdft.kernels.angular.angular_sums import adjoint_angular_interval, sum_angular_interval
+from deepdft.kernels.compilation import compiled
 from deepdft.kernels.simd.vectors import PANEL, address
+
+LARGEST_MOMENTUM = 4
+"""Largest angular momentum of the compiled form."""
 
 # One for each angular momentum: the number of components is a constant of the compiled code.
 _sum_s, _sum_p, _sum_d, _sum_f, _sum_g = (sum_angular_interval(n) for n in (1, 3, 5, 7, 9))
@@ -20,7 +22,7 @@ _adjoint_s, _adjoint_p, _adjoint_d, _adjoint_f, _adjoint_g = (
 )
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def sum_angular_messages(
     table: Any, senders: Any, atoms: Any, receivers: Any, weights: Any, harmonics: Any,
     starts: Any, channels: Any, width: int, sender_width: int, out: Any,
@@ -66,7 +68,7 @@ def sum_angular_messages(
         sent += (2 * momentum + 1) * count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def add_angular_adjoint(
     table: Any, senders: Any, atoms: Any, receivers: Any, weights: Any, harmonics: Any,
     starts: Any, channels: Any, width: int, sender_width: int, gradient: Any, table_gradient: Any,

@@ -14,17 +14,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from deepdft.kernels.compilation import FUSED, compiled, inner
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+
+@inner(fast=FUSED)
 def _put(out: Any, left: Any, right: Any) -> None:
     for c in range(len(out)):
         out[c] = left[c] * right[c]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@inner(fast=FUSED)
 def _add(out: Any, left: Any, right: Any) -> None:
     # One array written in each loop: more would defeat vectorisation. So would sums of indices,
     # which might be negative: callers pass slices.
@@ -32,19 +33,19 @@ def _add(out: Any, left: Any, right: Any) -> None:
         out[c] += left[c] * right[c]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@inner(fast=FUSED)
 def _add_multiple(out: Any, left: Any, factor: Any) -> None:
     for c in range(len(out)):
         out[c] += left[c] * factor
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@inner(fast=FUSED)
 def _part(row: Any, start: int, number: int, width: int) -> Any:
     first = start + number * width
     return row[first : first + width]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(fast=FUSED)
 def sum_tensor_messages(
     functions: Any, sent: Any, harmonics: Any, senders: Any, offsets: Any, layout: Any, out: Any
 ) -> None:
@@ -69,7 +70,7 @@ def sum_tensor_messages(
                         _add(component, passed, _part(arriving, scalars, m + 2, channels))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(fast=FUSED)
 def add_tensor_adjoint(
     functions: Any, sent: Any, harmonics: Any, senders: Any, offsets: Any, layout: Any,
     gradient: Any, to_functions: Any, to_sent: Any,

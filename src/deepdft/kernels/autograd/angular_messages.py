@@ -18,16 +18,20 @@ from torch import Tensor
 
 from deepdft.geometry.graphs import Edges
 from deepdft.kernels.angular.harmonics import (
-    LARGEST_MOMENTUM,
     fill_soft_harmonics,
     harmonic_count,
+    harmonic_polynomials,
 )
 from deepdft.kernels.angular.layouts import AngularLayout
-from deepdft.kernels.angular.messages import add_angular_adjoint, sum_angular_messages
+from deepdft.kernels.angular.messages import (
+    LARGEST_MOMENTUM,
+    add_angular_adjoint,
+    sum_angular_messages,
+)
 from deepdft.kernels.autograd.adjoint import differentiable_adjoint
 from deepdft.kernels.autograd.harmonics import soft_harmonics
 from deepdft.kernels.autograd.tables import RadialTable, interpolate
-from deepdft.kernels.edges.block_edges import sort_by_interval
+from deepdft.kernels.edges.block_edges import hermite_weights, sort_by_interval
 from deepdft.kernels.simd.vectors import PANEL
 
 Array = NDArray[Any]
@@ -141,15 +145,19 @@ def _sort_edges(edges: Edges, spacing: float, knots: int, layout: AngularLayout)
     receivers = np.empty(n_edges, np.int32)
     weights = np.empty(6 * n_edges, np.float32)
     starts = np.empty(knots, np.int64)
+    offsets = np.empty(n_edges)
     scaled = edges.distances.detach().double().numpy() / spacing
     found = np.repeat(np.arange(edges.n_receivers, dtype=np.int32), np.diff(edges.offsets.numpy()))
     sort_by_interval(
         scaled, n_edges, knots, np.arange(n_edges, dtype=np.int32), found,
-        np.empty(n_edges, np.int32), np.empty(n_edges), order, receivers, weights, starts,
+        np.empty(n_edges, np.int32), offsets, order, receivers, starts,
     )  # fmt: skip
+    hermite_weights(offsets, n_edges, weights, n_edges)
     x, y, z = np.ascontiguousarray(edges.vectors.detach().double().numpy()[order].T)
     harmonics = np.empty(harmonic_count(layout.largest) * n_edges, np.float32)
-    fill_soft_harmonics(x, y, z, n_edges, layout.largest, layout.softness, harmonics, n_edges)
+    fill_soft_harmonics(
+        x, y, z, n_edges, layout.softness, *harmonic_polynomials(layout.largest), harmonics, n_edges
+    )
     atoms = edges.senders.numpy()[order]
     return SortedEdges(atoms, receivers, weights, harmonics, starts, edges.n_receivers)
 

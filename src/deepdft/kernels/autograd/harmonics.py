@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from deepdft.kernels.angular.harmonics import (
-    LARGEST_MOMENTUM,
     fill_soft_harmonics,
     harmonic_count,
+    harmonic_polynomials,
     harmonics,
 )
 
@@ -24,7 +24,7 @@ def soft_harmonics(vectors: Tensor, largest: int, softness: float) -> Tensor:
     Returns:
         (edges, (largest + 1)^2), differentiable in the vectors.
     """
-    if vectors.device.type == "cpu" and not vectors.requires_grad and largest <= LARGEST_MOMENTUM:
+    if vectors.device.type == "cpu" and not vectors.requires_grad:
         return _compiled_soft_harmonics(vectors, largest, softness)
     square = vectors.square().sum(dim=1, keepdim=True)
     x, y, z = (vectors * torch.rsqrt(square + softness**2)).unbind(dim=1)
@@ -34,5 +34,7 @@ def soft_harmonics(vectors: Tensor, largest: int, softness: float) -> Tensor:
 def _compiled_soft_harmonics(vectors: Tensor, largest: int, softness: float) -> Tensor:
     x, y, z = vectors.detach().double().T.numpy().copy()
     out = torch.empty((harmonic_count(largest), len(vectors)), dtype=vectors.dtype)
-    fill_soft_harmonics(x, y, z, len(x), largest, softness, out.numpy().reshape(-1), len(x))
+    fill_soft_harmonics(
+        x, y, z, len(x), softness, *harmonic_polynomials(largest), out.numpy().reshape(-1), len(x)
+    )
     return out.T.contiguous()

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels.angular.harmonics import fill_soft_harmonics, harmonic_count
+from deepdft.kernels.angular.harmonics import (
+    fill_soft_harmonics,
+    harmonic_count,
+    harmonic_polynomials,
+)
+from deepdft.kernels.compilation import FUSED, compiled
 from deepdft.kernels.radial.hermite import HERMITE
 from deepdft.kernels.simd.vectors import aligned_zeros
 
@@ -112,82 +116,90 @@ def block_edges(
     starts = array("interval starts", knots, np.int64)
     # Directions need to know the image, not only the atom that it is an image of.
     senders = image_atoms if harmonics is None else np.arange(len(image_atoms))
-    n_receivers = _fill(
-        points, senders, image_positions, cutoff, spacing, knots,
-        array("candidates", 4 * len(image_atoms), np.float64),
-        array("candidate atoms", len(image_atoms), np.int32),
-        array("found squares", capacity, np.float64),
-        array("found offsets", capacity, np.float64),
-        array("found intervals", capacity, np.int32),
-        array("found atoms", capacity, np.int32),
-        array("found receivers", capacity, np.int32),
-        receiving, atoms, receivers, weights, starts,
+    scaled = array("found squares", capacity, np.float64)
+    offsets = array("found offsets", capacity, np.float64)
+    n_edges, n_receivers = find_sorted(
+        points, senders, image_positions, cutoff, spacing, knots, workspace, scaled, offsets,
+        receiving, atoms, receivers, starts,
     )  # fmt: skip
+    hermite_weights(offsets, n_edges, weights, len(weights) // 6)
     if harmonics is None:
         return BlockEdges(receiving, n_receivers, atoms, receivers, weights, starts)
     largest, softness = harmonics
     values = array("edge harmonics", harmonic_count(largest) * capacity, np.float32)
-    _fill_harmonics(
-        points, receiving, image_atoms, image_positions, receivers, starts[knots - 1], atoms,
-        array("found squares", capacity, np.float64), array("found offsets", capacity, np.float64),
-        array("heights", capacity, np.float64), largest, softness, values,
-    )  # fmt: skip
+    x, y, z = scaled, offsets, array("heights", capacity, np.float64)
+    _fill_vectors(points, receiving, image_atoms, image_positions, receivers, n_edges, atoms,
+                  x, y, z)  # fmt: skip
+    fill_soft_harmonics(
+        x, y, z, n_edges, softness, *harmonic_polynomials(largest), values, capacity
+    )
     return BlockEdges(receiving, n_receivers, atoms, receivers, weights, starts, values)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _fill_harmonics(
+def find_sorted(
+    points: Array, senders: Array, image_positions: Array, cutoff: float, spacing: float,
+    knots: int, workspace: Workspace, scaled: Array, offsets: Array, receiving: Array,
+    atoms: Array, receivers: Array, starts: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """Find the edges to a block's probes, sorted by interval.
+
+    Args:
+        points, image_positions, cutoff, spacing, knots, workspace: as of `block_edges`.
+        senders: (m,) number that stands for each image, in place of its atom.
+        scaled, offsets: buffers; offsets get the share of each edge of its interval.
+        receiving, atoms, receivers, starts: results, see `BlockEdges`.
+
+    Returns:
+        Number of edges and of receivers.
+    """
+    m, capacity, array = len(senders), len(scaled), workspace.array
+    candidates = array("candidates", 4 * m, np.float64)
+    candidate_atoms = array("candidate atoms", m, np.int32)
+    found_atoms = array("found atoms", capacity, np.int32)
+    found_receivers = array("found receivers", capacity, np.int32)
+    n_candidates = _near_candidates(
+        points, senders, image_positions, cutoff, candidates, candidate_atoms
+    )
+    n_edges, n_receivers = _compare(
+        points, candidates, candidate_atoms, n_candidates, cutoff, spacing, scaled, found_atoms,
+        found_receivers, receiving,
+    )  # fmt: skip
+    sort_by_interval(
+        scaled, n_edges, knots, found_atoms, found_receivers,
+        array("found intervals", capacity, np.int32), offsets, atoms, receivers, starts,
+    )  # fmt: skip
+    return n_edges, n_receivers
+
+
+@compiled
+def _fill_vectors(
     points: Any, receiving: Any, image_atoms: Any, image_positions: Any, receivers: Any,
-    n_edges: int, atoms: Any, x: Any, y: Any, z: Any, largest: int, softness: float, values: Any,
+    n_edges: int, atoms: Any, x: Any, y: Any, z: Any,
 ) -> None:  # fmt: skip
-    """Compute the harmonics of edges whose `atoms` are images; turn these into atoms."""
+    """Compute the vectors of edges whose `atoms` are images; turn these into atoms."""
     for e in range(n_edges):
         p, image = receiving[receivers[e]], atoms[e]
         x[e] = points[p, 0] - image_positions[image, 0]
         y[e] = points[p, 1] - image_positions[image, 1]
         z[e] = points[p, 2] - image_positions[image, 2]
         atoms[e] = image_atoms[image]
-    fill_soft_harmonics(x, y, z, n_edges, largest, softness, values, len(atoms))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _fill(
-    points: Any, image_atoms: Any, image_positions: Any, cutoff: float, spacing: float, knots: int,
-    candidates: Any, candidate_atoms: Any, squares: Any, offsets: Any, intervals: Any,
-    found_atoms: Any, found_receivers: Any, receiving: Any, atoms: Any, receivers: Any,
-    weights: Any, starts: Any,
-) -> int:  # fmt: skip
-    n_candidates = _near_candidates(
-        points, image_atoms, image_positions, cutoff, candidates, candidate_atoms
-    )
-    n_edges, n_receivers = _compare(
-        points, candidates, candidate_atoms, n_candidates, cutoff * cutoff,
-        squares, found_atoms, found_receivers, receiving,
-    )  # fmt: skip
-    inverse = 1.0 / spacing
-    for e in range(n_edges):
-        squares[e] = np.sqrt(squares[e]) * inverse
-    sort_by_interval(
-        squares, n_edges, knots, found_atoms, found_receivers, intervals, offsets, atoms,
-        receivers, weights, starts,
-    )  # fmt: skip
-    return n_receivers
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def sort_by_interval(
     scaled: Any, n_edges: int, knots: int, found_atoms: Any, found_receivers: Any, intervals: Any,
-    offsets: Any, atoms: Any, receivers: Any, weights: Any, starts: Any,
+    offsets: Any, atoms: Any, receivers: Any, starts: Any,
 ) -> None:  # fmt: skip
-    """Sort edges by interval, keeping their order within one, and find their Hermite weights.
+    """Sort edges by interval, keeping their order within one.
 
     Args:
         scaled: (edges,) float64 distances in units of the knots' spacing; overwritten.
         n_edges: number of edges.
         knots: number of knots.
         found_atoms, found_receivers: (edges,) int32.
-        intervals, offsets: (edges,) int32 and float64, overwritten.
-        atoms, receivers, weights, starts: results, see `BlockEdges`.
+        intervals: (edges,) int32, overwritten.
+        offsets: (edges,) float64, the share of each sorted edge of its interval.
+        atoms, receivers, starts: results, see `BlockEdges`.
     """
     for e in range(n_edges):
         interval = min(np.int32(scaled[e]), np.int32(knots - 2))
@@ -209,10 +221,9 @@ def sort_by_interval(
     for k in range(knots - 1, 0, -1):
         starts[k] = starts[k - 1]
     starts[0] = 0
-    _hermite_weights(offsets, n_edges, weights, len(weights) // 6)
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@compiled
 def _near_candidates(
     points: Any, image_atoms: Any, image_positions: Any, cutoff: float, candidates: Any,
     candidate_atoms: Any,
@@ -224,16 +235,20 @@ def _near_candidates(
     for i in range(3):
         lower[i] = upper[i] = points[0, i]
         for p in range(1, len(points)):
-            lower[i] = min(lower[i], points[p, i])
-            upper[i] = max(upper[i], points[p, i])
+            if points[p, i] < lower[i]:
+                lower[i] = points[p, i]
+            if points[p, i] > upper[i]:
+                upper[i] = points[p, i]
     m = len(image_atoms)
     count = 0
     for a in range(m):
         square = 0.0
         for i in range(3):
             x = image_positions[a, i]
-            outside = max(0.0, lower[i] - x, x - upper[i])
-            square += outside * outside
+            if x < lower[i]:
+                square += (lower[i] - x) * (lower[i] - x)
+            elif x > upper[i]:
+                square += (x - upper[i]) * (x - upper[i])
         if square < cutoff * cutoff:
             candidate_atoms[count] = image_atoms[a]
             for i in range(3):
@@ -242,12 +257,13 @@ def _near_candidates(
     return count
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@compiled
 def _compare(
-    points: Any, candidates: Any, candidate_atoms: Any, n_candidates: int, limit: float,
-    squares: Any, found_atoms: Any, found_receivers: Any, receiving: Any,
+    points: Any, candidates: Any, candidate_atoms: Any, n_candidates: int, cutoff: float,
+    spacing: float, scaled: Any, found_atoms: Any, found_receivers: Any, receiving: Any,
 ) -> tuple[int, int]:  # fmt: skip
-    """List the pairs in reach, probe by probe."""
+    """List the pairs in reach, probe by probe, with distances in units of the spacing."""
+    limit, inverse = cutoff * cutoff, 1.0 / spacing
     m = len(candidate_atoms)
     n_edges = n_receivers = 0
     distances = candidates[3 * m :]
@@ -260,19 +276,27 @@ def _compare(
         first = n_edges
         for a in range(n_candidates):
             # Written whether in reach or not, and overwritten if not: no branch to mispredict.
-            squares[n_edges] = distances[a]
+            scaled[n_edges] = distances[a]
             found_atoms[n_edges] = candidate_atoms[a]
             found_receivers[n_edges] = n_receivers
             n_edges += distances[a] < limit
         receiving[n_receivers] = p
         n_receivers += n_edges > first
+    for e in range(n_edges):
+        scaled[e] = np.sqrt(scaled[e]) * inverse
     return n_edges, n_receivers
 
 
-@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-def _hermite_weights(offsets: Any, n_edges: int, weights: Any, stride: int) -> None:
-    """Quintic Hermite weights in float64, stored as float32; see
-    `deepdft.kernels.autograd.tables`."""
+@compiled(fast=FUSED)
+def hermite_weights(offsets: Any, n_edges: int, weights: Any, stride: int) -> None:
+    """Compute quintic Hermite weights in float64, stored as float32.
+
+    Args:
+        offsets: (edges,) share of each edge of its interval.
+        n_edges: number of edges.
+        weights: (6 * stride,) by weight and then by edge.
+        stride: distance between weights.
+    """
     for e in range(n_edges):
         u = offsets[e]
         cube = u * u * u

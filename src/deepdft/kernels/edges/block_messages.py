@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from deepdft.kernels.compilation import compiled
 from deepdft.kernels.edges.interval_sums import sum_interval_pair, sum_interval_wide
 from deepdft.kernels.simd.vectors import LANES, PANEL, WIDE, address
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def sum_messages(
     table: Any, senders: Any, atoms: Any, receivers: Any, weights: Any, starts: Any, knots: int,
     width: int, rows: int, out: Any,

@@ -13,17 +13,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.geometry.neighbours import ON_NUCLEUS
-from deepdft.kernels.edges.block_edges import (
-    Workspace,
-    _compare,
-    _near_candidates,
-    sort_by_interval,
-)
+from deepdft.kernels.compilation import compiled, inner
+from deepdft.kernels.edges.block_edges import Workspace, find_sorted
 from deepdft.kernels.radial.hermite import HERMITE
 from deepdft.kernels.simd.vectors import aligned_copy, padded_channels
 
@@ -94,7 +89,7 @@ def jet_edges(
     knots: int, workspace: Workspace,
 ) -> JetEdges:  # fmt: skip
     """Find the edges from image atoms to probes; arguments as of `block_edges`."""
-    capacity, m = len(points) * len(image_atoms), len(image_atoms)
+    capacity = len(points) * len(image_atoms)
     array = workspace.array
     receiving = array("receiving points", len(points), np.int32)
     atoms = array("edge atoms", capacity, np.int32)
@@ -102,47 +97,29 @@ def jet_edges(
     starts = array("interval starts", knots, np.int64)
     factors = array("edge factors", FACTORS * capacity, np.float32)
     on_nucleus = array("on nucleus", len(points), np.bool_)
-    n_receivers = _fill(
-        points, image_atoms, image_positions, cutoff, spacing, knots,
-        np.arange(m, dtype=np.int64),
-        array("candidates", 4 * m, np.float64),
-        array("candidate atoms", m, np.int32),
-        array("found squares", capacity, np.float64),
-        array("found offsets", capacity, np.float64),
-        array("found intervals", capacity, np.int32),
-        array("found atoms", capacity, np.int32),
-        array("found receivers", capacity, np.int32),
-        array("edge weights", 6 * capacity, np.float32),
-        receiving, atoms, receivers, starts, factors, on_nucleus,
+    offsets = array("found offsets", capacity, np.float64)
+    # Until their factors are found, edges carry the image they come from in place of its atom.
+    _, n_receivers = find_sorted(
+        points, np.arange(len(image_atoms)), image_positions, cutoff, spacing, knots, workspace,
+        array("found squares", capacity, np.float64), offsets, receiving, atoms, receivers, starts,
+    )  # fmt: skip
+    _fill(
+        points, image_atoms, image_positions, spacing, offsets, receiving, n_receivers, atoms,
+        receivers, starts, factors, on_nucleus,
     )  # fmt: skip
     return JetEdges(receiving, n_receivers, atoms, receivers, starts, factors, on_nucleus)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _fill(
-    points: Any, image_atoms: Any, image_positions: Any, cutoff: float, spacing: float, knots: int,
-    slots: Any, candidates: Any, candidate_slots: Any, squares: Any, offsets: Any, intervals: Any,
-    found_slots: Any, found_receivers: Any, weights: Any, receiving: Any, atoms: Any,
-    receivers: Any, starts: Any, factors: Any, on_nucleus: Any,
-) -> int:  # fmt: skip
-    # Until they are sorted, edges carry the image they come from in place of its atom.
-    n_candidates = _near_candidates(
-        points, slots, image_positions, cutoff, candidates, candidate_slots
-    )
-    n_edges, n_receivers = _compare(
-        points, candidates, candidate_slots, n_candidates, cutoff * cutoff,
-        squares, found_slots, found_receivers, receiving,
-    )  # fmt: skip
-    for e in range(n_edges):
-        squares[e] = np.sqrt(squares[e]) / spacing
-    sort_by_interval(
-        squares, n_edges, knots, found_slots, found_receivers, intervals, offsets, atoms,
-        receivers, weights, starts,
-    )  # fmt: skip
+    points: Any, image_atoms: Any, image_positions: Any, spacing: float, offsets: Any,
+    receiving: Any, n_receivers: int, atoms: Any, receivers: Any, starts: Any, factors: Any,
+    on_nucleus: Any,
+) -> None:  # fmt: skip
     for p in range(n_receivers):
         on_nucleus[p] = False
     x = np.empty(3)
-    for k in range(knots - 1):
+    for k in range(len(starts) - 1):
         for e in range(starts[k], starts[k + 1]):
             image, receiver = atoms[e], receivers[e]
             atoms[e] = image_atoms[image]
@@ -152,10 +129,9 @@ def _fill(
             if distance < ON_NUCLEUS:
                 on_nucleus[receiver] = True
             _fill_factors(offsets[e], distance, spacing, x, factors, e * FACTORS)
-    return n_receivers
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _fill_factors(
     u: float, distance: float, spacing: float, x: Any, factors: Any, place: int
 ) -> None:

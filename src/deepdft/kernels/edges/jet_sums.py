@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 
+from deepdft.kernels.compilation import compiled
 from deepdft.kernels.edges.jet_edges import FACTORS
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
@@ -109,7 +109,7 @@ each edge; to the factors of the edges; first and last + 1.
 """
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def sum_message_jets(
     table: Any, senders: Any, atoms: Any, receivers: Any, factors: Any, starts: Any, knots: int,
     width: int, apart: int, order: int, out: Any,

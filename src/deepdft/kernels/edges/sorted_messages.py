@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels.edges.block_edges import sort_by_interval
+from deepdft.kernels.compilation import compiled
+from deepdft.kernels.edges.block_edges import hermite_weights, sort_by_interval
 from deepdft.kernels.edges.block_messages import sum_messages
 from deepdft.kernels.edges.interval_sums import adjoint_interval
 from deepdft.kernels.simd.vectors import PANEL, address
@@ -69,6 +69,7 @@ def sort_edges(
 ) -> SortedEdges:
     """Sort edges by interval; arguments as of `deepdft.kernels.edges.cpu.forward`."""
     n_edges = len(distances)
+    shares = np.empty(n_edges)
     scaled = distances.astype(np.float64) / spacing
     receivers = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
     result = SortedEdges(
@@ -76,13 +77,14 @@ def sort_edges(
         np.empty(6 * n_edges, np.float32), np.empty(knots, np.int64),
     )  # fmt: skip
     sort_by_interval(
-        scaled, n_edges, knots, edge_senders, receivers, np.empty(n_edges, np.int32),
-        np.empty(n_edges), *result,
+        scaled, n_edges, knots, edge_senders, receivers, np.empty(n_edges, np.int32), shares,
+        result.atoms, result.receivers, result.starts,
     )  # fmt: skip
+    hermite_weights(shares, n_edges, result.weights, n_edges)
     return result
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def add_adjoint(
     table: Any, senders: Any, atoms: Any, receivers: Any, weights: Any, starts: Any, knots: int,
     width: int, gradient: Any, table_gradient: Any, sender_gradient: Any,

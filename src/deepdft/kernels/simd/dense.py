@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.kernels.compilation import compiled
 from deepdft.kernels.jets import logistic
 from deepdft.kernels.simd.layers import packed_matrix, padded_vector
 from deepdft.kernels.simd.tiles import multiply_tile, multiply_tile_silu, multiply_tile_softplus
@@ -112,7 +112,7 @@ def _long_enough(x: Array) -> Array:
     return result
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _multiply_rows(
     lefts: Any, left_stride: int, weights: Any, bias: int, outs: Any, out_stride: int, rows: int,
     depth: int, panels: int, activation: int,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.kernels.compilation import FUSED, inner
 from deepdft.kernels.simd.tiles import multiply_tile_softplus
 from deepdft.kernels.simd.vectors import (
     PANEL,
@@ -39,7 +39,7 @@ def padded_vector(values: Array) -> Array:
     return result
 
 
-@numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+@inner(fast=FUSED | {"reassoc"})
 def dot_product(left: Any, first: int, right: Any, length: int) -> Any:
     """Return the product of ``left[first : first + length]`` and `right`."""
     total = np.float32(0.0)
@@ -48,7 +48,7 @@ def dot_product(left: Any, first: int, right: Any, length: int) -> Any:
     return total
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def softplus_layer(
     left: Any, left_first: int, left_stride: int, weight: Any, bias: Any, depth: int, rows: int,
     out: Any, out_first: int, out_stride: int,

@@ -19,7 +19,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from deepdft.kernels.autograd.piecewise import PiecewiseTable
+from deepdft.kernels.triton.piecewise import PiecewiseTable
 from deepdft.kernels.triton.transfers import HostCopy, upload
 
 _GROUPS = 32

@@ -15,8 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from deepdft.kernels.autograd.piecewise import PiecewiseTable
 from deepdft.kernels.triton.pairs import Pairs
+from deepdft.kernels.triton.piecewise import PiecewiseTable
 
 LOW_SCALE = 2048.0
 """What the lower parts of numbers split into two of half precision are multiplied by."""
