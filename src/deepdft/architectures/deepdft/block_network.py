@@ -84,24 +84,17 @@ class GatedNetwork:
         """
         rows = padded(edges.n_receivers, TILE_ROWS)
         array, width = workspace.array, self.width
-        messages = array("messages", rows * width, np.float32)
-        states = array("states", rows * width, np.float32)
-        states[:] = 0.0
-        hidden = array("hidden", _CHUNK * 2 * width, np.float32)
-        update, gate = (array(name, TILE_ROWS * PANEL, np.float32) for name in ("update", "gate"))
-        for t in range(self.steps):
-            sum_messages(
-                self._table[t], self._senders[t], edges.atoms, edges.receivers, edges.weights,
-                edges.starts, self._knots, width, rows, messages,
-            )  # fmt: skip
-            _update_states(
-                messages, self._weights[t], self._biases[t], self.channels, width, rows, hidden,
-                update, gate, states,
-            )  # fmt: skip
         result = array("density", rows, np.float32)
-        _read_out(
-            states, self._readout_weight, self._readout_bias, self._output_weight,
-            self._output_bias, self.channels, width, rows, hidden, result,
+        _evaluate(
+            self._table, self._senders, edges.atoms, edges.receivers, edges.weights, edges.starts,
+            self._knots, self._weights, self._biases, self._readout_weight, self._readout_bias,
+            self._output_weight, self._output_bias, self.channels, width, rows,
+            array("messages", rows * width, np.float32),
+            array("hidden", _CHUNK * 2 * width, np.float32),
+            array("update", TILE_ROWS * PANEL, np.float32),
+            array("gate", TILE_ROWS * PANEL, np.float32),
+            array("states", rows * width, np.float32),
+            result,
         )  # fmt: skip
         return result[: edges.n_receivers]
 
@@ -122,35 +115,36 @@ def _stacked(arrays: list[list[Array]]) -> Array:
 
 
 @compiled
-def _update_states(
-    messages: Any, weights: Any, biases: Any, channels: int, width: int, rows: int, hidden: Any,
-    update: Any, gate: Any, states: Any,
+def _evaluate(
+    table: Any, senders: Any, atoms: Any, receivers: Any, edge_weights: Any, starts: Any,
+    knots: int, weights: Any, biases: Any, readout_weight: Any, readout_bias: Any,
+    output_weight: Any, output_bias: float, channels: int, width: int, rows: int, messages: Any,
+    hidden: Any, update: Any, gate: Any, states: Any, result: Any,
 ) -> None:  # fmt: skip
-    """Update the probes' states by the messages of one step."""
-    for first in range(0, rows, _CHUNK):
-        count = min(_CHUNK, rows - first)
-        for half in range(2):
-            softplus_layer(
-                messages, first * width, width, weights[half], biases[half], channels, count,
-                hidden, half * width, 2 * width,
-            )  # fmt: skip
-        _gated_update(
-            hidden, weights[2], biases[2], weights[3], biases[3], channels, width, count, update,
-            gate, states, first * width,
+    for i in range(rows * width):
+        states[i] = np.float32(0.0)
+    for t in range(table.shape[0]):
+        sum_messages(
+            table[t], senders[t], atoms, receivers, edge_weights, starts, knots, width, rows,
+            messages,
         )  # fmt: skip
-
-
-@compiled
-def _read_out(
-    states: Any, weight: Any, bias: Any, output_weight: Any, output_bias: float, channels: int,
-    width: int, rows: int, hidden: Any, result: Any,
-) -> None:  # fmt: skip
-    """Map the probes' states to densities."""
+        for first in range(0, rows, _CHUNK):
+            count = min(_CHUNK, rows - first)
+            for half in range(2):
+                softplus_layer(
+                    messages, first * width, width, weights[t, half], biases[t, half], channels,
+                    count, hidden, half * width, 2 * width,
+                )  # fmt: skip
+            _gated_update(
+                hidden, weights[t, 2], biases[t, 2], weights[t, 3], biases[t, 3], channels, width,
+                count, update, gate, states, first * width,
+            )  # fmt: skip
     for first in range(0, rows, _CHUNK):
         count = min(_CHUNK, rows - first)
         softplus_layer(
-            states, first * width, width, weight, bias, channels, count, hidden, 0 * width, width
-        )
+            states, first * width, width, readout_weight, readout_bias, channels, count, hidden, 0,
+            width,
+        )  # fmt: skip
         for p in range(count):
             result[first + p] = (
                 dot_product(hidden, p * width, output_weight, channels) + output_bias
