@@ -33,6 +33,15 @@ def test_evaluate_writes_summary_table_and_figure(run, small_model, tmp_path):
     rows = list(csv.DictReader((tmp_path / "out" / "structures.csv").open()))
     own = [100 * float(row["eps_mae"]) for row in rows if row["predictor"] == str(small_model)]
     assert np.mean(own) == pytest.approx(eps["mean"])
+    mine = [row for row in rows if row["predictor"] == str(small_model)]
+    moments = [
+        np.linalg.norm(
+            [float(row[f"predicted_dipole_{x}"]) - float(row[f"dipole_{x}"]) for x in "xyz"]
+        )
+        for row in mine
+    ]
+    assert summary["mean_absolute_differences"]["dipole"] == pytest.approx(np.mean(moments))
+    assert f"dipole {np.mean(moments):.4f} e Å" in result.output
     with Image.open(tmp_path / "out" / "eps_mae.png") as picture:
         assert picture.size[0] > 500
     assert f"{eps['mean']:.4f}" in result.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from deepdft.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from deepdft.data import DensityDataset
-    from deepdft.evaluation.evaluate import Predictor
+    from deepdft.evaluation.evaluate import Evaluation, Predictor
     from deepdft.uncertainty.measure import UncertaintyMeasurement
 
 
@@ -93,6 +94,26 @@ def evaluate(
             progress=lambda name: bar.update(task, advance=1, description=name),
             uncertainty=measurement,
         )
+    _print_results(console, results, dataset, quick)
+    if measurement is not None:
+        print_measurement(console, measurement)
+    if output is not None:
+        write_evaluation(output, results)
+        console.print(
+            f"written: {output}/summary.json, structures.csv, eps_mae.png", soft_wrap=True
+        )
+    if output is not None and measurement is not None:
+        from deepdft.uncertainty.measure import write_measurement
+
+        write_measurement(output, measurement)
+        console.print(
+            f"written: {output}/uncertainty.json, uncertainty.csv, uncertainty.png", soft_wrap=True
+        )
+
+
+def _print_results(
+    console: Console, results: list[Evaluation], dataset: DensityDataset, quick: int | None
+) -> None:
     heading = f"eps_mae / % over {len(dataset)} structures, {dataset.level}"
     if quick is not None:
         heading += f"\nESTIMATE from {quick} random points a structure"
@@ -110,20 +131,19 @@ def evaluate(
             f"{eps['percentile_95']:.4f}", f"{eps['max']:.4f}", eps["worst"],
         )  # fmt: skip
     console.print(table)
-    if measurement is not None:
-        print_measurement(console, measurement)
-    if output is not None:
-        write_evaluation(output, results)
-        console.print(
-            f"written: {output}/summary.json, structures.csv, eps_mae.png", soft_wrap=True
-        )
-    if output is not None and measurement is not None:
-        from deepdft.uncertainty.measure import write_measurement
+    for result in results:
+        differences = ", ".join(_differences(result))
+        if differences:
+            console.print(f"{result.predictor}, mean differences: {differences}", soft_wrap=True)
 
-        write_measurement(output, measurement)
-        console.print(
-            f"written: {output}/uncertainty.json, uncertainty.csv, uncertainty.png", soft_wrap=True
-        )
+
+def _differences(result: Evaluation) -> Iterator[str]:
+    """Yield how far what was added up over predictions is from that of references."""
+    from deepdft.fields.reductions import known_reductions
+
+    for name, difference in result.summary().get("mean_absolute_differences", {}).items():
+        unit = known_reductions()[name].unit
+        yield f"{name.replace('_', ' ')} {difference:.4f} {unit}"
 
 
 def _measurement(predictor: Predictor) -> UncertaintyMeasurement:

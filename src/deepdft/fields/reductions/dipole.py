@@ -38,6 +38,7 @@ class Dipole(Integral):
     """
 
     name = "dipole"
+    unit = "e Å"
     count = 3
 
     def __init__(self, centre: FloatArray, directions: FloatArray) -> None:

@@ -16,6 +16,7 @@ class Electrons(Integral):
     """The integral of a density, electrons."""
 
     name = "electrons"
+    unit = "e"
 
     def integrals(self, grid: Grid, start: Index, stop: Index, values: Any) -> Iterable[float]:
         """Return the integral over a box."""
@@ -26,6 +27,7 @@ class AbsoluteIntegral(Integral):
     """The integral of |rho|, electrons: larger than their number where a density is negative."""
 
     name = "absolute_integral"
+    unit = "e"
 
     def integrals(self, grid: Grid, start: Index, stop: Index, values: Any) -> Iterable[float]:
         """Return the integral over a box."""

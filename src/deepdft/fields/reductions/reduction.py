@@ -47,9 +47,11 @@ class Reduction(ABC):
 
     Attributes:
         name: of its result, in files.
+        unit: of the difference of two results.
     """
 
     name: ClassVar[str]
+    unit: ClassVar[str] = ""
 
     @classmethod
     @abstractmethod
