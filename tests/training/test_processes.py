@@ -108,24 +108,6 @@ def test_two_processes_fine_tune(finished, archive, tmp_path):
     assert card["training"]["started_from"]["model"] == str(start)
 
 
-def test_two_processes_speak_once(archive, tmp_path):
-    config = small_config(
-        tmp_path / "run", archive, sampling={"structures": 1},
-        trainer={"devices": 2, "max_steps": 2, "validation_interval": 2},
-    )  # fmt: skip
-    (tmp_path / "config.yaml").write_text(config.to_yaml())
-    program = tmp_path / "program.py"
-    program.write_text("from deepdft.cli import main\n\nmain()\n")
-    result = subprocess.run(
-        [sys.executable, str(program), "train", str(tmp_path / "config.yaml")],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=tmp_path, timeout=300, check=False,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert (result.stdout + result.stderr).count("best model: ") == 1
-    assert "nan %" not in result.stdout
-
-
 @pytest.mark.parametrize(("rank", "said"), [("0", "it ended"), ("1", "")])
 def test_the_first_process_tells_why_a_run_ended(tmp_path, monkeypatch, capsys, rank, said):
     def ended(*arguments, **options):

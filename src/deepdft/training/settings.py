@@ -116,8 +116,8 @@ def settings_of_resumed(
             for key in refused
         )
         raise ConfigurationError(
-            f"The run in {directory} cannot go on with {named}; leave out what was given of "
-            f"{'it' if len(refused) == 1 else 'them'}, or begin another run_directory."
+            f"The run in {directory} cannot go on with {named}; leave that out or give what the "
+            f"run began with ({kept} has all of it), or begin another run_directory."
             + _moved_data(refused, kept)
         )
     values = stored.model_dump()
