@@ -29,11 +29,11 @@ from runs import write_json
 from deepdft.data import DensityDataset, open_dataset, read_split, split_part
 from deepdft.errors import DeepDFTError
 from deepdft.evaluation.evaluate import evaluate
+from deepdft.models.expected_errors.error_model import FILE, save_error_model
 from deepdft.prediction import TrainedModel, load_model
 from deepdft.training import train
 from deepdft.training.config import read_config
 from deepdft.training.run import STATE
-from deepdft.uncertainty.error_model import FILE, save_error_model
 from deepdft.uncertainty.fit import fit_error_model
 from deepdft.uncertainty.measure import (
     UncertaintyMeasurement,

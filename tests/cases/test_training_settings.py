@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deepdft.models.checkpoint import read_description
+from deepdft.models.folder import read_description
 from deepdft.training.config import read_config
 from tests.small_data import write_archive
 

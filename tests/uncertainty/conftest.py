@@ -11,10 +11,10 @@ from ase.build import molecule
 
 from deepdft.architectures import create_model
 from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.expected_errors.error_model import save_error_model
 from deepdft.models.folder import save_checkpoint
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.testing.gaussians import PBE, Gaussians, rattled
-from deepdft.uncertainty.error_model import save_error_model
 from deepdft.uncertainty.fit import fit_error_model
 
 NAMES = ("CH4", "CH3OH", "H2O", "C2H6", "H2CO", "HCOOH", "NH3", "CH3CONH2")

@@ -15,12 +15,12 @@ import deepdft
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.evaluation.evaluate import evaluate
+from deepdft.models.expected_errors.error_model import FILE
 from deepdft.prediction import predict_to_store
 from deepdft.prediction.predict import uncertainty_path
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.testing.gaussians import Gaussians
 from deepdft.testing.structures import ethanol
-from deepdft.uncertainty.error_model import FILE
 from deepdft.uncertainty.measure import UncertaintyMeasurement, write_measurement
 from tests.cli.conftest import run
 from tests.uncertainty.conftest import molecules
@@ -218,7 +218,7 @@ def test_the_command_fits_and_evaluates(run, tmp_path, small_model):
 def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(
     run, tmp_path, small_model, monkeypatch
 ):
-    from deepdft.uncertainty import error_model
+    from deepdft.models.expected_errors import error_model
     from tests.small_data import write_archive
 
     write_archive(tmp_path / "data.npz", ["CH4", "H2O"], first_index=0)

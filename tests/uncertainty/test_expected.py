@@ -12,10 +12,10 @@ from ase.build import molecule
 import deepdft
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
+from deepdft.models.expected_errors.error_model import FILE, load_error_model
 from deepdft.models.folder import save_checkpoint
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.testing.structures import ethanol
-from deepdft.uncertainty.error_model import FILE, load_error_model
 from tests.uncertainty.conftest import small_checkpoint
 
 

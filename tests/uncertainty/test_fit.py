@@ -10,16 +10,16 @@ from scipy.stats import spearmanr
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.geometry.graphs import probe_edges
 from deepdft.levels import LevelOfTheory
+from deepdft.models.expected_errors.amplitudes import AtomSample, cross_validated, fit_amplitudes
+from deepdft.models.expected_errors.error_model import FILE, load_error_model
+from deepdft.models.expected_errors.features import fit_feature_space
+from deepdft.models.expected_errors.shapes import error_basis, shape_tables
 from deepdft.prediction.trained_model import load_model
 from deepdft.testing.gaussians import PBE, Gaussians
-from deepdft.uncertainty.amplitudes import AtomSample, cross_validated, fit_amplitudes
-from deepdft.uncertainty.error_model import FILE, load_error_model
-from deepdft.uncertainty.features import fit_feature_space
 from deepdft.uncertainty.fit import fit_error_model
 from deepdft.uncertainty.measure import area_under_curve, rank_correlation
 from deepdft.uncertainty.residuals import Residuals, sample_residuals
 from deepdft.uncertainty.shape_fit import atom_shares, fit_shapes
-from deepdft.uncertainty.shapes import error_basis, shape_tables
 from tests.uncertainty.conftest import molecules
 
 

@@ -44,7 +44,7 @@ def info(
     from rich.console import Console
 
     from deepdft.models.bundled import find_model, open_checkpoint
-    from deepdft.uncertainty.error_model import load_error_model
+    from deepdft.models.expected_errors.error_model import load_error_model
 
     checkpoint = open_checkpoint(model)
     errors = load_error_model(find_model(model))

@@ -35,8 +35,8 @@ def uncertainty(
     What it learns is stored in the model's folder; the model itself does not change.
     """
     from deepdft.data import open_dataset
+    from deepdft.models.expected_errors.error_model import require_writable, save_error_model
     from deepdft.prediction import load_model
-    from deepdft.uncertainty.error_model import require_writable, save_error_model
     from deepdft.uncertainty.fit import fit_error_model
 
     dataset = open_dataset(data)

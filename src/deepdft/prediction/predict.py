@@ -21,7 +21,7 @@ from deepdft.storage.compression import codec_of_name
 from deepdft.structures import understood_atoms
 
 if TYPE_CHECKING:
-    from deepdft.uncertainty.expected import Uncertainty
+    from deepdft.models.expected_errors.expected import Uncertainty
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,8 @@ def predict(
     Returns:
         The density, e/Å^3, labelled with the model's level of theory, and with what was added up
         over it (electrons, dipole, ...) as "properties" in its metadata; with `return_uncertainty`,
-        the density and its `deepdft.uncertainty.expected.Uncertainty`, whose ``volume(grid)`` is
-        the expected absolute error at every point.
+        the density and its `Uncertainty` (`deepdft.models.expected_errors.expected`), whose
+        ``volume(grid)`` is the expected absolute error at every point.
 
     Raises:
         UnsupportedStructureError: if the structure cannot be what was meant (see

@@ -33,8 +33,8 @@ from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.threads import available_threads
 
 if TYPE_CHECKING:
+    from deepdft.models.expected_errors.expected import Uncertainty
     from deepdft.prediction.distributed import Cluster
-    from deepdft.uncertainty.expected import Uncertainty
 
 BLOCK_POINTS = 1 << 17
 """Points of a block: half a megabyte, and about two seconds of one CPU core."""

@@ -25,8 +25,8 @@ from deepdft.structures import Coverage, charge_and_multiplicity
 
 if TYPE_CHECKING:
     from deepdft.architectures.base import DensityModel
-    from deepdft.uncertainty.error_model import ErrorModel
-    from deepdft.uncertainty.expected import Uncertainty
+    from deepdft.models.expected_errors.error_model import ErrorModel
+    from deepdft.models.expected_errors.expected import Uncertainty
 
 
 class TrainedModel:
@@ -246,7 +246,7 @@ class TrainedModel:
 
     def uncertainty_of_encoded(self, atoms: Atoms, senders: Any) -> Uncertainty:
         """Return what `uncertainty` does, from what the atoms send to probes."""
-        from deepdft.uncertainty.expected import Uncertainty
+        from deepdft.models.expected_errors.expected import Uncertainty
 
         electrons = self.expected_electrons(atoms)
         error_model = self.require_error_model()
@@ -259,7 +259,7 @@ class TrainedModel:
             ConfigurationError: if there is no error model, or one of other weights.
             FileFormatError: if its file is damaged.
         """
-        from deepdft.uncertainty.error_model import require_error_model
+        from deepdft.models.expected_errors.error_model import require_error_model
 
         if self.error_model is None:
             self.error_model = require_error_model(self.folder, self.name)

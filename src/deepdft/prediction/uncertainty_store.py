@@ -17,7 +17,7 @@ from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
 
 if TYPE_CHECKING:
-    from deepdft.uncertainty.expected import Uncertainty
+    from deepdft.models.expected_errors.expected import Uncertainty
 
 
 def fill_uncertainty(

@@ -13,10 +13,10 @@ from deepdft.architectures import DensityModel, architectures, create_model, reg
 from deepdft.architectures.registry import parse_options
 from deepdft.density import FloatArray
 from deepdft.geometry.graphs import atom_graph, probe_edges
+from deepdft.models.expected_errors.expected import features_of
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.evaluation import evaluated
 from deepdft.testing.structures import ELEMENTS
-from deepdft.uncertainty.expected import features_of
 
 PACKAGED = [
     name

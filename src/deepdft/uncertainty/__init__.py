@@ -1,6 +1,4 @@
-"""Expected errors of predictions: per point and per structure, from the one forward pass.
+"""Learning what errors to expect of a model, and measuring how right that is.
 
-An error model is fitted after training (`deepdft.uncertainty.fit`), stored beside the weights
-(`deepdft.uncertainty.error_model`) and asked through `deepdft.prediction.TrainedModel.uncertainty`.
-docs/uncertainty.md has the equations.
+What is learned is kept and asked in `deepdft.models.expected_errors`.
 """

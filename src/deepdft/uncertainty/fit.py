@@ -13,19 +13,19 @@ from scipy.stats import spearmanr
 from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
 from deepdft.levels import SharedLevel
-from deepdft.prediction.trained_model import TrainedModel
-from deepdft.uncertainty.amplitudes import AtomSample, cross_validated
-from deepdft.uncertainty.error_model import ErrorModel
-from deepdft.uncertainty.expected import features_of
-from deepdft.uncertainty.features import (
+from deepdft.models.expected_errors.amplitudes import AtomSample, cross_validated
+from deepdft.models.expected_errors.error_model import ErrorModel
+from deepdft.models.expected_errors.expected import features_of
+from deepdft.models.expected_errors.features import (
     FeatureSpace,
     FloatArray,
     IntegerArray,
     fit_feature_space,
 )
+from deepdft.models.expected_errors.shapes import error_basis, shape_tables
+from deepdft.prediction.trained_model import TrainedModel
 from deepdft.uncertainty.residuals import Residuals, sample_residuals
 from deepdft.uncertainty.shape_fit import atom_shares, fit_shapes
-from deepdft.uncertainty.shapes import error_basis, shape_tables
 
 BEYOND_CUTOFF = 0.5
 """Shares of the error reach so much further than the network's fields, Å."""

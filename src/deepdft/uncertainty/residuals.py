@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from deepdft.data import DensityDataset
 from deepdft.geometry.graphs import probe_edges
+from deepdft.models.expected_errors.expected import features_of
+from deepdft.models.expected_errors.features import FloatArray
 from deepdft.prediction.trained_model import TrainedModel
-from deepdft.uncertainty.expected import features_of
-from deepdft.uncertainty.features import FloatArray
 
 _REACH = 5.0
 """Points are drawn within this distance of an atom, Å."""

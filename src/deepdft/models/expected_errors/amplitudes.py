@@ -2,9 +2,9 @@
 
     log a_i = b_Z + w_Z . t_i + gamma log d_i
 
-with the whitened coordinates t_i and the distance d_i of `deepdft.uncertainty.features`; w_Z . t is
-kept within the range it has on the atoms it was fitted to, so that outside of what is known only
-the distance decides, and the share grows with it. Weights are fitted by the quasi-likelihood of a
+with the whitened coordinates t_i and the distance d_i of `features`; w_Z . t is kept within the
+range it has on the atoms it was fitted to, so that outside of what is known only the distance
+decides, and the share grows with it. Weights are fitted by the quasi-likelihood of a
 variance that grows with the mean (the log link conserves the total of every element), with a
 quadratic penalty on w_Z; gamma is not negative.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepdft.uncertainty.features import FloatArray, IntegerArray
+from deepdft.models.expected_errors.features import FloatArray, IntegerArray
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """Of which cross-validation chooses."""

@@ -29,11 +29,11 @@ from deepdft.errors import (
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models import released_layout as released
+from deepdft.models.expected_errors.amplitudes import Amplitudes
+from deepdft.models.expected_errors.features import FeatureSpace, FloatArray, IntegerArray
 from deepdft.models.folder import WEIGHTS
 from deepdft.storage.identities import ContentHash, file_identity
 from deepdft.storage.whole_files import replace_file
-from deepdft.uncertainty.amplitudes import Amplitudes
-from deepdft.uncertainty.features import FeatureSpace, FloatArray, IntegerArray
 
 FILE = "uncertainty.safetensors"
 FORMAT = 1
@@ -75,7 +75,10 @@ class ErrorModel:
     @cached_property
     def tables(self) -> AtomicDensityTables:
         """The shapes, 1/Å^3, of integral one."""
-        from deepdft.uncertainty.shapes import error_basis, shape_tables  # imports much of SciPy
+        from deepdft.models.expected_errors.shapes import (  # imports much of SciPy
+            error_basis,
+            shape_tables,
+        )
 
         return shape_tables(self.elements, self.shapes, error_basis(self.cutoff), self.level)
 

@@ -15,8 +15,8 @@ from deepdft.density import Density, Grid
 from deepdft.fields.atoms import SuperposedAtoms
 from deepdft.fields.walk import density_on
 from deepdft.geometry.blocks import Index
-from deepdft.uncertainty.error_model import ErrorModel
-from deepdft.uncertainty.features import FloatArray
+from deepdft.models.expected_errors.error_model import ErrorModel
+from deepdft.models.expected_errors.features import FloatArray
 
 _CHUNK_ATOMS = 16_384
 """Atoms whose features are in memory at once."""
