@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -74,7 +74,8 @@ class AtomicFile:
         traceback: TracebackType | None,
     ) -> None:
         if kind is not None:
-            self._stack.__exit__(kind, error, traceback)
+            with suppress(OSError):  # closing a file on a full disk fails once more
+                self._stack.__exit__(kind, error, traceback)
             return
         with self._stack:
             if self._compressed is not None:
