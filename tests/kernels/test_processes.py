@@ -20,6 +20,7 @@ from deepdft.architectures import create_model
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.testing.structures import ethanol, points_near, triclinic
 
+FORMAT_1 = Path(__file__).parents[1] / "models" / "format_1" / "equivariant"
 PACKAGE = Path(deepdft.__file__).parent
 
 
@@ -93,6 +94,47 @@ def test_forked_workers(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_models_in_forked_children(tmp_path, precision):
+    """A parent whose torch has used threads forks; its children load, predict and write."""
+    result = run_script(
+        f"""
+        import multiprocessing
+        import numpy as np
+        import torch
+        from ase.build import molecule
+        from deepdft.density import Grid
+        from deepdft.prediction import load_model, predict_to_file
+
+        atoms = molecule("H2O")
+        points = atoms.positions + 0.2
+
+        def work(number):
+            model = load_model({str(FORMAT_1)!r}, "cpu").to(precision={precision!r})
+            path = f"child_{{number}}.cube"
+            predict_to_file(atoms, path, model, Grid.around(atoms, 0.5, 1.0))
+            return model.gradient_at(atoms, points)
+
+        if __name__ == "__main__":
+            large = torch.rand(4_000_000)
+            assert torch.get_num_threads() == 2
+            (large * large).sum()  # starts the parent's threads
+            before = torch.random.get_rng_state()
+            expected = work(0)
+            assert torch.equal(torch.random.get_rng_state(), before)
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                found = pool.map_async(work, [1, 2], chunksize=1).get(timeout=240)
+            assert torch.get_num_threads() == 2
+            print(all(np.allclose(one, expected, rtol=0, atol=1e-6) for one in found))
+        """,
+        tmp_path,
+        OMP_NUM_THREADS="2",
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "True"
+    assert {path.name for path in tmp_path.glob("*.cube")} == {f"child_{n}.cube" for n in range(3)}
 
 
 def test_a_package_that_cannot_be_written(tmp_path):

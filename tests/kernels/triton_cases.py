@@ -22,7 +22,6 @@ import torch
 from ase import Atoms
 
 import deepdft.kernels.autograd.messages
-import deepdft.prediction.engine
 from deepdft.architectures import create_model
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.density import Grid
@@ -31,6 +30,7 @@ from deepdft.geometry.graphs import Edges, edges_to_images, probe_edges
 from deepdft.kernels.autograd.messages import filtered_messages, interpolated_messages
 from deepdft.kernels.autograd.tables import RadialTable
 from deepdft.kernels.triton.piecewise import piecewise_table
+from deepdft.prediction import torch_network
 from deepdft.prediction.engine import ProbeEngine
 
 ELEMENTS = (1, 6, 7, 8)
@@ -64,13 +64,14 @@ def use_triton(device):
         return found.type == torch.device(device).type
 
     stack = mock.patch.multiple(deepdft.kernels.autograd.messages, triton_serves=serves)
-    return stack, mock.patch.multiple(deepdft.prediction.engine, triton_serves=serves)
+    return stack, mock.patch.multiple(torch_network, triton_serves=serves)
 
 
 def fused_engine(device, atoms, baseline=None, **options):
     """The engine with everything on the device, and the same in float64 on the CPU."""
     with use_triton(device)[1]:
-        engine = ProbeEngine(network(**options).to(device), baseline, atoms, threads=1)
+        own = torch_network.TorchNetwork(network(**options).to(device))
+        engine = ProbeEngine(own, baseline, atoms, threads=1)
     assert engine.is_fused
     exact = ProbeEngine(network(torch.float64, **options), baseline, atoms, threads=1)
     assert not exact.is_fused
@@ -307,7 +308,8 @@ def values_beyond_half_precision(device):
     large.probe_W1.weight.mul_(1e6)
     large.probe_W46.weight.mul_(1e-6)
     with use_triton(device)[1]:
-        engine = ProbeEngine(large.to(device), None, water(), threads=1)
+        own = torch_network.TorchNetwork(large.to(device))
+        engine = ProbeEngine(own, None, water(), threads=1)
     exact = ProbeEngine(copy.deepcopy(large).cpu().double(), None, water(), threads=1)
     found = engine.box(grid, (0, 0, 0), grid.shape)
     expected = exact.box(grid, (0, 0, 0), grid.shape)
@@ -317,7 +319,7 @@ def values_beyond_half_precision(device):
 def products_of_half_precision(device):
     grid = Grid(np.diag([0.3, 0.3, 0.3]), (3, 2, 2), np.array([0.3, 0.1, 0.2]))
     engine, exact = fused_engine(device, water())
-    engine.network.settings = EvaluationSettings(products="float16")
+    engine.network.model.settings = EvaluationSettings(products="float16")
     found = engine.box(grid, (0, 0, 0), grid.shape)
     expected = exact.box(grid, (0, 0, 0), grid.shape)
     error = np.abs(found - expected).max() / np.abs(expected).max()

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _ENOUGH = 20
 """Of so many held-out structures the spread of errors is told."""
 
+_COMPILING = "compiling for this processor, once: some 15 seconds"
+
 _SUSPICIOUS = 0.02
 """Relative error of the electron count above which a prediction comes with a warning."""
 
@@ -111,6 +113,7 @@ def predict(
     ] = False,
 ) -> None:
     """Predict electron densities and write them to files."""
+    from deepdft.kernels.announcement import told_of_compilation
     from deepdft.prediction import choose_grid, predict_to_file, predict_to_store
     from deepdft.prediction.like_grid import grid_like
     from deepdft.structures import ReadOptions, read_structures
@@ -134,7 +137,8 @@ def predict(
     chosen.threads = threads
     if uncertainty:
         chosen.require_error_model()
-    chosen.warm_up()
+    with told_of_compilation(lambda: console.print(_COMPILING)):
+        chosen.warm_up()
     why = "" if model else f": the bundled one for {chosen.coverage.purpose}"
     console.print(f"model {chosen.name} ({chosen.level}) on {chosen.device}{why}", soft_wrap=True)
     summaries: list[dict[str, Any]] = []
