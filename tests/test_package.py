@@ -18,6 +18,15 @@ def test_importing_loads_nothing_heavy_and_touches_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_commands_help_loads_nothing_heavy():
+    code = (
+        "import sys, deepdft.cli; "
+        "heavy = {'numpy', 'ase', 'scipy', 'numba', 'pydantic', 'yaml', 'torch'} "
+        "& set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_every_public_name_exists():
     for name in deepdft.__all__:
         assert getattr(deepdft, name) is not None

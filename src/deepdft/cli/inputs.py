@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 
 from deepdft.errors import ConfigurationError, FileFormatError
 
@@ -50,6 +49,8 @@ def reader_options(
     Raises:
         ConfigurationError: if one is not of the form NAME=VALUE.
     """
+    import yaml
+
     named = {"quantity": quantity, "unit": unit, "format": format}
     given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
     for text in others or []:
