@@ -39,10 +39,12 @@ from rich.table import Table
 
 from deepdft.architectures import create_model
 from deepdft.density import Grid
+from deepdft.fields.stored import StoredField
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
-from deepdft.prediction.store import BlockFiller, encode_for, open_store
-from deepdft.prediction.trained_model import TrainedModel, choose_device
+from deepdft.prediction.devices import choose_device
+from deepdft.prediction.store import encode_for, open_store, stored_density
+from deepdft.prediction.trained_model import TrainedModel
 from deepdft.threads import available_threads
 from reporting import add_output_option, write_result
 
@@ -154,18 +156,14 @@ def run(
     count = max(1, round(total * fraction))
     chosen = [int((i + 0.5) * total / count) for i in range(count)]
 
-    def open_filler() -> BlockFiller:
-        filler = BlockFiller(store, model.network, model.baseline, model.threads)
+    def open_field() -> StoredField:
+        field = stored_density(store, model.evaluator, model.baseline, model.threads)
         for _ in range(2):  # the engine lists the images of all atoms for the second block
-            filler._engine.walk.grid_search(grid, (0, 0, 0), (1, 1, 1))
-        return filler
+            field._field.walk.grid_search(grid, (0, 0, 0), (1, 1, 1))
+        return field
 
-    def fill() -> None:
-        for block in chosen:
-            filler.fill(block)
-
-    filler = timed("open", open_filler)
-    timed("fill", fill)
+    field = timed("open", open_field)
+    timed("fill", lambda: field.walk(chosen))
     return {
         "blocks": total,
         "filled": count,

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.extras import import_extra
+from deepdft.extras import import_extra, require_extra
 from deepdft.fields.reductions import Reductions
 from deepdft.fields.stored import StoredField
 from deepdft.fields.walk import Progress
@@ -58,6 +58,7 @@ class Cluster:
             raise ConfigurationError("Give either the address of a scheduler or a worker count.")
         if self.workers is not None and self.workers < 1:
             raise ConfigurationError(f"There must be at least one worker, not {self.workers}.")
+        require_extra("distributed", "Sharing out the blocks of a store")
 
     @property
     def device_type(self) -> str:
