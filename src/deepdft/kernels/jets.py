@@ -14,6 +14,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+COMPONENTS = {1: 4, 2: 10}
+"""Value, three first and six second derivatives (xx, yy, zz, xy, xz, yz) by position, by order."""
+
+FACTORS = 28
+"""float32 numbers that an edge's message and its derivatives are made of: six weights each of f, C
+and B (`deepdft.kernels.edges.jet_edges`); x; u u^T; one to fill up."""
+
 PAIRS: dict[int, tuple[tuple[int, int], ...]] = {
     0: (),
     1: ((0, 0),),

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from deepdft.kernels.compilation import compiled, inner
 from deepdft.kernels.edges.block_edges import Workspace
-from deepdft.kernels.edges.jet_edges import COMPONENTS, JetEdges
+from deepdft.kernels.edges.jet_edges import JetEdges
 from deepdft.kernels.edges.jet_sums import sum_message_jets
+from deepdft.kernels.jets import COMPONENTS
 from deepdft.kernels.simd.jet_activations import (
     mix_first,
     mix_second,

@@ -14,7 +14,8 @@ from deepdft.kernels.angular.harmonic_jets import fill_harmonic_jets
 from deepdft.kernels.angular.harmonics import harmonic_polynomials
 from deepdft.kernels.compilation import compiled
 from deepdft.kernels.edges.block_edges import Workspace
-from deepdft.kernels.edges.jet_edges import COMPONENTS, JetEdges
+from deepdft.kernels.edges.jet_edges import JetEdges
+from deepdft.kernels.jets import COMPONENTS
 from deepdft.kernels.simd.layers import dot_product
 from deepdft.kernels.simd.vectors import padded
 

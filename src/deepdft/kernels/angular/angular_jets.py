@@ -12,9 +12,8 @@ from typing import Any
 from numba import types
 
 from deepdft.kernels.compilation import compiled, inner
-from deepdft.kernels.edges.jet_edges import COMPONENTS, FACTORS
-from deepdft.kernels.edges.jet_sums import EdgeLoop
-from deepdft.kernels.jets import PAIRS
+from deepdft.kernels.jets import COMPONENTS, FACTORS, PAIRS
+from deepdft.kernels.simd.edge_loop import EdgeLoop
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 _DIRECTIONS = PAIRS[3]

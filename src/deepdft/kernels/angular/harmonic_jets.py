@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepdft.kernels.compilation import compiled, inner
-from deepdft.kernels.edges.jet_edges import FACTORS
-from deepdft.kernels.jets import PAIRS
+from deepdft.kernels.jets import FACTORS, PAIRS
 
 _LENGTH = 32
 """Edges treated together: loops over them become vector instructions."""

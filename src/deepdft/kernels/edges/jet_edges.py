@@ -19,16 +19,11 @@ from numpy.typing import NDArray
 from deepdft.geometry.neighbours import ON_NUCLEUS
 from deepdft.kernels.compilation import compiled, inner
 from deepdft.kernels.edges.block_edges import Workspace, find_sorted
+from deepdft.kernels.jets import FACTORS
 from deepdft.kernels.radial.hermite import HERMITE
 from deepdft.kernels.simd.vectors import aligned_copy, padded_channels
 
 Array = NDArray[Any]
-
-COMPONENTS = {1: 4, 2: 10}
-"""Value, three first and six second derivatives (xx, yy, zz, xy, xz, yz), by order."""
-
-FACTORS = 28
-"""float32 numbers of an edge: six weights each of f, C and B; x; u u^T; one to fill up."""
 
 
 class JetEdges(NamedTuple):

@@ -12,49 +12,9 @@ import numpy as np
 from numba import types
 
 from deepdft.kernels.compilation import compiled
-from deepdft.kernels.edges.jet_edges import FACTORS
+from deepdft.kernels.jets import FACTORS
+from deepdft.kernels.simd.edge_loop import EdgeLoop
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
-
-
-class EdgeLoop:
-    """Instructions for one edge, whose factors and message are at given places."""
-
-    def __init__(self, builder: Any, factors: Any, message: Any, apart: Any) -> None:
-        self._builder = builder
-        self._vectors = Vectors(builder)
-        self._factors = factors
-        self._message = message
-        self._apart = apart
-
-    def factor(self, index: int) -> Any:
-        return self._vectors.broadcast(self._builder.gep(self._factors, [INDEX(index)]))
-
-    def combined(self, rows: list[Any], first_factor: int) -> Any:
-        """Sum the table's rows, each times a factor."""
-        value = self._builder.fmul(self.factor(first_factor), rows[0])
-        for r in range(1, 6):
-            value = self._vectors.multiply_add(self.factor(first_factor + r), rows[r], value)
-        return value
-
-    def add(self, component: int, j: int, x: Any, y: Any, rest: Any = None) -> None:
-        """Add ``x y + rest`` to a vector of a component of the message."""
-        offset = self._builder.mul(self._apart, INDEX(component))
-        place = self._builder.gep(self._message, [offset])
-        total = self._vectors.load(place, j)
-        if rest is not None:
-            total = self._builder.fadd(total, rest)
-        self._vectors.store(self._vectors.multiply_add(x, y, total), place, j)
-
-    def add_jet(self, sent: Any, rows: list[Any], j: int, order: int) -> None:
-        """Add the edge's message with its derivatives, see `deepdft.kernels.edges.jet_edges`."""
-        self.add(0, j, sent, self.combined(rows, 0))
-        across = self._builder.fmul(sent, self.combined(rows, 6))
-        for i in range(3):
-            self.add(1 + i, j, across, self.factor(18 + i))
-        if order == 2:
-            along = self._builder.fmul(sent, self.combined(rows, 12))
-            for i in range(6):
-                self.add(4 + i, j, along, self.factor(21 + i), across if i < 3 else None)
 
 
 def _sum_jets(order: int) -> Any:

@@ -10,8 +10,7 @@ from typing import Any
 
 from numba import types
 
-from deepdft.kernels.edges.jet_edges import COMPONENTS
-from deepdft.kernels.jets import PAIRS
+from deepdft.kernels.jets import COMPONENTS, PAIRS
 from deepdft.kernels.simd.activations import sigmoid, softplus
 from deepdft.kernels.simd.vectors import INDEX, Vectors, intrinsic
 
