@@ -113,7 +113,7 @@ def linear(x: Jet, weight: Array, bias: Array | float = 0.0) -> Jet:
 def _times(parts: Array, weight: Array) -> Array:
     if len(parts):
         return np.stack([part @ weight for part in parts])
-    return np.empty((0, *np.matmul(np.empty(parts.shape[1:], parts.dtype), weight).shape))
+    return np.empty((0, *np.matmul(np.zeros(parts.shape[1:], parts.dtype), weight).shape))
 
 
 def softplus(x: Jet) -> Jet:
