@@ -25,7 +25,8 @@ from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.folder import save_checkpoint
 from deepdft.prediction.distributed import Cluster, compute_block
-from deepdft.prediction.store import encode_for, open_store, predict_to_store
+from deepdft.prediction.encoded_store import encode_for
+from deepdft.prediction.store import open_store, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.testing.networks import small_network
 from deepdft.testing.structures import sodium_chloride

@@ -26,7 +26,7 @@ from deepdft.fields.walk import Progress
 from deepdft.models.folder import load_checkpoint, save_checkpoint
 from deepdft.prediction.block_plan import BlockPlan
 from deepdft.prediction.devices import choose_device
-from deepdft.prediction.store import stored_density
+from deepdft.prediction.encoded_store import stored_density
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.threads import available_threads

@@ -16,16 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
-from deepdft.architectures.interface import CpuNetwork
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
-from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.reductions import Reductions
-from deepdft.fields.stored import StoredField
 from deepdft.fields.walk import Progress
-from deepdft.prediction.atom_states import map_atom_states, write_atom_states
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
-from deepdft.prediction.engine import ProbeEngine
+from deepdft.prediction.encoded_store import atom_states_of, encode_for, stored_density
 from deepdft.prediction.predict import PredictionSummary, reductions_for, uncertainty_path
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.prediction.uncertainty_store import fill_uncertainty
@@ -41,8 +37,6 @@ BLOCK_POINTS = 1 << 17
 
 MOST_BLOCKS = 20_000
 """Larger grids get larger blocks: every block is a file."""
-
-_STATES = "atom_states.npy"
 
 
 @dataclass(frozen=True)
@@ -132,7 +126,7 @@ def predict_to_store(
 def _uncertainty(store: ChunkedDensity, model: TrainedModel) -> Uncertainty:
     """Return what error to expect; the atoms of an unfinished store are encoded for both uses."""
     encode_for(store, model)
-    states = map_atom_states(store.work_folder / _STATES)
+    states = atom_states_of(store)
     return model.uncertainty_of_encoded(store.atoms, states)
 
 
@@ -184,27 +178,6 @@ def open_store(
     return store
 
 
-def stored_density(
-    store: ChunkedDensity,
-    network: CpuNetwork,
-    baseline: AtomicDensityTables | None,
-    threads: int | None = None,
-) -> StoredField:
-    """Return the density of a store whose atoms are encoded (`encode_for`).
-
-    Args:
-        store: the store.
-        network: what evaluates the network of its plan.
-        baseline: atomic densities below the network, or None.
-        threads: CPU threads; default: all that this process may use.
-    """
-    states = map_atom_states(store.work_folder / _STATES)
-    engine = ProbeEngine(
-        network, baseline, store.atoms, threads, senders=states, level=store.level
-    )  # fmt: skip
-    return StoredField(store, engine)
-
-
 def fill_blocks(
     store: ChunkedDensity,
     model: TrainedModel,
@@ -233,14 +206,6 @@ def fill_blocks(
     from deepdft.prediction.distributed import fill_on_cluster
 
     fill_on_cluster(store, model, blocks, properties, progress, cluster)
-
-
-def encode_for(store: ChunkedDensity, model: TrainedModel) -> None:
-    """Encode the atoms of a store, if they are not, for its work folder."""
-    store.work_folder.mkdir(exist_ok=True)
-    target = store.work_folder / _STATES
-    if not target.exists():
-        write_atom_states(model.evaluator, store.atoms, target, model.threads)
 
 
 def finish(store: ChunkedDensity, **attributes: Any) -> None:
