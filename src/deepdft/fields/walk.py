@@ -29,8 +29,8 @@ Box = tuple[Index, Index]
 Progress = Callable[[int], None]
 """Told how many further points are done."""
 
-SLAB_POINTS = 2_000_000
-"""Points of a slab (16 MB)."""
+SLAB_POINTS = 800_000
+"""Points of a slab: 6 MB, and what a file makes of them."""
 
 _BLOCK_LAYERS = (32, 8)
 """Layers of the blocks of fields, on a GPU and on a CPU: slabs are whole blocks thick."""
