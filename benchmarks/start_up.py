@@ -40,7 +40,13 @@ try:
     main()
 except SystemExit as left:
     assert not left.code
-print("points", spent, processor, file=sys.stderr)
+peak = 0.0  # what the system counts for a child includes the parent that it was forked from
+try:
+    with open("/proc/self/status") as status:
+        peak = next(float(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+except OSError:
+    pass
+print("points", spent, processor, peak, file=sys.stderr)
 """
 
 
@@ -73,7 +79,8 @@ def run(*arguments: str, folder: str) -> Run:
     words = errors.split()
     place = words.index("points") + 1 if "points" in words else None
     points = (0.0, 0.0) if place is None else (float(words[place]), float(words[place + 1]))
-    memory = usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    counted = 0.0 if place is None else float(words[place + 2])
+    memory = counted or usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     return Run(wall, usage.ru_utime + usage.ru_stime, memory, *points)
 
 
