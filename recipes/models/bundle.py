@@ -9,7 +9,8 @@ Then it learns which errors to expect (docs/uncertainty.md):
         --split DATA/split.json:validation
 
 The card's errors come from the summary that `deepdft evaluate -o` wrote on the test split; nothing
-is computed or chosen here.
+is computed or chosen here. A model that is still in training has none: its test part is measured
+once, at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="run directory")
     parser.add_argument("name", help="name of the bundled model")
-    parser.add_argument("--test", type=Path, required=True, help="summary.json on the test split")
+    parser.add_argument("--test", type=Path, help="summary.json on the test split, once measured")
     parser.add_argument("--minutes", type=float, required=True, help="training time")
     parser.add_argument("--hardware", default="one CPU core", help="what it was trained on")
     parser.add_argument("--card", type=Path, required=True, help="JSON: description, data, ...")
@@ -37,25 +38,14 @@ def main() -> None:
     checkpoint = load_checkpoint(arguments.run / "best")
     found = checkpoint.card
     given = json.loads(arguments.card.read_text())
-    summary = json.loads(arguments.test.read_text())
-    errors = summary["eps_mae"]
     training = without_places(found["training"])
     configuration = training.pop("configuration")
     checkpoint.card = {
         **given,
-        "test": {
-            "structures": summary["count"],
-            "eps_mae_percent": round(errors["mean"], 4),
-            "standard_error_percent": round(errors["standard_error"], 4),
-            "median_percent": round(errors["median"], 4),
-            "max_percent": round(errors["max"], 4),
-            "mean_absolute_electron_error": round(
-                summary["mean_absolute_differences"]["electrons"], 4
-            ),
-        },
+        **({} if arguments.test is None else {"test": measured(arguments.test)}),
         "validation": found["validation"],
         # Data of a single composition do not tell how the electrons are shared out.
-        "electrons": found.get("electrons") or given["electrons"],
+        "electrons": given.get("electrons") or found["electrons"],
         "training": {
             **training,
             "minutes": arguments.minutes,
@@ -65,6 +55,20 @@ def main() -> None:
     }
     save_checkpoint(checkpoint, BUNDLED / arguments.name)
     print(f"written {BUNDLED / arguments.name}")
+
+
+def measured(path: Path) -> dict[str, Any]:
+    """Return what a card says of errors on the test part, from an evaluation's summary."""
+    summary = json.loads(path.read_text())
+    errors = summary["eps_mae"]
+    return {
+        "structures": summary["count"],
+        "eps_mae_percent": round(errors["mean"], 4),
+        "standard_error_percent": round(errors["standard_error"], 4),
+        "median_percent": round(errors["median"], 4),
+        "max_percent": round(errors["max"], 4),
+        "mean_absolute_electron_error": round(summary["mean_absolute_differences"]["electrons"], 4),
+    }
 
 
 def without_places(training: dict[str, Any]) -> dict[str, Any]:
