@@ -277,3 +277,16 @@ def test_settings_from_text():
         create_calculation("cp2k", ["cutoff=-1"])
     with pytest.raises(ConfigurationError, match="Did you mean 'cp2k'"):
         create_calculation("cp2")
+
+
+def test_a_setting_that_there_was_not_yet_has_its_default(fake, tmp_path, journal):
+    store = tmp_path / "store"
+    run_campaign([Structure("a", boxed())], fake, store)
+    manifest = json.loads((store / "manifest.json").read_text())
+    del manifest["settings"]["width"]
+    (store / "manifest.json").write_text(json.dumps(manifest))
+    run_campaign([Structure("a", boxed()), Structure("b", boxed())], fake, store)
+    assert begun(journal) == ["a", "b"]
+    other = FakeCalculation(FakeSettings(journal=str(journal), width=0.7))
+    with pytest.raises(ConfigurationError, match=r"other settings, width=0\.6 \(now 0\.7\)"):
+        run_campaign([Structure("a", boxed())], other, store)

@@ -163,10 +163,12 @@ def _opened(store: Path, calculation: ReferenceCalculation) -> Manifest:
             f"{store} was calculated with {manifest.program}, not {fresh.program}; "
             "name another store."
         )
+    # A setting that there was not yet had what is its default today.
+    stored = {**json.loads(calculation.Settings().model_dump_json()), **manifest.settings}
     differing = [
-        f"{key}={manifest.settings.get(key)} (now {settings.get(key)})"
-        for key in sorted(manifest.settings.keys() | settings.keys())
-        if manifest.settings.get(key) != settings.get(key)
+        f"{key}={stored.get(key)} (now {settings.get(key)})"
+        for key in sorted(stored.keys() | settings.keys())
+        if stored.get(key) != settings.get(key)
     ]
     if differing:
         raise ConfigurationError(

@@ -217,10 +217,13 @@ def _opened(folder: Path, settings: PySCFSettings, spacing: float, margin: float
     if not (folder / DESCRIPTION).exists():
         return SpreadTable(wanted)
     table = SpreadTable.read(folder)
-    differing = [key for key in wanted if table.settings.get(key) != wanted[key]]
+    # A setting that there was not yet had what is its default today.
+    defaults = json.loads(PySCFSettings().model_dump_json())
+    stored = {**defaults, **table.settings}
+    differing = [key for key in wanted if stored.get(key) != wanted[key]]
     if differing:
         raise ConfigurationError(
-            f"{folder} was measured with {differing[0]}={table.settings.get(differing[0])}, not "
+            f"{folder} was measured with {differing[0]}={stored.get(differing[0])}, not "
             f"{wanted[differing[0]]}; give the same settings or name another folder."
         )
     return table
