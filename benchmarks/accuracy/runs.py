@@ -82,6 +82,9 @@ def _require_same(folder: Path, config: TrainConfig, start: str | None) -> None:
         return
     # The folder may have been moved since.
     found = read_config(stored).model_copy(update={"run_directory": config.run_directory})
+    if start is not None:
+        # A run that began with a model has taken over what is not said of the network.
+        config = config.model_copy(update={"model": found.model})
     if found != config:
         raise ConfigurationError(
             f"{folder} holds a run of another configuration; give another --output, or the "

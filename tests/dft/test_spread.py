@@ -96,7 +96,7 @@ def test_a_measurement_goes_on_where_it_was(tmp_path):
     assert list(table.rows) == ["short", "long"]
     assert "odd number" in table.failed["radical"]
     assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == [
-        ".lock", "densities", "scratch", "spread.csv", "spread.json",
+        "densities", "scratch", "spread.csv", "spread.json",
     ]  # fmt: skip
     assert [path.name for path in (folder / "scratch").iterdir()] == ["radical"]
     row = table.rows["long"]

@@ -62,5 +62,6 @@ def _obstacle(coverage: Coverage, atoms: Atoms) -> tuple[int, str]:
         return 10, f"{name} is for {foreign}"
     if charge not in coverage.charges:
         known = " and ".join(f"{q:+d}" if q else "0" for q in coverage.charges)
-        return 1, f"{name} knows net charges of {known}, not of {charge:+d}"
+        nearest = min(abs(known - charge) for known in coverage.charges)
+        return min(nearest, 9), f"{name} knows net charges of {known}, not of {charge:+d}"
     return 0, ""

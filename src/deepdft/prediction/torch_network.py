@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -24,8 +24,10 @@ from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.graphs import edges_to_images
 from deepdft.kernels.autograd.tables import RadialTable
 from deepdft.kernels.triton.support import triton_serves
-from deepdft.prediction.device_engine import DeviceEngine, suits_device
 from deepdft.prediction.torch_encoding import encode_in_torch
+
+if TYPE_CHECKING:
+    from deepdft.prediction.device_engine import DeviceEngine
 
 PROBES_PER_BLOCK = {"cpu": (64, 64, 64), "cuda": (32768, 4096, 4096)}
 """By order of the derivatives. On a CPU a block's filters, messages and layers stay in cache."""
@@ -68,7 +70,12 @@ class TorchNetwork:
         isolated: float,
     ) -> DeviceEngine | None:  # fmt: skip
         """Return what evaluates a structure wholly on a GPU, where that is possible."""
-        if not triton_serves(self.device) or not suits_device(self.model):
+        if not triton_serves(self.device):
+            return None
+        # With Triton behind it, which is not everywhere, and which a CPU has no use for.
+        from deepdft.prediction.device_engine import DeviceEngine, suits_device
+
+        if not suits_device(self.model):
             return None
         with torch.inference_mode():
             engine = DeviceEngine(self.model, self._own(senders), baseline, atoms, isolated)
