@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -192,3 +193,29 @@ def test_files_are_mapped_without_keeping_them_open(tmp_path):
         map_file(path, 100)[0] = 1
     with pytest.raises(ValueError, match="shorter than 101"):
         map_file(path, 101)
+
+
+def test_a_store_that_an_earlier_version_left_when_it_was_killed(tmp_path):
+    with tarfile.open(Path(__file__).with_name("training_store_1.tar.xz")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    path = tmp_path / "training_store_1"
+    for count in (4, 5):
+        store = TrainingStore(path)
+        assert store.names == [str(number) for number in range(count)]
+        assert store.elements() == [6, 8]
+        for number in range(count):
+            assert_same(store.density(number), numbered(number))
+        with TrainingStoreWriter(path) as writer:
+            writer.append(str(count), numbered(count))
+
+
+def test_a_store_whose_writer_was_killed_holds_no_elements_but_those_of_its_entries(tmp_path):
+    path = tmp_path / "a.store"
+    writer = TrainingStoreWriter(path)
+    writer.append("0", numbered(0))
+    store = TrainingStore(path)
+    # Rows are counted in whole chunks until the writer ends.
+    assert store._arrays["numbers"].rows > len(store.atoms(0))
+    assert store.elements() == [6]
+    writer.close()
+    assert TrainingStore(path)._arrays["numbers"].rows == 1
