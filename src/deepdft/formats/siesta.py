@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import RawIOBase
 
@@ -69,13 +70,25 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
     Raises:
         FileFormatError: if the file is not such a grid, is damaged, or holds something else.
     """
-    kind = _recognise(source, quantity)
+    kind = recognise(source, quantity, _OTHERS)
     with source.open() as file:
         layout = _read_header(source, file)
         components = _read_components(source, file, layout)
     grid = Grid(layout.cell, layout.shape)
     notes: list[str] = []
     atoms = find_atoms(os.path.splitext(source.local)[0] + ".XV", structure, notes)
+    return density_of(source, kind, atoms, grid, components, notes)
+
+
+def density_of(
+    source: Source,
+    kind: Quantity,
+    atoms: Atoms,
+    grid: Grid,
+    components: list[FloatArray],
+    notes: list[str],
+) -> Density:
+    """Return the density of a grid's components, over the cell, e/bohr^3 in the file."""
     atoms.cell = grid.cell
     total, spin = combine_components(components)
     interpretation = Interpretation(
@@ -89,10 +102,22 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
     return interpretation.density(atoms, grid, total, spin)
 
 
-def _recognise(source: Source, asked: str | None) -> Quantity:
+def recognise(
+    source: Source, asked: str | None, others: Sequence[tuple[re.Pattern[str], str]]
+) -> Quantity:
+    """Return the quantity asked for, or a density unless the name says that it is another.
+
+    Args:
+        source: the file.
+        asked: quantity, if the reader was given one.
+        others: names of files that hold something else, and what.
+
+    Raises:
+        FileFormatError: if the name is one of those.
+    """
     if asked is not None:
         return find_quantity(asked)
-    for pattern, name in _OTHERS:
+    for pattern, name in others:
         if pattern.search(source.name):
             raise refusal(source.path, name, f"its name is {source.name}")
     return QUANTITIES["density"]

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from deepdft.density import Density, Grid
 from deepdft.errors import FileFormatError
 from deepdft.formats import hdf5
-from deepdft.formats.interpretation import Interpretation
-from deepdft.formats.quantities import QUANTITIES, Quantity, find_quantity, refusal
-from deepdft.formats.siesta import combine_components, find_atoms
+from deepdft.formats.siesta import density_of, find_atoms, recognise
 from deepdft.formats.source import Source
 from deepdft.storage.damage import reason_of
 from deepdft.units import BOHR
@@ -49,7 +47,7 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
     Raises:
         FileFormatError: if the file is not such a grid, is damaged, or holds something else.
     """
-    kind = _recognise(source, quantity)
+    kind = recognise(source, quantity, _OTHERS)
     cell, values = _read_hdf5(source) if hdf5.sniff(source.head) else _read_classic(source)
     if values.ndim == 3:
         values = values[None]
@@ -65,26 +63,7 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
     grid = Grid(cell * BOHR, (shape[0], shape[1], shape[2]))
     notes: list[str] = []
     atoms = _atoms(source, structure, notes)
-    atoms.cell = grid.cell
-    total, spin = combine_components(components)
-    interpretation = Interpretation(
-        path=source.path,
-        quantity=kind,
-        unit="e/bohr^3",
-        pbc=[True] * 3,
-        described={"code": "SIESTA"},
-        notes=notes,
-    )
-    return interpretation.density(atoms, grid, total, spin)
-
-
-def _recognise(source: Source, asked: str | None) -> Quantity:
-    if asked is not None:
-        return find_quantity(asked)
-    for pattern, name in _OTHERS:
-        if pattern.search(source.name):
-            raise refusal(source.path, name, f"its name is {source.name}")
-    return QUANTITIES["density"]
+    return density_of(source, kind, atoms, grid, components, notes)
 
 
 def _damaged(source: Source, reason: str) -> FileFormatError:
