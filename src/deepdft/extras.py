@@ -15,6 +15,7 @@ _EXTRA = {
     "dask": "cluster",
     "distributed": "cluster",
     "matplotlib": "plot",
+    "skimage": "plot",
     "h5py": "io",
     "lz4": "io",
     "xarray": "io",
