@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from deepdft.architectures.element_similarity import element_descriptors
 
 
 class StackedLinear(nn.Module):
@@ -46,6 +49,12 @@ class GaussianBasis(nn.Module):
         """Map distances (n,) in Å to (n, centres)."""
         centres = self.centres.to(distances.device, distances.dtype)
         return torch.exp(-0.5 * ((distances[:, None] - centres) / self.width) ** 2)
+
+
+def similar_rows(elements: Sequence[int], width: int) -> Tensor:
+    """Draw an embedding (elements, width) of unit variance, alike where elements are."""
+    descriptors = torch.tensor(element_descriptors(elements), dtype=torch.get_default_dtype())
+    return descriptors @ torch.randn(descriptors.shape[1], width)
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from deepdft.architectures.base import DensityModel
+from deepdft.architectures.element_similarity import inferred_rows
 from deepdft.architectures.registry import create_model
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.architectures.torch_threads import one_torch_thread
@@ -56,7 +59,8 @@ def network_with_weights(
 def transfer_weights(source: DensityModel, target: DensityModel) -> None:
     """Copy the weights of `source` into `target`, element by element where they are per element.
 
-    Elements that only `target` knows keep their fresh embeddings.
+    Rows of elements that only `target` knows are inferred from those of similar elements, as far
+    as these say something about them; for the rest they stay as drawn.
 
     Raises:
         FileFormatError: if the two are of different architecture or options.
@@ -74,5 +78,20 @@ def transfer_weights(source: DensityModel, target: DensityModel) -> None:
         for name, tensor in target.state_dict().items():
             if name in target.architecture.per_element:
                 tensor[rows] = found[name][known].to(tensor)
+                _infer_rows(tensor, target.elements, rows)
             else:
                 tensor.copy_(found[name])
+
+
+def _infer_rows(embedding: Tensor, elements: Sequence[int], known: Sequence[int]) -> None:
+    """Replace the rows of an embedding (elements, width) that are not among the `known` ones."""
+    new = [row for row in range(len(elements)) if row not in set(known)]
+    if not new or not known:
+        return
+    rows, open_share = inferred_rows(
+        [elements[row] for row in known],
+        embedding[known].double().cpu().numpy(),
+        [elements[row] for row in new],
+    )
+    drawn = embedding[new] * torch.from_numpy(open_share).sqrt()[:, None].to(embedding)
+    embedding[new] = torch.from_numpy(rows).to(embedding) + drawn

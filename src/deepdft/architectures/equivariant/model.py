@@ -38,7 +38,13 @@ from deepdft.architectures.equivariant.layers import (
     soft_normalised,
 )
 from deepdft.architectures.equivariant.options import EquivariantOptions
-from deepdft.architectures.layers import GaussianBasis, StackedLinear, polynomial_cutoff, softplus
+from deepdft.architectures.layers import (
+    GaussianBasis,
+    StackedLinear,
+    polynomial_cutoff,
+    similar_rows,
+    softplus,
+)
 from deepdft.geometry.graphs import AtomGraph, Edges
 from deepdft.kernels.angular.harmonics import harmonic_count
 from deepdft.kernels.angular.layouts import AngularLayout, MessageLayout
@@ -151,7 +157,9 @@ class Equivariant(DensityModel):
         super().__init__(options, elements)
         self.atom_cutoff = options.atom_cutoff
         self.layout = AngularLayout(options.fields, options.softness)
-        self.embedding = nn.Embedding(len(self.elements), options.scalars)
+        self.embedding = nn.Embedding.from_pretrained(
+            similar_rows(self.elements, options.scalars), freeze=False
+        )
         self.interactions = nn.ModuleList(
             Interaction(options, first=t == 0) for t in range(options.steps)
         )
