@@ -27,6 +27,8 @@ _EXTRA = {
     "pytest": "test",
     "tblite": "xtb",
     "triton": "test",
+    "fastapi": "web",
+    "uvicorn": "web",
 }
 
 

@@ -1,0 +1,115 @@
+"""The web application, guarded and with sentences for errors."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from importlib.resources import files
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+import deepdft
+from deepdft.errors import DeepDFTError
+from deepdft.web.guard import Guard
+from deepdft.web.limits import Limits
+from deepdft.web.models import Models
+from deepdft.web.problems import status_of
+from deepdft.web.routes import router
+from deepdft.web.service import Service
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Names of this machine for itself."""
+
+_LOG = logging.getLogger("deepdft.web")
+
+
+def application(
+    token: str,
+    *,
+    hosts: Iterable[str] = LOOPBACK,
+    limits: Limits | None = None,
+    models: Models | None = None,
+    cookie: str = "deepdft",
+    warm_up: bool = True,
+) -> Guard:
+    """Return the application, which nobody but who has the token may use.
+
+    Args:
+        token: opens the page.
+        hosts: host names that it answers to.
+        limits: what one visitor may ask for.
+        models: what densities are predicted with.
+        cookie: name of the cookie that keeps the token.
+        warm_up: load models in the background when it starts.
+    """
+    limits = limits or Limits()
+    service = Service(limits, models or Models())
+    inner = _application(service, warm_up)
+    return Guard(inner, token, hosts, limits.upload_bytes, cookie)
+
+
+def _application(service: Service, warm_up: bool) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if warm_up:
+            threading.Thread(target=service.models.warm_up, daemon=True).start()
+        yield
+        service.queue.close()
+
+    # The pages that FastAPI makes of a description load scripts from the internet.
+    inner = FastAPI(
+        title="deepdft",
+        version=deepdft.__version__,
+        description="Electron densities of molecules and crystals.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=lifespan,
+    )
+    inner.state.service = service
+    inner.include_router(router)
+    page, viewer = files("deepdft.web") / "page", files("deepdft.plotting") / "viewer"
+    inner.mount("/viewer", StaticFiles(directory=str(viewer)), name="viewer")
+
+    @inner.get("/", include_in_schema=False)
+    def front() -> Response:
+        return FileResponse(str(page / "index.html"), headers={"cache-control": "no-cache"})
+
+    inner.mount("/", StaticFiles(directory=str(page)), name="page")
+    inner.add_exception_handler(DeepDFTError, _refused)
+    inner.add_exception_handler(RequestValidationError, _invalid)
+    inner.add_exception_handler(HTTPException, _http_problem)
+    inner.add_exception_handler(Exception, _defect)
+    return inner
+
+
+def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DeepDFTError)
+    return JSONResponse({"error": str(error)}, status_of(error))
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    sentence = f"{where or 'The request'}: {first['msg']}."
+    return JSONResponse({"error": sentence}, 422)
+
+
+def _http_problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    words = HTTPStatus(error.status_code).phrase
+    return JSONResponse({"error": f"{words}."}, error.status_code, error.headers)
+
+
+def _defect(_: Request, error: Exception) -> JSONResponse:
+    _LOG.error("a request failed", exc_info=error)
+    sentence = "Something went wrong here that should not; the server's log has it."
+    return JSONResponse({"error": sentence}, 500)

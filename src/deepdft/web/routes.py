@@ -1,0 +1,196 @@
+"""The addresses below /api: what each takes and what it answers."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Path as PathParameter
+from fastapi.responses import FileResponse, HTMLResponse
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+
+import deepdft
+from deepdft.extras import is_installed
+from deepdft.web.answers import (
+    AboutAnswer,
+    ComparisonRequest,
+    ExampleAnswer,
+    JobStatus,
+    PredictionRequest,
+    ResultAnswer,
+)
+from deepdft.web.drawings import slice_of, surface
+from deepdft.web.examples import examples
+from deepdft.web.problems import Problem
+from deepdft.web.report import report
+from deepdft.web.results import FieldName
+from deepdft.web.service import Service
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem}
+    for status in (400, 401, 403, 404, 408, 409, 413, 415, 421, 422, 429, 501)
+}
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_BYTES: dict[int | str, dict[str, Any]] = {200: {"content": _BINARY}}
+_SUFFIXES = {"cube": ".cube", "chgcar": ".CHGCAR", "xsf": ".xsf", "npz": ".npz"}
+
+router = APIRouter(prefix="/api", responses=_REFUSALS)
+
+Key = Annotated[str, PathParameter(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Level = Annotated[
+    float,
+    Query(gt=0, le=1e6, allow_inf_nan=False, description="Value on the surface, e/Å³ or V."),
+]
+Name = Annotated[FieldName, Query(alias="field", description="The field.")]
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Serving = Annotated[Service, Depends(_service)]
+
+
+@router.get("/about")
+def about(service: Serving) -> AboutAnswer:
+    """Say what this server is and what it allows."""
+    return AboutAnswer(
+        version=deepdft.__version__,
+        models=service.models.names,
+        drawing=is_installed("rdkit"),
+        limits=vars(service.limits),
+    )
+
+
+@router.get("/examples")
+def list_examples() -> list[ExampleAnswer]:
+    """List the structures that come with the page."""
+    return [
+        ExampleAnswer(
+            key=one.key,
+            name=one.name,
+            kind=one.kind,
+            words=one.words,
+            formula=one.atoms.symbols.formula.format("hill"),
+            atoms=len(one.atoms),
+        )
+        for one in examples().values()
+    ]
+
+
+@router.post("/jobs", status_code=202)
+def start(request: PredictionRequest, service: Serving) -> JobStatus:
+    """Ask for the density of a structure."""
+    return JobStatus.of(service.predict(request), service.queue)
+
+
+@router.post(
+    "/files",
+    status_code=202,
+    openapi_extra={"requestBody": {"required": True, "content": _BINARY}},
+)
+async def send_file(
+    request: Request,
+    service: Serving,
+    name: Annotated[str, Query(min_length=1, max_length=200, description="Name of the file.")],
+    model: Annotated[str | None, Query(max_length=500)] = None,
+    charge: Annotated[int | None, Query(ge=-20, le=20)] = None,
+) -> JobStatus:
+    """Send a structure file, whose density is then predicted, or a density file to show."""
+    content = await request.body()
+    job = await run_in_threadpool(service.open_file, name, content, model, charge)
+    return JobStatus.of(job, service.queue)
+
+
+@router.post("/comparisons", status_code=202)
+def start_comparison(request: ComparisonRequest, service: Serving) -> JobStatus:
+    """Ask how far a density is from a reference."""
+    return JobStatus.of(service.compare(request), service.queue)
+
+
+@router.get("/jobs/{key}")
+def status(key: Key, service: Serving) -> JobStatus:
+    """Say where a job stands."""
+    return JobStatus.of(service.queue.find(key), service.queue)
+
+
+@router.delete("/jobs/{key}", status_code=204, response_class=Response)
+def stop(key: Key, service: Serving) -> None:
+    """Stop a job and forget what it made."""
+    service.queue.remove(key)
+
+
+@router.get("/jobs/{key}/result")
+def result(key: Key, service: Serving) -> ResultAnswer:
+    """Tell what there is to see so far."""
+    return ResultAnswer.of(service.result(key))
+
+
+@router.get("/jobs/{key}/surface", response_class=Response, responses=_BYTES)
+def get_surface(
+    key: Key,
+    service: Serving,
+    level: Level,
+    name: Name = "density",
+    colour: Annotated[FieldName | None, Query(description="A field to colour it by.")] = None,
+    margin: Annotated[
+        float, Query(ge=0, le=0.5, description="Of a crystal: how far beyond its cell.")
+    ] = 0.0,
+) -> Response:
+    """Return an isosurface, see `deepdft.web.drawings`."""
+    ends = (-margin, 1 + margin)
+    with service.drawing:
+        content = surface(service.result(key), name, level, colour, (ends, ends, ends))
+    return Response(content, media_type="application/octet-stream")
+
+
+@router.get("/jobs/{key}/slice", response_class=Response, responses=_BYTES)
+def get_slice(
+    key: Key,
+    service: Serving,
+    axis: Annotated[int, Query(ge=0, le=2, description="Along which it is cut.")],
+    position: Annotated[float, Query(ge=0, le=1, description="Where: fraction of the box.")],
+    name: Name = "density",
+) -> Response:
+    """Return a slice, see `deepdft.web.drawings`."""
+    with service.drawing:
+        content = slice_of(service.result(key), name, axis, position)
+    return Response(content, media_type="application/octet-stream")
+
+
+@router.get("/jobs/{key}/file", response_class=FileResponse, responses=_BYTES)
+def get_file(
+    key: Key,
+    service: Serving,
+    format: Annotated[Literal["cube", "chgcar", "xsf", "npz"], Query()] = "cube",
+    name: Name = "density",
+) -> FileResponse:
+    """Return a field as a file of another program."""
+    found = service.result(key)
+    density = found.field_named(name)
+    stem = re.sub(r"[^A-Za-z0-9]+", "_", found.name).strip("_")[:40] or "structure"
+    folder = tempfile.TemporaryDirectory(prefix="deepdft-")
+    path = Path(folder.name) / f"density{_SUFFIXES[format]}"
+    try:
+        with service.drawing:
+            density.write(path)
+    except BaseException:
+        folder.cleanup()
+        raise
+    return FileResponse(
+        path,
+        media_type="application/octet-stream",
+        filename=f"{stem}_{name}{_SUFFIXES[format]}",
+        background=BackgroundTask(folder.cleanup),
+    )
+
+
+@router.get("/jobs/{key}/report", response_class=HTMLResponse)
+def get_report(key: Key, service: Serving) -> HTMLResponse:
+    """Return a short report as one HTML file."""
+    return HTMLResponse(report(service.result(key)), headers={"content-disposition": "attachment"})
