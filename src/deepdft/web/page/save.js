@@ -1,0 +1,24 @@
+// Files that the page makes itself.
+
+import * as api from "./api.js";
+
+export function saveBlob(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name.replace(/[^\w .()+-]/g, "_");
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+// The policy of the page lets nothing be fetched from a data address, so it is taken apart here.
+export function blobOf(address) {
+  const [head, body] = address.split(",");
+  const bytes = Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: head.slice(5).split(";")[0] });
+}
+
+export async function saveReport(key, name, picture) {
+  const html = await api.report(key);
+  const image = picture ? `<img src="${picture}" alt="Picture of the density">` : "";
+  saveBlob(new Blob([html.replace("<!-- picture -->", image)], { type: "text/html" }), `${name}.html`);
+}
