@@ -17,6 +17,7 @@ from deepdft.cli import (
     models,
     predict,
     reproduce,
+    serve,
     spread,
     train,
     uncertainty,
@@ -41,6 +42,7 @@ app.command("compare")(compare.compare)
 app.command("combine")(combine.combine)
 app.command("models")(models.models)
 app.command("info")(models.info)
+app.command("serve")(serve.serve)
 dft.app.command("spread")(spread.spread)
 app.add_typer(dft.app, name="dft")
 app.add_typer(reproduce.app, name="reproduce")
