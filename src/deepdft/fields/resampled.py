@@ -180,9 +180,12 @@ class DensityField:
         """Return the fraction of a grid's points that lie outside the box of the density."""
         count = 0
         for start, stop in slabs(grid, points=_BLOCK_VALUES // 8):
-            places = self._places(grid.points(start, stop).reshape(-1, 3))
-            count += int(self._spline.outside(places).sum())
+            count += int(self.is_outside(grid.points(start, stop).reshape(-1, 3)).sum())
         return count / grid.n_points
+
+    def is_outside(self, points: FloatArray) -> NDArray[np.bool_]:
+        """Return which of the points (n, 3), Å, lie outside the box of the density, (n,)."""
+        return self._spline.outside(self._places(points))
 
     def _places(self, points: FloatArray) -> FloatArray:
         return fractional(self._density.grid, points) * self._density.grid.shape

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 from ase import Atoms
@@ -18,10 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from deepdft.arrays import FloatArray, Index
 from deepdft.density import Density, Grid, as_points
 from deepdft.fields.field import Derivatives, Field, OnBoxes, Order, check_order
-from deepdft.fields.reductions import Reductions
 from deepdft.geometry.blocks import block_points, block_shape, grid_blocks, spatial_groups
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.levels import LevelOfTheory
+
+if TYPE_CHECKING:
+    from deepdft.fields.reductions import Reductions
 
 Box = tuple[Index, Index]
 """First indices and last indices + 1 of a part of a grid."""

@@ -1,6 +1,7 @@
 """Reductions: what is added up over a field while it is walked through.
 
-Every module here that defines a `Reduction` with a name adds it to all walks.
+Every module here that defines a `Reduction` with a name adds it to all walks, or to those that ask
+for it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from deepdft.fields.reductions.reduction import (
     Integral,
@@ -55,7 +56,17 @@ def described(results: Mapping[str, Result]) -> list[str]:
     return [word for word in words if word]
 
 
-def reductions_of(subject: Subject) -> Reductions:
-    """Return empty reductions for a walk: all that have a meaning for its subject."""
-    made = [kind.of(subject) for kind in known_reductions().values()]
+def reductions_of(subject: Subject, requested: Collection[str] = ()) -> Reductions:
+    """Return empty reductions for a walk: all that have a meaning for its subject.
+
+    Args:
+        subject: what is walked through.
+        requested: names of those that take part only where they are asked for.
+    """
+    kinds = [
+        kind
+        for name, kind in known_reductions().items()
+        if not kind.on_request or name in requested
+    ]
+    made = [kind.of(subject) for kind in kinds]
     return Reductions(one for one in made if one is not None)

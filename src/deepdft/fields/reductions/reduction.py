@@ -15,8 +15,8 @@ from deepdft.fields.field import OnBoxes
 from deepdft.fields.reductions.sums import ExactSums
 from deepdft.levels import LevelOfTheory
 
-Result = float | dict[str, float]
-"""A number, or numbers by name, as they go into files."""
+Result = float | dict[str, float] | list[float]
+"""A number, numbers by name, or a number for each atom, as they go into files."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,18 @@ class Reduction(ABC):
     """Something that is added up over the boxes of a walk, in whatever order and by whomever.
 
     A module of this package that defines one takes part in every walk: predictions in memory, into
-    files and stores, on several processes, and evaluations.
+    files and stores, on several processes, and evaluations; or, if it says so, in those walks that
+    ask for it.
 
     Attributes:
         name: of its result, in files.
         unit: of the difference of two results.
+        on_request: whether it takes part only where it is asked for by name.
     """
 
     name: ClassVar[str]
     unit: ClassVar[str] = ""
+    on_request: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -152,9 +155,14 @@ class Reductions:
 
 
 def flattened(results: Mapping[str, Result], prefix: str = "") -> dict[str, float]:
-    """Return numbers by name for a table: a result of several becomes NAME_PART."""
+    """Return numbers by name for a table: a result of several becomes NAME_PART.
+
+    Numbers for each atom are counted from 1: NAME_1, NAME_2, ...
+    """
     flat = {}
     for name, result in results.items():
+        if isinstance(result, list):
+            result = {str(number): value for number, value in enumerate(result, 1)}
         parts = result.items() if isinstance(result, dict) else [("", result)]
         for part, value in parts:
             flat[prefix + "_".join(filter(None, (name, part)))] = value

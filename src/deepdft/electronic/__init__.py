@@ -1,0 +1,1 @@
+"""From the density to electronic structure: charges, moments, potentials, energies."""
