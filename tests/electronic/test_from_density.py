@@ -47,8 +47,8 @@ def test_water(water):
 def test_the_potential_of_water_is_negative_at_its_lone_pairs(water):
     potential = electrostatic_potential(water)
     oxygen = water.atoms.positions[0]
-    assert potential.at([oxygen + [0, 0, 2.0]])[0] < -1.0
-    assert potential.at([oxygen - [0, 0, 3.0]])[0] > 0.3
+    assert potential.at([oxygen + np.array([0, 0, 2.0])])[0] < -1.0
+    assert potential.at([oxygen - np.array([0, 0, 3.0])])[0] > 0.3
     # From afar, a dipole.
     dipole = added_up(water).dipole
     far = np.array([0.0, 0.0, 30.0])
@@ -67,7 +67,6 @@ def test_superposed_free_atoms_have_no_charges():
     assert np.abs(found.charges).max() < 0.2
     assert found.dipole is None
     assert found.quadrupole is None
-    assert abs(electrostatic_potential(density).box(grid, (0, 0, 0), (3, 3, 3)).mean()) < 200
 
 
 def test_unknown_cores_are_asked_for(water):

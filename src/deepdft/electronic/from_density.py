@@ -134,10 +134,12 @@ def electrostatic_potential(
     """
     atoms, level = density.atoms, density.level
     charges = core_charges_at(level, atoms) if core_charges is None else core_charges
-    expected = float(charges.sum()) - charge_and_multiplicity(atoms)[0]
-    values = density.values * _factor(density.n_electrons, expected)
+    net_charge = charge_and_multiplicity(atoms)[0]
+    _factor(density.n_electrons, float(charges.sum()) - net_charge)
     known = clouds_at(level, atoms) if tables is None else tables
-    return ElectrostaticPotential(atoms, density.grid, values, charges, known, level)
+    return ElectrostaticPotential(
+        atoms, density.grid, density.values, charges, known, level, net_charge
+    )
 
 
 class ValuesOnGrid:

@@ -47,6 +47,8 @@ class ElectrostaticPotential:
             out, e.
         tables: atomic densities of the same level of theory; without them a finer grid is needed.
         level: level of theory.
+        net_charge: of the structure, e: the density is multiplied so that it has this, as a missing
+            electron would be seen from afar. By default it is taken as it is.
         threads: CPU threads; default: all that this process may use.
 
     Raises:
@@ -60,7 +62,7 @@ class ElectrostaticPotential:
     def __init__(
         self, atoms: Atoms, grid: Grid, values: FloatArray, core_charges: ArrayLike,
         tables: AtomicDensityTables | None = None, level: LevelOfTheory | None = None,
-        threads: int | None = None,
+        net_charge: float | None = None, threads: int | None = None,
     ) -> None:  # fmt: skip
         self.atoms = atoms
         self.level = level or LevelOfTheory()
@@ -68,7 +70,10 @@ class ElectrostaticPotential:
         sharpness = _SOFTEST if tables is not None else _SHARPNESS / float(heights.max())
         self._ions = ScreenedIons(atoms, core_charges, tables, sharpness, threads)
         clouds = values_on(SuperposedAtoms(self._ions.clouds, atoms, threads=threads), grid)
-        self._charge = clouds - values
+        # What a grid makes of the clouds' integral, it makes of the density's.
+        found = values.sum(dtype=np.float64)
+        wanted = found if net_charge is None else clouds.sum() - net_charge / grid.voxel_volume
+        self._charge = clouds - (wanted / found) * values
         self._grid = grid
         bare = Density(atoms, grid, self._charge)
         smooth = solve(self._charge, grid, periodic_axes(bare))
