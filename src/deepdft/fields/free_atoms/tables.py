@@ -119,7 +119,8 @@ class FreeAtomTables:
         """
         pairs = np.stack([np.asarray(numbers), np.rint(np.asarray(electrons))], axis=1)
         unique, species = np.unique(pairs.astype(np.int64), axis=0, return_inverse=True)
-        rows, places = [], np.full(len(unique), -1)
+        rows: list[int] = []
+        places = np.full(len(unique), -1)
         for index, (number, count) in enumerate(unique.tolist()):
             if count == 0:
                 continue
