@@ -10,7 +10,7 @@ from ase.build import bulk, molecule
 
 import deepdft
 from deepdft.density import Density, Grid
-from deepdft.electronic.from_density import added_up, electrostatic_potential
+from deepdft.electronic.charges import added_up, electrostatic_potential
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.walk import density_on
