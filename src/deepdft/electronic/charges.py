@@ -7,7 +7,7 @@ molecule would look charged from afar.
 >>> import deepdft
 >>> from ase.build import molecule
 >>> density = deepdft.predict(molecule("H2O"), "default", spacing=0.2)
->>> found = added_up(density)
+>>> found = charges_and_moments(density)
 >>> round(sum(found.charges), 6), found.charges[0] < 0 < found.charges[1]
 (0.0, True)
 >>> bool(electrostatic_potential(density).at([[0.0, 0.0, 3.0]])[0] < 0)
@@ -42,7 +42,7 @@ _LARGEST_CORRECTION = 0.1
 
 
 @dataclass(frozen=True)
-class AddedUp:
+class ChargesAndMoments:
     """What was added up over a density, with the right number of electrons.
 
     Attributes:
@@ -67,7 +67,9 @@ class AddedUp:
         return None if self.dipole is None else float(np.linalg.norm(self.dipole)) * DEBYE
 
 
-def added_up(density: Density, core_charges: FloatArray | None = None) -> AddedUp:
+def charges_and_moments(
+    density: Density, core_charges: FloatArray | None = None
+) -> ChargesAndMoments:
     """Return charges and moments of a density on a grid.
 
     Args:
@@ -82,16 +84,16 @@ def added_up(density: Density, core_charges: FloatArray | None = None) -> AddedU
         ConfigurationError: if the density has by far too many or too few electrons.
     """
     field = ValuesOnGrid(density.values)
-    return added_up_over(field, density.atoms, density.level, density.grid, core_charges)
+    return charges_and_moments_over(field, density.atoms, density.level, density.grid, core_charges)
 
 
-def added_up_over(
+def charges_and_moments_over(
     field: OnBoxes, atoms: Atoms, level: LevelOfTheory, grid: Grid,
     core_charges: FloatArray | None = None, progress: Progress | None = None,
-) -> AddedUp:  # fmt: skip
+) -> ChargesAndMoments:  # fmt: skip
     """Return charges and moments of a density of any size, which is walked through once.
 
-    As `added_up`; memory does not grow with the grid.
+    As `charges_and_moments`; memory does not grow with the grid.
     """
     charges = core_charges_at(level, atoms) if core_charges is None else core_charges
     reductions = reductions_of(Subject(atoms, level, grid, charges), ["hirshfeld"])
@@ -109,7 +111,7 @@ def added_up_over(
     if quadrupole is not None:
         ions = quadrupole_of_ions(atoms, charges)
         quadrupole = {name: ions[name] - factor * (ions[name] - quadrupole[name]) for name in ions}
-    return AddedUp(
+    return ChargesAndMoments(
         electrons=found["electrons"],
         expected_electrons=expected,
         dipole=None if dipole is None else factor * np.array([dipole[axis] for axis in "xyz"]),
@@ -126,11 +128,11 @@ def electrostatic_potential(
 
     Args:
         density: of a molecule with some vacuum, or of a whole cell.
-        core_charges: see `added_up`.
+        core_charges: see `charges_and_moments`.
         tables: atomic densities of its level of theory; by default those that are shipped.
 
     Raises:
-        LevelOfTheoryError, ConfigurationError: see `added_up` and `ElectrostaticPotential`.
+        LevelOfTheoryError, ConfigurationError: see `charges_and_moments` and `ElectrostaticPotential`.
     """
     atoms, level = density.atoms, density.level
     charges = core_charges_at(level, atoms) if core_charges is None else core_charges
