@@ -132,7 +132,7 @@ def electrostatic_potential(
         tables: atomic densities of its level of theory; by default those that are shipped.
 
     Raises:
-        LevelOfTheoryError, ConfigurationError: see `charges_and_moments` and `ElectrostaticPotential`.
+        LevelOfTheoryError, ConfigurationError: see `charges_and_moments` and the potential itself.
     """
     atoms, level = density.atoms, density.level
     charges = core_charges_at(level, atoms) if core_charges is None else core_charges
