@@ -151,8 +151,7 @@ class HessianEigenvalue(Indicator):
     def values(self, found: Derivatives) -> FloatArray:
         """Return the eigenvalue."""
         assert found.hessian is not None
-        result: FloatArray = np.linalg.eigvalsh(found.hessian)[..., self._place]
-        return result
+        return np.asarray(np.linalg.eigvalsh(found.hessian)[..., self._place], dtype=np.float64)
 
 
 def _in_atomic_units(found: Derivatives) -> Derivatives:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, overload
 import numba
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from deepdft.arrays import FloatArray, Index
 from deepdft.density import Density, Grid, as_points
@@ -60,7 +60,7 @@ class ElectrostaticPotential:
     largest_order: Order = 0
 
     def __init__(
-        self, atoms: Atoms, grid: Grid, values: FloatArray, core_charges: ArrayLike,
+        self, atoms: Atoms, grid: Grid, values: NDArray[np.floating[Any]], core_charges: ArrayLike,
         tables: AtomicDensityTables | None = None, level: LevelOfTheory | None = None,
         net_charge: float | None = None, threads: int | None = None,
     ) -> None:  # fmt: skip
@@ -131,7 +131,8 @@ class ElectrostaticPotential:
         charges = self._charge.ravel() * self._grid.voxel_volume
         seen = np.flatnonzero(np.abs(charges) > _NO_CHARGE)
         places = self._grid.points().reshape(-1, 3)[seen]
-        return COULOMB * _coulomb_sums(points, places, charges[seen])
+        result: FloatArray = COULOMB * _coulomb_sums(points, places, charges[seen])
+        return result
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")

@@ -111,7 +111,7 @@ def _slab_kernel(grid: Grid, axis: int) -> tuple[Grid, FloatArray]:
     longer = _lengthened(grid, shape)
     vectors = _waves(longer)
     across = sum(vectors[x] * normal[x] for x in range(3))
-    squares = sum(vector**2 for vector in vectors)
+    squares = _squares(longer)
     along = np.sqrt(np.maximum(squares - across**2, 0.0))
     end = 0.5 * float(np.linalg.norm(longer.cell[axis]))
     squares[0, 0, 0] = 1.0
@@ -139,5 +139,5 @@ def _waves(grid: Grid) -> list[FloatArray]:
 
 
 def _squares(grid: Grid) -> FloatArray:
-    result: FloatArray = sum(vector**2 for vector in _waves(grid))
-    return result
+    x, y, z = _waves(grid)
+    return x**2 + y**2 + z**2
