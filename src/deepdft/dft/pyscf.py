@@ -174,6 +174,11 @@ class MeanField:
         )
 
     @property
+    def program(self) -> Any:
+        """PySCF's own object; its density fitting is built."""
+        return self._field
+
+    @property
     def density_matrix(self) -> NDArray[np.float64]:
         """(n_functions, n_functions) density matrix of the last functional converged."""
         return np.asarray(self._field.make_rdm1())

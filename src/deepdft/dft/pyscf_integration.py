@@ -26,6 +26,8 @@ _SHARE = 0.6
 
 _DERIVATIVES = {"LDA": 0, "GGA": 1, "MGGA": 1}
 _COMPONENTS = {0: 1, 1: 4}
+_ROWS = {"LDA": 1, "GGA": 4, "MGGA": 5}
+"""Values at a point: the density, its gradient, the density of kinetic energy."""
 
 
 class KeptFunctions(NumInt):  # type: ignore[misc]  # PySCF has no types
@@ -52,8 +54,7 @@ class KeptFunctions(NumInt):  # type: ignore[misc]  # PySCF has no types
             return found
         orbitals = _orbitals(dms)
         electrons = energy = 0.0
-        potential = np.zeros((mol.nao, mol.nao))
-        kinetic = np.zeros_like(potential)
+        matrix = _PotentialMatrix(mol.nao, kind)
         blocks = self._blocks(mol, grids, _DERIVATIVES[kind], max_memory)
         for start, functions, rows in blocks:
             weights = grids.weights[start : start + functions.shape[2]]
@@ -62,19 +63,47 @@ class KeptFunctions(NumInt):  # type: ignore[misc]  # PySCF has no types
             exc, vxc = self.eval_xc_eff(xc_code, values, deriv=1, xctype=kind, spin=0)[:2]
             electrons += float(density[0] @ weights)
             energy += float((density[0] * weights) @ exc)
-            weighted = np.atleast_2d(vxc * weights)
-            # Half of it, because the transpose is added at the end.
-            weighted[0] *= 0.5
-            place = np.ix_(rows, rows)
-            scaled = functions[0] * weighted[0]
-            for component in range(1, len(functions)):
-                scaled += functions[component] * weighted[component]
-            potential[place] += functions[0] @ scaled.T
-            if kind == "MGGA":
-                for component in range(1, 4):
-                    part = functions[component]
-                    kinetic[place] += (0.5 * weighted[4] * part) @ part.T
-        return electrons, energy, potential + potential.T + kinetic
+            matrix.add(functions, rows, np.atleast_2d(vxc * weights))
+        return electrons, energy, matrix.total
+
+    def density_on_grid(
+        self, mol: Any, grids: Any, matrix: Any, kind: str, max_memory: float = 2000
+    ) -> FloatArray:
+        """Return the density of a matrix at all points of a grid.
+
+        Args:
+            mol: PySCF's molecule.
+            grids: PySCF's grid.
+            matrix: (n, n) density matrix; with `mo_coeff` and `mo_occ` it is done faster.
+            kind: "LDA" for values alone, (1, points), "GGA" with the gradient, (4, points).
+            max_memory: MB that PySCF may use.
+
+        Returns:
+            In bohr^-3, the gradient in bohr^-4.
+        """
+        orbitals, result = _orbitals(matrix), np.empty((_ROWS[kind], len(grids.weights)))
+        for start, functions, rows in self._blocks(mol, grids, _DERIVATIVES[kind], max_memory):
+            stop = start + functions.shape[2]
+            result[:, start:stop] = _density(functions, rows, np.asarray(matrix), orbitals, kind)
+        return result
+
+    def potential_on_grid(
+        self, mol: Any, grids: Any, weighted: FloatArray, kind: str, max_memory: float = 2000
+    ) -> FloatArray:
+        """Return the matrix (n, n) of a potential given at the points of a grid, Ha.
+
+        Args:
+            mol: PySCF's molecule.
+            grids: PySCF's grid.
+            weighted: what `eval_xc_eff` returns first times the weights, (1 or 4, points).
+            kind: "LDA" or "GGA".
+            max_memory: MB that PySCF may use.
+        """
+        matrix = _PotentialMatrix(mol.nao, kind)
+        for start, functions, rows in self._blocks(mol, grids, _DERIVATIVES[kind], max_memory):
+            # A copy: it is changed.
+            matrix.add(functions, rows, weighted[:, start : start + functions.shape[2]].copy())
+        return matrix.total
 
     def _blocks(
         self, mol: Any, grids: Any, derivatives: int, max_memory: float
@@ -106,6 +135,40 @@ class KeptFunctions(NumInt):  # type: ignore[misc]  # PySCF has no types
         return values if whole else np.ascontiguousarray(values[:, rows]), rows
 
 
+class _PotentialMatrix:
+    """Matrix of a potential of the density, its gradient and its kinetic energy, block by block.
+
+    Args:
+        n: number of basis functions.
+        kind: "LDA", "GGA" or "MGGA".
+    """
+
+    def __init__(self, n: int, kind: str) -> None:
+        self._kind = kind
+        self._half = np.zeros((n, n))
+        self._kinetic = np.zeros((n, n)) if kind == "MGGA" else None
+
+    def add(self, functions: FloatArray, rows: NDArray[np.int64], weighted: FloatArray) -> None:
+        """Add a block of points; `weighted`, potentials times weights, is changed."""
+        # Half of it, because the transpose is added at the end.
+        weighted[0] *= 0.5
+        place = np.ix_(rows, rows)
+        scaled = functions[0] * weighted[0]
+        for component in range(1, len(functions)):
+            scaled += functions[component] * weighted[component]
+        self._half[place] += functions[0] @ scaled.T
+        if self._kinetic is not None:
+            for component in range(1, 4):
+                part = functions[component]
+                self._kinetic[place] += (0.5 * weighted[4] * part) @ part.T
+
+    @property
+    def total(self) -> FloatArray:
+        """(n, n) Ha."""
+        total: FloatArray = self._half + self._half.T
+        return total if self._kinetic is None else total + self._kinetic
+
+
 def _orbitals(matrix: Any) -> FloatArray | None:
     """Return the occupied orbitals times the roots of their occupations, if a matrix has them."""
     coefficients = getattr(matrix, "mo_coeff", None)
@@ -122,7 +185,7 @@ def _density(
     orbitals: FloatArray | None, kind: str,
 ) -> FloatArray:  # fmt: skip
     """Return the density, and by kind its gradient and the kinetic energy's, (1, 4 or 5, n)."""
-    result = np.empty(({"LDA": 1, "GGA": 4, "MGGA": 5}[kind], functions.shape[2]))
+    result = np.empty((_ROWS[kind], functions.shape[2]))
     if orbitals is None:
         part = matrix[np.ix_(rows, rows)]
         left = (part + part.T) @ functions[0] / 2

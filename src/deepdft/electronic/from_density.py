@@ -1,0 +1,90 @@
+"""The electronic structure of a molecule from its density, without self-consistency."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from deepdft.dft.functionals import libxc_code
+from deepdft.dft.pyscf import MeanField, PySCFSettings, level_of
+from deepdft.electronic.one_step import FockBuilder, GivenDensity, Step
+from deepdft.electronic.structure import ElectronicStructure
+from deepdft.electronic.theory import semilocal_kind, settings_of
+from deepdft.errors import ConfigurationError
+from deepdft.extras import require_extra
+from deepdft.fields.field import Field
+from deepdft.units import HARTREE
+
+KOHN_SHAM_SHARE = 0.35
+"""Share of the Kohn-Sham energy in the energy that is given, the rest being Harris'."""
+
+DAMPING = 0.5
+"""Share of the last orbitals' density in the density that a further step begins with."""
+
+
+def from_density(
+    field: Field, *, steps: int = 1, settings: PySCFSettings | None = None
+) -> ElectronicStructure:
+    """Return energies and orbitals of a molecule from its density.
+
+    Args:
+        field: the density, for example `model.engine(atoms)`, stored orbitals, or superposed
+            atoms. Its structure and its level of theory count.
+        steps: diagonalisations; those after the first begin with a mixture of the last two
+            densities.
+        settings: of PySCF; by default those of the field's level of theory.
+
+    Raises:
+        LevelOfTheoryError: if PySCF is not used here at the level of theory of the field.
+        UnsupportedStructureError: if the structure is periodic, has unpaired electrons or an
+            element that the basis set lacks.
+        CalculationError: if the field's number of electrons is not the molecule's.
+        ConfigurationError: if `steps` is below 1, or the functional needs more than a density.
+        MissingDependencyError: if PySCF is not installed.
+    """
+    require_extra("pyscf", "An energy from a density")
+    if steps < 1:
+        raise ConfigurationError(f"There is one step or more, not {steps}.")
+    settings = settings or settings_of(field.level)
+    program = MeanField(field.atoms, settings, Path(os.devnull)).program
+    builder = builder_of(program, settings.functional)
+    given = builder.of_field(field)
+    step = builder.diagonalised(given)
+    found = builder.of_matrix(step.matrix)
+    for _ in range(steps - 1):
+        given = given.mixed(found, DAMPING)
+        step = builder.diagonalised(given)
+        found = builder.of_matrix(step.matrix)
+    return _structure(field, settings, builder, step, found)
+
+
+def builder_of(program: object, functional: str) -> FockBuilder:
+    """Return what builds matrices for PySCF's mean field, with its fitting and its grid."""
+    field: Any = program
+    if field.grids.coords is None:
+        field.grids.build()
+    return FockBuilder(
+        field.mol, field.with_df, field.grids, field._numint, libxc_code(functional),
+        semilocal_kind(functional), field.max_memory,
+    )  # fmt: skip
+
+
+def _structure(
+    field: Field, settings: PySCFSettings, builder: FockBuilder, step: Step, found: GivenDensity
+) -> ElectronicStructure:
+    kohn_sham = builder.kohn_sham(step.matrix, found)
+    energy = KOHN_SHAM_SHARE * kohn_sham + (1 - KOHN_SHAM_SHARE) * step.harris
+    return ElectronicStructure(
+        atoms=field.atoms.copy(),
+        level=level_of(settings, settings.functional),
+        energy=energy * HARTREE,
+        harris_energy=step.harris * HARTREE,
+        kohn_sham_energy=kohn_sham * HARTREE,
+        orbital_energies=step.energies * HARTREE,
+        orbitals=step.orbitals,
+        occupied=builder.molecule.nelectron // 2,
+        fock=step.fock,
+        overlap=builder.overlap,
+        molecule=builder.molecule,
+    )

@@ -1,0 +1,87 @@
+"""Energies and orbitals of a density, against PySCF's own converged calculation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+
+import deepdft
+from deepdft.dft.pyscf import MeanField, PySCFSettings
+from deepdft.electronic import from_density
+from deepdft.errors import CalculationError, ConfigurationError, LevelOfTheoryError
+from deepdft.fields.orbitals import OrbitalDensity
+from deepdft.levels import LevelOfTheory
+from deepdft.units import HARTREE
+
+pytest.importorskip("pyscf")
+
+ACCURATE = PySCFSettings(convergence=1e-11, heavy_grid=(45, 170), hydrogen_grid=(40, 170))
+
+
+def turned(name: str) -> Atoms:
+    atoms = molecule(name)
+    atoms.rotate(40, (1, 2, 3))
+    return atoms
+
+
+def converged(atoms: Atoms, folder: Path, settings: PySCFSettings):
+    program = MeanField(atoms, settings, folder / "log")
+    return program.converge(settings.functional), program.program
+
+
+@pytest.mark.parametrize("functional", ["PBE", "CA"])
+def test_the_converged_density_gives_the_converged_energy(tmp_path, functional):
+    settings = ACCURATE.model_copy(update={"functional": functional})
+    reference, program = converged(turned("H2O"), tmp_path, settings)
+    found = from_density(reference.density, settings=settings)
+    exact = reference.energy
+    for energy in (found.energy, found.harris_energy, found.kohn_sham_energy):
+        assert energy == pytest.approx(exact, abs=1e-6 * HARTREE)
+    levels = program.mo_energy * HARTREE
+    np.testing.assert_allclose(found.orbital_energies[:5], levels[:5], atol=5e-4)
+    np.testing.assert_allclose(found.dipole, reference.density.atoms.info["dipole"], atol=1e-4)
+    assert found.gap == pytest.approx(reference.details["gap"], abs=1e-3)
+
+
+def test_a_predicted_density_brackets_the_energy(tmp_path):
+    atoms = turned("CH3OH")
+    model = deepdft.load_model("default")
+    reference, program = converged(atoms, tmp_path, PySCFSettings(convergence=1e-9))
+    found = from_density(model.engine(atoms))
+    assert found.harris_energy < reference.energy < found.kohn_sham_energy
+    assert found.bracket == pytest.approx(found.kohn_sham_energy - found.harris_energy)
+    assert abs(found.energy - reference.energy) < 1e-4 * HARTREE
+    again = from_density(model.engine(atoms), steps=3)
+    assert again.kohn_sham_energy - reference.energy < 0.5 * (
+        found.kohn_sham_energy - reference.energy
+    )
+    # The energy that PySCF finds for the same density matrix.
+    energy = program.energy_tot(dm=found.density_matrix) * HARTREE
+    assert found.kohn_sham_energy == pytest.approx(energy, abs=1e-7)
+
+
+def test_what_is_no_density_of_the_molecule_is_refused(tmp_path):
+    atoms = turned("H2O")
+    reference, _ = converged(atoms, tmp_path, PySCFSettings())
+    density = reference.density
+
+    def with_level(level: LevelOfTheory, occupations: float = 2.0) -> OrbitalDensity:
+        return OrbitalDensity(atoms, "gth-dzvp", density.coefficients, occupations, level)
+
+    all_electron = with_level(LevelOfTheory("PBE", "all-electron", "gth-dzvp"))
+    with pytest.raises(LevelOfTheoryError, match="all-electron"):
+        from_density(all_electron)
+    unknown = with_level(LevelOfTheory())
+    with pytest.raises(LevelOfTheoryError, match="functional"):
+        from_density(unknown)
+    half = with_level(density.level, 1.0)
+    with pytest.raises(CalculationError, match=r"4\.00 electrons and the molecule has 8"):
+        from_density(half)
+    with pytest.raises(ConfigurationError, match="more than the density"):
+        from_density(density, settings=PySCFSettings(functional="PBE0"))
+    with pytest.raises(ConfigurationError, match="one step or more"):
+        from_density(density, steps=0)
