@@ -18,13 +18,17 @@ def test_importing_loads_nothing_heavy_and_touches_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_commands_help_loads_nothing_heavy():
+def test_the_commands_help_loads_neither_commands_nor_anything_heavy():
     code = (
-        "import sys, deepdft.cli; "
-        "heavy = {'numpy', 'ase', 'scipy', 'numba', 'pydantic', 'yaml', 'torch'} "
-        "& set(sys.modules); assert not heavy, heavy"
+        "import sys, atexit; from deepdft.cli import main; "
+        "heavy = {'numpy', 'ase', 'scipy', 'numba', 'pydantic', 'yaml', 'torch', 'rich.console', "
+        "'deepdft.cli.predict', 'deepdft.cli.models'}; "
+        "atexit.register(lambda: print(heavy & set(sys.modules))); "
+        "sys.argv = ['deepdft', '--help']; main()"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "predict" in found.stdout
+    assert found.stdout.splitlines()[-1] == "set()"
 
 
 def test_every_public_name_exists():

@@ -30,8 +30,7 @@ import numpy as np
 from ase import Atoms
 from rich.console import Console
 
-from deepdft.cli.campaign_progress import Shown
-from deepdft.cli.dft import progress_bar
+from deepdft.cli.campaign_progress import Shown, progress_bar
 from deepdft.dft import create_calculation, read_manifest, run_campaign
 from deepdft.dft.manifest import DONE, write_json
 from deepdft.errors import ConfigurationError, MissingDependencyError

@@ -13,6 +13,7 @@ import yaml
 from ase.build import molecule
 from PIL import Image
 
+from deepdft.cli.commands import COMMANDS
 from deepdft.density import Density, Grid
 from deepdft.levels import LevelOfTheory
 
@@ -148,10 +149,15 @@ def test_models_and_info_show_the_bundled_model(run):
         assert expected in card.output
 
 
-@pytest.mark.parametrize(
-    "command", ["predict", "train", "evaluate", "uncertainty", "models", "info", "import"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_explains_every_command(run, command):
     result = run(command, "--help")
     assert result.code == 0
-    assert "Usage" in result.output
+    assert f"deepdft {command} " in result.output
+
+
+def test_every_command_is_listed_with_what_it_does(run):
+    listed = run("--help").output
+    for command, (_, summary) in COMMANDS.items():
+        assert f"{command} " in listed
+        assert summary in listed

@@ -7,46 +7,23 @@ from typing import NoReturn
 
 import typer
 
-from deepdft.cli import (
-    combine,
-    compare,
-    convert,
-    dft,
-    evaluate,
-    inspect,
-    models,
-    predict,
-    reproduce,
-    serve,
-    spread,
-    train,
-    uncertainty,
-)
+from deepdft.cli.commands import LazyGroup
 from deepdft.errors import DeepDFTError
 from deepdft.extras import missing_extra
 
 app = typer.Typer(
     name="deepdft",
+    cls=LazyGroup,
     help="Electron densities of molecules, crystals and liquids in seconds, learned from DFT.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("predict")(predict.predict)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("uncertainty")(uncertainty.uncertainty)
-app.command("convert")(convert.convert)
-app.command("inspect")(inspect.inspect)
-app.command("compare")(compare.compare)
-app.command("combine")(combine.combine)
-app.command("models")(models.models)
-app.command("info")(models.info)
-app.command("serve")(serve.serve)
-dft.app.command("spread")(spread.spread)
-app.add_typer(dft.app, name="dft")
-app.add_typer(reproduce.app, name="reproduce")
-app.command("import")(models.import_model)
+
+
+@app.callback()
+def _all_commands() -> None: ...
 
 
 def main() -> None:

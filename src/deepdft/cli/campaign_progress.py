@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from rich.progress import Progress
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from deepdft.dft.campaign import CampaignProgress
 
@@ -29,3 +37,12 @@ class Shown(CampaignProgress):
     def finished(self, name: str, error: str | None) -> None:
         self._running.remove(name)
         self._bar.update(self._task, advance=1, description=", ".join(self._running))
+
+
+def progress_bar(console: Console) -> Progress:
+    """Return the bar of calculations."""
+    return Progress(
+        TextColumn("calculating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), TextColumn("{task.description}", markup=False),
+        console=console, transient=True,
+    )  # fmt: skip

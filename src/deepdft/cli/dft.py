@@ -7,26 +7,21 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
+from deepdft.cli.spread import spread
 from deepdft.cli.structure_inputs import (
     Charge,
     Multiplicity,
     Ordered,
     Refusals,
     Relax,
+    is_setting,
     print_notes,
 )
 
 app = typer.Typer(help="Reference densities from DFT programs.", no_args_is_help=True)
+app.command("spread")(spread)
 
 
 @app.command("run")
@@ -61,7 +56,7 @@ def run(
 
     STORE can be trained on as it is. `deepdft dft settings PROGRAM` lists the settings.
     """
-    from deepdft.cli.campaign_progress import Shown
+    from deepdft.cli.campaign_progress import Shown, progress_bar
     from deepdft.dft import create_calculation, read_inputs, run_campaign
     from deepdft.structures import ReadOptions
 
@@ -92,21 +87,7 @@ def run(
     refusals.finish(console)
 
 
-def progress_bar(console: Console) -> Progress:
-    """Return the bar of calculations."""
-    return Progress(
-        TextColumn("calculating"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TimeRemainingColumn(), TextColumn("{task.description}", markup=False),
-        console=console, transient=True,
-    )  # fmt: skip
-
-
 _STATUSES = ("done", "failed", "pending")
-
-
-def is_setting(text: str) -> bool:
-    """Return whether an argument is KEY=VALUE rather than a path."""
-    return "=" in text and not Path(text).exists()
 
 
 @app.command("settings")

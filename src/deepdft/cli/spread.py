@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deepdft.cli.dft import is_setting, progress_bar
+from deepdft.cli.structure_inputs import is_setting
 from deepdft.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def spread(
 
     Given again, it goes on where it was.
     """
-    from deepdft.cli.campaign_progress import Shown
+    from deepdft.cli.campaign_progress import Shown, progress_bar
     from deepdft.dft import create_calculation, read_inputs
     from deepdft.dft.measure_spread import measure_spread
     from deepdft.dft.pyscf import PySCFSettings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,3 +64,8 @@ def print_notes(console: Console, structures: list[Structure]) -> None:
             console.print(
                 f"note: {structure.name}: {note}", highlight=False, soft_wrap=True, markup=False
             )
+
+
+def is_setting(text: str) -> bool:
+    """Return whether an argument is KEY=VALUE rather than a path."""
+    return "=" in text and not Path(text).exists()
