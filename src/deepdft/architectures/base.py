@@ -35,7 +35,6 @@ from deepdft.errors import UnsupportedStructureError
 from deepdft.geometry.graphs import AtomGraph, Edges
 from deepdft.kernels.autograd.messages import direct_messages, filtered_messages
 from deepdft.kernels.autograd.tables import RadialTable, tabulate
-from deepdft.kernels.edges.block_edges import BlockNetwork
 
 TRAINING_SPACING = 0.04
 """Distance between knots while training, Å: a table a step, at 1e-6 of the filters' amplitude."""
@@ -97,17 +96,6 @@ class DensityModel(nn.Module):
         """Return `encode` one interaction step at a time, for large structures, if there is one.
 
         Optional: without it structures of any size are encoded at once.
-        """
-        return None
-
-    def block_network(self, senders: Tensor, table: RadialTable) -> BlockNetwork | None:
-        """Return a compiled form of `density` for blocks of probes on a CPU, if there is one.
-
-        Optional: without it blocks go through `density` in torch.
-
-        Args:
-            senders: what `encode` returned.
-            table: what `probe_table` returned.
         """
         return None
 

@@ -17,7 +17,6 @@ from deepdft.architectures import jets
 from deepdft.architectures.atom_steps import AtomSteps
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.deepdft import DEEPDFT
-from deepdft.architectures.deepdft.block_network import GatedNetwork
 from deepdft.architectures.deepdft.options import DeepDFTOptions
 from deepdft.architectures.device_readout import DeviceReadout
 from deepdft.architectures.layers import (
@@ -139,20 +138,6 @@ class DeepDFT(DensityModel):
             state = torch.lerp(update[t], state, gate[t])
         density: Tensor = self.readout_output(softplus(self.readout_hidden(state)))
         return density[:, 0]
-
-    def block_network(self, senders: Tensor, table: RadialTable) -> GatedNetwork | None:
-        """Return the probes' part in compiled form, in float32 on a CPU."""
-        if senders.dtype != torch.float32 or senders.device.type != "cpu":
-            return None
-        layers: dict[str, Any] = {
-            name: part
-            if isinstance(part, float)
-            else tuple(x.detach().numpy() if isinstance(x, Tensor) else x for x in part)
-            for name, part in self._node_layers().items()
-        }
-        return GatedNetwork(
-            **layers, table=table.entries.detach().numpy(), senders=senders.detach().numpy()
-        )
 
     def device_readout(self) -> DeviceReadout | None:
         """Return the node networks in fused form, in float32 on a GPU."""

@@ -29,7 +29,6 @@ from deepdft.architectures import jets
 from deepdft.architectures.atom_steps import AtomSteps
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.equivariant import EQUIVARIANT
-from deepdft.architectures.equivariant.block_network import FieldNetwork
 from deepdft.architectures.equivariant.layers import (
     DegreeLinear,
     GauntProduct,
@@ -51,7 +50,6 @@ from deepdft.kernels.angular.layouts import AngularLayout, MessageLayout
 from deepdft.kernels.autograd.angular_messages import (
     angular_messages,
     plain_angular_messages,
-    suits_compiled_form,
 )
 from deepdft.kernels.autograd.harmonics import soft_harmonics
 from deepdft.kernels.autograd.tables import RadialTable
@@ -221,26 +219,6 @@ class Equivariant(DensityModel):
         change = self._hidden(fields) - self._hidden(fields.new_zeros((1, fields.shape[1])))
         correction: Tensor = self.output(change)
         return fields @ self.linear + correction[:, 0]
-
-    def block_network(self, senders: Tensor, table: RadialTable) -> FieldNetwork | None:
-        """Return fields and readout in compiled form, in float32 on a CPU."""
-        if not suits_compiled_form(table, self.layout):
-            return None
-        zero = table.entries.new_zeros((1, self.layout.width))
-        with torch.no_grad():
-            unreached = self._hidden(zero)[0]
-        return FieldNetwork(
-            table=table.entries.detach().numpy(),
-            senders=senders.detach().numpy(),
-            layout=self.layout,
-            linear=self.linear.detach().numpy(),
-            hidden=[
-                (layer.weight.detach().numpy().T, layer.bias.detach().numpy())
-                for layer in (self.hidden1, self.hidden2)
-            ],
-            output=self.output.weight[0].detach().numpy(),
-            unreached=unreached.numpy(),
-        )
 
     def _hidden(self, fields: Tensor) -> Tensor:
         return softplus(self.hidden2(softplus(self.hidden1(fields))))
