@@ -13,7 +13,7 @@ import deepdft
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
 from deepdft.models.expected_errors.error_model import FILE, load_error_model
-from deepdft.models.folder import save_checkpoint
+from deepdft.models.folder import load_checkpoint, save_checkpoint
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.testing.structures import ethanol
 from tests.uncertainty.conftest import small_checkpoint
@@ -150,6 +150,22 @@ def test_an_error_model_of_other_weights_is_refused(folder, tmp_path):
     (tmp_path / FILE).unlink()
     model = load_model(tmp_path, "cpu")
     assert model.warning(model.engine(ethanol())) is None
+
+
+def test_a_model_saved_anew_keeps_its_error_model_as_long_as_its_weights(folder, tmp_path):
+    checkpoint, copy = load_checkpoint(folder), tmp_path / "copy"
+    errors = (folder / FILE).read_bytes()
+    save_checkpoint(replace(checkpoint, card={"x": 1}), copy)
+    assert (copy / FILE).read_bytes() == errors
+    assert load_model(copy, "cpu").uncertainty(ethanol()).shares.min() > 0.0
+    # In its place, by one that does not know of it.
+    save_checkpoint(replace(checkpoint, expected_errors=None), copy)
+    assert (copy / FILE).read_bytes() == errors
+    weights = {name: array + 0.1 for name, array in checkpoint.weights.items()}
+    for known, place in ((None, copy), (errors, tmp_path / "other")):
+        with pytest.warns(UserWarning, match="repeat 'deepdft uncertainty"):
+            save_checkpoint(replace(checkpoint, weights=weights, expected_errors=known), place)
+        assert not (place / FILE).exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"x" * 100])

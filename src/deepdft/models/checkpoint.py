@@ -38,6 +38,8 @@ class Checkpoint:
         baseline: name of the atomic tables below the network, or None.
         card: the model card: data, split, measured errors, cost.
         tables: the atomic tables, or None for those that come with the package by that name.
+        expected_errors: what errors to expect, as the file of the model folder has it (see
+            `deepdft.models.expected_errors`); it tells which weights it is about.
     """
 
     architecture: str
@@ -48,6 +50,7 @@ class Checkpoint:
     baseline: str | None = None
     card: dict[str, Any] = field(default_factory=dict)
     tables: AtomicDensityTables | None = None
+    expected_errors: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.baseline is not None and self.tables is None:

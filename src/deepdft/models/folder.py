@@ -12,6 +12,7 @@ while they are read, by the functions in `deepdft.models.upgrades`.
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,21 @@ from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.upgrades import FORMAT, upgraded
+from deepdft.storage.identities import file_identity
 from deepdft.storage.replace import replacing
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 TABLES = "atomic_densities.npz"
-_OWN = (WEIGHTS, DESCRIPTION, TABLES, "uncertainty.safetensors")
+ERRORS = "uncertainty.safetensors"
+_OWN = (WEIGHTS, DESCRIPTION, TABLES, ERRORS)
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
     """Write a model folder; it takes the place of an older one as a whole.
+
+    What errors to expect of the weights is kept, from the checkpoint or from the older folder. If
+    it was of other weights, it is left out, with a warning.
 
     Raises:
         ConfigurationError: if the folder cannot be written, or holds something else as well, which
@@ -54,6 +60,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
         "level": checkpoint.level.to_dict(),
         "card": checkpoint.card,
     }
+    known = [errors for errors in (_errors(folder), checkpoint.expected_errors) if errors]
     with replacing(folder) as place:
         place.mkdir()
         (place / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
@@ -65,6 +72,30 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
         (place / WEIGHTS).chmod((place / DESCRIPTION).stat().st_mode)
         if checkpoint.tables is not None:
             checkpoint.tables.of_elements(checkpoint.symbols).save(place / TABLES)
+        identity = file_identity(place / WEIGHTS) if known else ""
+        fitting = [errors for errors in known if _weights_of_errors(errors) == identity]
+        if fitting:
+            (place / ERRORS).write_bytes(fitting[0])
+    if known and not fitting:
+        warnings.warn(
+            f"The weights in {folder} are not those whose errors were looked at, so what errors to "
+            f"expect is left out; repeat 'deepdft uncertainty {folder} DATA ...'.",
+            stacklevel=2,
+        )
+
+
+def _errors(folder: Path) -> bytes | None:
+    path = folder / ERRORS
+    return path.read_bytes() if path.exists() else None
+
+
+def _weights_of_errors(content: bytes) -> str | None:
+    """Return the identity of the weights that an error model's file is about, if it says so."""
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return str(json.loads(header["__metadata__"]["description"])["weights"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _require_replaceable(folder: Path) -> None:
@@ -129,6 +160,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
         description.get("baseline"),
         description.get("card", {}),
         _tables(folder, description),
+        _errors(folder),
     )
 
 

@@ -31,11 +31,11 @@ from deepdft.levels import LevelOfTheory
 from deepdft.models import released_layout as released
 from deepdft.models.expected_errors.amplitudes import Amplitudes
 from deepdft.models.expected_errors.features import FeatureSpace, FloatArray, IntegerArray
-from deepdft.models.folder import WEIGHTS
+from deepdft.models.folder import ERRORS, WEIGHTS
 from deepdft.storage.identities import ContentHash, file_identity
 from deepdft.storage.whole_files import replace_file
 
-FILE = "uncertainty.safetensors"
+FILE = ERRORS
 FORMAT = 1
 
 
