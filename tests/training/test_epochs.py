@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deepdft.data import open_dataset
+from deepdft.data.conversion import fill_store
 from deepdft.errors import ConfigurationError
 from deepdft.fields.orbitals import write_orbital_archive
 from deepdft.models.folder import read_description
@@ -59,7 +60,7 @@ def grouped(tmp_path_factory):
         [("H2O", "a"), ("H2O", "a"), ("CH4", "b"), ("CO", "c"), ("CO", "a"), ("CH4", "b")]
     ):
         density = orbital_density(name, number)
-        density.atoms.info["group"] = group
+        density.atoms.info |= {"group": group, "charge": number % 2}
         densities.append(density)
     path = tmp_path_factory.mktemp("grouped") / "six.npz"
     write_orbital_archive(path, densities)
@@ -73,6 +74,18 @@ def test_factors_of_groups(grouped):
     assert factors.tolist() == [1.0, 1.0, 3.0, 0.5, 1.0, 3.0]
     with pytest.raises(ConfigurationError, match="of the group 'd'; they have a, b, c"):
         factors_of_groups(dataset, {"d": 2.0})
+
+
+def test_a_store_made_of_orbitals_knows_groups_and_charges(grouped, tmp_path):
+    dataset = open_dataset(grouped)
+    fill_store(tmp_path / "a.store", dataset, spacing=0.6, margin=1.0)
+    store = open_dataset(tmp_path / "a.store")
+    weights = {"b": 3.0, "c": 0.5}
+    np.testing.assert_array_equal(
+        factors_of_groups(store, weights), factors_of_groups(dataset, weights)
+    )
+    assert [store.preview(i).info["charge"] for i in range(6)] == [0, 1] * 3
+    assert "info" not in store.on_grid(0).metadata
 
 
 def test_factors_need_groups(archive):

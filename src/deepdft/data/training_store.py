@@ -67,6 +67,7 @@ class TrainingStore:
             self._cells = self._arrays["cells"].read(0, self._count)
             self._check()
             self.names = self._read_names()
+            self._infos: dict[int, dict[str, Any]] = {}
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise FileFormatError(f"The store {path} is damaged: {error}.") from None
 
@@ -108,7 +109,7 @@ class TrainingStore:
         return Entry(*self._entries[index].tolist())
 
     def atoms(self, index: int) -> Atoms:
-        """Return the structure of a density."""
+        """Return the structure of a density; `info` has charge, group and what else is known."""
         entry = self.entry(index)
         span = entry.atom, entry.atom + entry.n_atoms
         return Atoms(
@@ -116,7 +117,22 @@ class TrainingStore:
             positions=self._arrays["positions"].read(*span),
             cell=self._cells[index, 12:21].reshape(3, 3),
             pbc=[bool(entry.periodic >> axis & 1) for axis in range(3)],
+            info=self._info(index),
         )
+
+    def _info(self, index: int) -> dict[str, Any]:
+        if index not in self._infos:  # asked for in every draw
+            self._infos[index] = self._metadata(index).get("info", {})
+        return self._infos[index]
+
+    def _metadata(self, index: int) -> dict[str, Any]:
+        entry = self.entry(index)
+        span = entry.text, entry.text + entry.n_bytes
+        text = self._arrays["descriptions"].read(*span).tobytes()
+        try:
+            return dict(json.loads(text[text.index(b"\n") :]))
+        except (ValueError, TypeError) as error:
+            raise FileFormatError(f"The store {self.path} is damaged: {error}.") from None
 
     @cached_property
     def _numbers(self) -> NDArray[np.uint8]:
@@ -173,12 +189,8 @@ class TrainingStore:
             count = entry.spin_components * entry.n_points
             spin = self._arrays["spin"].read(entry.spin, entry.spin + count)
             spin = spin.reshape(shape if entry.spin_components == 1 else (3, *shape))
-        span = entry.text, entry.text + entry.n_bytes
-        text = self._arrays["descriptions"].read(*span).tobytes()
-        try:
-            metadata = json.loads(text[text.index(b"\n") :])
-        except ValueError as error:
-            raise FileFormatError(f"The store {self.path} is damaged: {error}.") from None
+        metadata = self._metadata(index)
+        metadata.pop("info", None)
         values = self.slab(index, 0, entry.nx)
         return Density(
             self.atoms(index), self.grid(index), values, spin, self.level(index), metadata

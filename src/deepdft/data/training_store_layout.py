@@ -11,7 +11,8 @@ of `BLOCK`), A atoms, S spin values and T bytes of text:
 - `entries` (n, 12) int64: where a density's part of the others starts, see `Entry`;
 - `cells` (n, 22) float64: edges of the grid's box (9), its origin (3), cell of the structure (9),
   all in Å, and the number of electrons;
-- `descriptions` (T,) uint8: name, line feed, and a JSON object with metadata and notes.
+- `descriptions` (T,) uint8: name, line feed, and a JSON object with metadata and notes; its `info`
+  is what else is known of the structure (`atoms.info`: charge, group and others).
 
 The group's attributes tell how many densities count (`count`) and the levels of theory. Whatever
 lies behind these was left by a process that was killed, and is written over.

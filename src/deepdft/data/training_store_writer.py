@@ -174,7 +174,7 @@ class TrainingStoreWriter:
 
         Args:
             name: unique in the store, without line feeds.
-            atoms: the structure.
+            atoms: the structure; of its `info` is kept what JSON can hold.
             grid: the points.
             slabs: (layers, ny, nz) each, nx layers in all, e/Å^3.
             level: level of theory.
@@ -200,7 +200,8 @@ class TrainingStoreWriter:
             for component in () if spin is None else spin:
                 for slab in _slabs(component, grid):
                     arrays["spin"].append(_single_precision(slab, name).reshape(-1))
-            text = f"{name}\n{json.dumps(metadata or {})}".encode()
+            known = {**(metadata or {}), "info": _plain(atoms.info)}
+            text = f"{name}\n{json.dumps(known)}".encode()
             arrays["numbers"].append(atoms.numbers)
             arrays["positions"].append(atoms.positions)
             arrays["descriptions"].append(np.frombuffer(text, np.uint8))
@@ -277,6 +278,14 @@ class TrainingStoreWriter:
 def _slabs(values: NDArray[np.floating[Any]], grid: Grid) -> Iterator[NDArray[np.floating[Any]]]:
     for start, stop in grid.slabs(0, _SLAB_POINTS):
         yield values[start:stop]
+
+
+def _plain(info: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of `atoms.info` that JSON can hold; numbers of NumPy become plain ones."""
+    return storable({
+        key: value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+        for key, value in info.items()
+    })  # fmt: skip
 
 
 def _single_precision(values: NDArray[np.floating[Any]], name: str) -> NDArray[np.float32]:
