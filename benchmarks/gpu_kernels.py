@@ -4,7 +4,7 @@
 
 Needs Triton and no GPU: the kernels are compiled for an H100 (compute capability 9.0) and the
 instructions of their loops are counted. From these and from the hardware's rates follow the least
-times a probe that the last table shows; docs/engine_gpu.md explains it. Where Triton cannot compile
+times a probe that the last table shows. Where Triton cannot compile
 (`--small` compiles only the narrowest kernels, as the tests do) it says so and fails.
 """
 

@@ -37,8 +37,8 @@ class EvaluationSettings:
         table_spacing: distance between the knots of tables, Å.
         precision: floating type of the computation.
         products: how a GPU with Triton multiplies matrices: "float32" (from numbers split in two
-            halves, as accurate as float32) or "float16" (about three times as fast; see
-            docs/engine_gpu.md for what it changes). Makes no difference on a CPU.
+            halves, as accurate as float32) or "float16" (about three times as fast,
+            with the rounding of half precision in its weights). Makes no difference on a CPU.
 
     Raises:
         ConfigurationError: for a value that does not exist.

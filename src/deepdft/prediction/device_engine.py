@@ -4,7 +4,7 @@ The CPU lists the image atoms near each block, some ten thousand probes, from th
 On the device the block's grid points are made, in groups of 2 x 2 x 2; the atoms in reach of each
 group are found; messages of all steps are summed with the group's distances in registers; node
 networks and superposed atoms follow. Blocks are worked off in batches that fill the device, and
-results are copied back while the next part is computed. See docs/engine_gpu.md.
+results are copied back while the next part is computed.
 """
 
 from __future__ import annotations

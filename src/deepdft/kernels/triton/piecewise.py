@@ -3,7 +3,7 @@
 The distances of an atom to a few neighbouring grid points differ by no more than the diagonal of
 their box. A piece of the table is a polynomial on an interval wide enough for all of them, so that
 its coefficients are loaded once and used for every point: on a GPU the summed messages then cost
-multiply-adds and not loads (see docs/engine_gpu.md). Pieces start every `step`; piece k covers
+multiply-adds and not loads. Pieces start every `step`; piece k covers
 ``[k * step, k * step + width]`` and the piece of a group of points is the last that starts below
 their smallest distance.
 """
