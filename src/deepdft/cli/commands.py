@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-if TYPE_CHECKING:
-    from click import Command, Context, HelpFormatter
+Command = Context = HelpFormatter = Any
+"""Of click, or of the copy of it that later versions of Typer bring."""
 
 COMMANDS = {
     "predict": ("predict:predict", "Predict electron densities and write them to files."),
@@ -37,7 +37,7 @@ COMMANDS = {
 """Where each command is (module of `deepdft.cli` and name in it), and what it does."""
 
 
-class Commands(MutableMapping[str, "Command"]):
+class Commands(MutableMapping[str, Command]):
     """The commands of `COMMANDS`, and others that were added."""
 
     def __init__(self) -> None:
