@@ -59,11 +59,21 @@ def boxes(network, atoms, grid, box):
     report(lambda: on_box(grid, (0, 0, 0), box))
 
 def steps(network, atoms, probes):
-    import training_step
+    import training_step as module
     network.train().requires_grad_(True)
-    batch = training_step.random_batch(atoms, probes, network.cutoff, generator)
+    graphs, edges = [], []
+    for seed in range(2):
+        moved = atoms.copy()
+        moved.rattle(0.05, seed=seed)
+        points = generator.random((probes, 3)) @ moved.cell.array
+        graph = module.atom_graph(moved, network.atom_cutoff, directions=True)
+        graphs.append(graph.to(dtype=torch.float32))
+        found = module.probe_edges(moved, points, network.cutoff, directions=True)
+        edges.append(found.to(dtype=torch.float32))
+    joined = module.concatenate_edges(edges, [len(atoms)] * 2)
+    batch = module.concatenate_graphs(graphs), joined, torch.full((joined.n_receivers,), 0.3)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-5)
-    report(lambda: training_step.train(network, optimizer, batch))
+    report(lambda: module.train(network, optimizer, batch))
 
 def batches(dataset):
     from deepdft.training.batches import BatchBuilder
