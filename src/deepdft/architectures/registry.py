@@ -17,11 +17,12 @@ from pydantic import ValidationError
 
 from deepdft.architectures.options import ArchitectureOptions
 from deepdft.architectures.settings import EvaluationSettings
+from deepdft.arrays import Array
 from deepdft.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
     from deepdft.architectures.base import DensityModel
-    from deepdft.architectures.interface import Array, CpuNetwork
+    from deepdft.architectures.interface import CpuNetwork
 
 M = TypeVar("M", bound="type[DensityModel]")
 
@@ -44,10 +45,6 @@ class Architecture:
         sums_messages: whether the density is `DensityModel.readout` of messages that are sums of
             senders times filters of distance alone; then these need not be differentiated by
             autograd, and a GPU may sum them in its own way.
-        step_by_step: whether atoms can be encoded one interaction step at a time
-            (`DensityModel.atom_steps`), as large structures need it.
-        gpu: whether there is a fused form of the readout on a GPU
-            (`DensityModel.device_readout`).
     """
 
     name: str
@@ -58,8 +55,6 @@ class Architecture:
     uses_directions: bool = False
     keeps_constant: bool = False
     sums_messages: bool = True
-    step_by_step: bool = False
-    gpu: bool = False
 
     def model_class(self) -> type[DensityModel]:
         """Return the torch form; imports torch."""

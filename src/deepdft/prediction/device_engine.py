@@ -91,7 +91,7 @@ class DeviceEngine:
         """Whether the filters can be tabulated; they cannot where they are not finite."""
         return self._filters_for(0.0, _SINGLE) is not None
 
-    def density_at(self, points: FloatArray, search: NeighbourhoodSearch) -> FloatArray:
+    def at(self, points: FloatArray, search: NeighbourhoodSearch) -> FloatArray:
         """Return the density at points.
 
         Args:
@@ -127,9 +127,7 @@ class DeviceEngine:
             Part(evaluate).copy_into(result)
         return result
 
-    def on_grid(
-        self, grid: Grid, start: Index, stop: Index, search: NeighbourhoodSearch
-    ) -> FloatArray:
+    def box(self, grid: Grid, start: Index, stop: Index, search: NeighbourhoodSearch) -> FloatArray:
         """Return the density on the index box start:stop of a grid, which must not be empty.
 
         Args:

@@ -9,6 +9,4 @@ DEEPDFT = Architecture(
     model="deepdft.architectures.deepdft.model:DeepDFT",
     cpu="deepdft.architectures.deepdft.cpu:DeepDFTOnCpu",
     per_element=frozenset({"embedding.weight"}),
-    step_by_step=True,
-    gpu=True,
 )

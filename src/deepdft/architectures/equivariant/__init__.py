@@ -11,5 +11,4 @@ EQUIVARIANT = Architecture(
     per_element=frozenset({"embedding.weight"}),
     uses_directions=True,
     sums_messages=False,
-    step_by_step=True,
 )
