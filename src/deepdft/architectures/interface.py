@@ -16,13 +16,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from deepdft.architectures.settings import EvaluationSettings
-
-Array = NDArray[Any]
-FloatArray = NDArray[np.float64]
-IntegerArray = NDArray[np.int64]
+from deepdft.arrays import Array, FloatArray, IntegerArray
 
 Allocator = Callable[[tuple[int, int, int], Any], Array]
 """Makes the array that encoded atoms are written to, from its shape and type."""

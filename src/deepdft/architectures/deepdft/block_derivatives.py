@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.compilation import compiled, inner
 from deepdft.kernels.edges.block_edges import Workspace
 from deepdft.kernels.edges.jet_edges import JetEdges
@@ -31,7 +31,6 @@ from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, address, padded
 if TYPE_CHECKING:
     from deepdft.architectures.deepdft.block_network import GatedNetwork
 
-Array = NDArray[Any]
 
 CHUNK = 2 * TILE_ROWS
 """Probes whose hidden layer is held at once."""

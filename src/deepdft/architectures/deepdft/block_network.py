@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.compilation import compiled, inner
 from deepdft.kernels.edges.block_edges import BlockEdges, Workspace
 from deepdft.kernels.edges.block_messages import sum_messages
@@ -27,8 +27,6 @@ from deepdft.kernels.simd.vectors import (
     padded_channels,
     padded_rows,
 )
-
-Array = NDArray[Any]
 
 _CHUNK = 96
 """Probes whose hidden layer (2 F numbers each) is held at once; a multiple of every tile."""

@@ -2,94 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.architectures.deepdft.block_network import GatedNetwork
 from deepdft.architectures.deepdft.filters import DeepDFTFilters
 from deepdft.architectures.deepdft.options import DeepDFTOptions
-from deepdft.architectures.interface import Allocator, ProbeNetwork
-from deepdft.architectures.on_cpu.compiled import CompiledProbes
-from deepdft.architectures.on_cpu.elements import known_elements, species_of
-from deepdft.architectures.on_cpu.encoding import CHUNK_ATOMS, encode
-from deepdft.architectures.on_cpu.plain import PlainProbes
+from deepdft.architectures.on_cpu.elements import species_of
+from deepdft.architectures.on_cpu.network import CompiledOnCpu
 from deepdft.architectures.on_cpu.weights import Weights
 from deepdft.architectures.settings import EvaluationSettings
+from deepdft.arrays import Array
 from deepdft.geometry.neighbours import EdgeArrays
 from deepdft.kernels.edges.block_messages import sum_messages
 from deepdft.kernels.edges.sorted_messages import SortedEdges, sort_edges
 from deepdft.kernels.edges.sums import summed
 from deepdft.kernels.jets import Jet, linear, sigmoid, softplus
-from deepdft.kernels.radial.filters import Filters, RadialTable, tabulated
+from deepdft.kernels.radial.filters import Filters, tabulated
 from deepdft.kernels.simd.dense import Dense
 from deepdft.kernels.simd.vectors import padded_rows
 
-Array = NDArray[Any]
 
+class DeepDFTOnCpu(CompiledOnCpu[DeepDFTOptions, "PlainDeepDFT"]):
+    """Encodes atoms and evaluates probes."""
 
-class DeepDFTOnCpu:
-    """Encodes atoms and evaluates probes; see `deepdft.architectures.interface.CpuNetwork`.
+    def _plain_network(self) -> PlainDeepDFT:
+        return PlainDeepDFT(self.options, self._weights)
 
-    Args:
-        options: of the network.
-        elements: atomic numbers that it knows.
-        weights: by name.
-        settings: how to evaluate it.
+    def _compiled_network(self, senders: Array) -> GatedNetwork:
+        return GatedNetwork(**self._plain.layers, table=self._table.entries, senders=senders)
 
-    Raises:
-        FileFormatError: if the weights do not fit the options.
-    """
-
-    def __init__(
-        self,
-        options: DeepDFTOptions,
-        elements: Sequence[int],
-        weights: Mapping[str, Array],
-        settings: EvaluationSettings,
-    ) -> None:
-        self.options, self.settings = options, settings
-        self.elements = known_elements(elements)
-        self.cutoff = self.atom_cutoff = float(options.cutoff)
-        self.chunk_atoms = CHUNK_ATOMS
-        self._weights = Weights(weights, np.float64)
-        self._plain = PlainDeepDFT(options, self._weights)
-        self._compiled = settings.precision == "float32" and settings.filters == "tabulated"
-
-    def encode(
-        self, atoms: Atoms, threads: int | None = None, allocate: Allocator = np.empty
-    ) -> Array:
-        """Return what the atoms send to probes, (steps, atoms, channels)."""
-        return encode(self._steps, atoms, self.atom_cutoff, threads, allocate, self.chunk_atoms)
-
-    def probes(self, senders: Array) -> ProbeNetwork:
-        """Return what evaluates probes."""
-
-        def exact() -> PlainProbes:
-            plain = PlainDeepDFT(self.options, self._weights)
-            if self.settings.filters == "tabulated":
-                plain.filters = self._table
-            return PlainProbes(plain, senders, self.cutoff)
-
-        if not self._compiled:
-            return exact()
-        network = GatedNetwork(**self._plain.layers, table=self._table.entries, senders=senders)
-        return CompiledProbes(network, self._table, self.cutoff, exact)
-
-    def atom_features(self, senders: Array) -> Array:
-        """Return all that atoms send, (atoms, features)."""
-        return senders.transpose(1, 0, 2).reshape(senders.shape[1], -1)
-
-    @cached_property
-    def _table(self) -> RadialTable:
-        return tabulated(self._plain.filters, self.cutoff, self.settings.table_spacing)
-
-    @cached_property
-    def _steps(self) -> DeepDFTSteps:
+    def _atom_steps(self) -> DeepDFTSteps:
         return DeepDFTSteps(self.options, self.elements, self._weights, self.settings)
 
 

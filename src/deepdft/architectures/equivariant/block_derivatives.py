@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepdft.architectures.deepdft.block_derivatives import CHUNK, softplus_layer
+from deepdft.arrays import Array
 from deepdft.kernels.angular.angular_jets import sum_angular_jets
 from deepdft.kernels.angular.harmonic_jets import fill_harmonic_jets
 from deepdft.kernels.angular.harmonics import harmonic_polynomials
@@ -21,8 +21,6 @@ from deepdft.kernels.simd.vectors import padded
 
 if TYPE_CHECKING:
     from deepdft.architectures.equivariant.block_network import FieldNetwork
-
-Array = NDArray[Any]
 
 
 def field_jets(

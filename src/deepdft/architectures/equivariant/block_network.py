@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.angular.layouts import AngularLayout
 from deepdft.kernels.angular.messages import sum_angular_messages
 from deepdft.kernels.compilation import compiled
@@ -25,8 +25,6 @@ from deepdft.kernels.simd.vectors import (
     padded_channels,
     padded_rows,
 )
-
-Array = NDArray[Any]
 
 _U = np.uint64  # unsigned places spare the check for negative ones, which defeats vectorisation
 

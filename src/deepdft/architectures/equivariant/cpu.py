@@ -2,109 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
-
 import numpy as np
-from ase import Atoms
-from numpy.typing import NDArray
 
 from deepdft.architectures.equivariant.block_network import FieldNetwork
 from deepdft.architectures.equivariant.filters import RadialFunctions
 from deepdft.architectures.equivariant.interaction import EquivariantSteps
 from deepdft.architectures.equivariant.options import EquivariantOptions
-from deepdft.architectures.interface import Allocator, ProbeNetwork
-from deepdft.architectures.on_cpu.compiled import CompiledProbes
-from deepdft.architectures.on_cpu.elements import known_elements
-from deepdft.architectures.on_cpu.encoding import CHUNK_ATOMS, encode
-from deepdft.architectures.on_cpu.plain import PlainProbes
+from deepdft.architectures.on_cpu.network import CompiledOnCpu
 from deepdft.architectures.on_cpu.weights import Weights
-from deepdft.architectures.settings import EvaluationSettings
+from deepdft.arrays import Array
 from deepdft.kernels.angular.harmonics import harmonics
 from deepdft.kernels.angular.layouts import AngularLayout
 from deepdft.kernels.jets import Jet, inverse_root, linear, softplus
-from deepdft.kernels.radial.filters import Filters, RadialTable, tabulated
-
-Array = NDArray[Any]
+from deepdft.kernels.radial.filters import Filters
 
 
-class EquivariantOnCpu:
-    """Encodes atoms and evaluates probes; see `deepdft.architectures.interface.CpuNetwork`.
+class EquivariantOnCpu(CompiledOnCpu[EquivariantOptions, "PlainEquivariant"]):
+    """Encodes atoms and evaluates probes."""
 
-    Args:
-        options: of the network.
-        elements: atomic numbers that it knows.
-        weights: by name.
-        settings: how to evaluate it.
+    def _plain_network(self) -> PlainEquivariant:
+        return PlainEquivariant(self.options, self._weights)
 
-    Raises:
-        FileFormatError: if the weights do not fit the options.
-    """
-
-    def __init__(
-        self,
-        options: EquivariantOptions,
-        elements: Sequence[int],
-        weights: Mapping[str, Array],
-        settings: EvaluationSettings,
-    ) -> None:
-        self.options, self.settings = options, settings
-        self.elements = known_elements(elements)
-        self.cutoff, self.atom_cutoff = float(options.cutoff), float(options.atom_cutoff)
-        self.chunk_atoms = CHUNK_ATOMS
-        self._layout = AngularLayout(options.fields, options.softness)
-        self._weights = Weights(weights, np.float64)
-        self._plain = PlainEquivariant(options, self._weights)
-        self._compiled = settings.precision == "float32" and settings.filters == "tabulated"
-
-    def encode(
-        self, atoms: Atoms, threads: int | None = None, allocate: Allocator = np.empty
-    ) -> Array:
-        """Return the coefficients of the atoms' fields, (1, atoms, n)."""
-        return encode(self._steps, atoms, self.atom_cutoff, threads, allocate, self.chunk_atoms)
-
-    def probes(self, senders: Array) -> ProbeNetwork:
-        """Return what evaluates probes."""
-
-        def exact() -> PlainProbes:
-            plain = PlainEquivariant(self.options, self._weights)
-            if self.settings.filters == "tabulated":
-                plain.filters = self._table
-            return PlainProbes(plain, senders, self.cutoff)
-
-        if not self._compiled:
-            return exact()
+    def _compiled_network(self, senders: Array) -> FieldNetwork:
         plain = self._plain
-        network = FieldNetwork(
+        return FieldNetwork(
             table=self._table.entries,
             senders=senders,
-            layout=self._layout,
+            layout=plain.layout,
             linear=plain.linear,
             hidden=plain.layers,
             output=plain.output,
             unreached=plain.unreached,
         )
-        return CompiledProbes(network, self._table, self.cutoff, exact)
+
+    def _atom_steps(self) -> EquivariantSteps:
+        own = self._weights.of_type(self.settings.precision)
+        return EquivariantSteps(self.options, self.elements, own)
 
     def atom_features(self, senders: Array) -> Array:
         """Return the scalar coefficients and the lengths of the others, (atoms, fields)."""
-        starts = self._layout.sender_starts
+        layout = self._plain.layout
+        starts = layout.sender_starts
         columns = [senders[0, :, : starts[1]]]
-        for momentum in range(1, self._layout.largest + 1):
+        for momentum in range(1, layout.largest + 1):
             components = senders[0, :, starts[momentum] : starts[momentum + 1]]
             components = components.reshape(len(components), 2 * momentum + 1, -1)
             columns.append(np.linalg.norm(components, axis=1))
         return np.concatenate(columns, axis=1)
-
-    @cached_property
-    def _table(self) -> RadialTable:
-        return tabulated(self._plain.filters, self.cutoff, self.settings.table_spacing)
-
-    @cached_property
-    def _steps(self) -> EquivariantSteps:
-        own = self._weights.of_type(self.settings.precision)
-        return EquivariantSteps(self.options, self.elements, own)
 
 
 class PlainEquivariant:
@@ -115,6 +59,7 @@ class PlainEquivariant:
         weights: of the network, in float64.
 
     Attributes:
+        layout: of the fields.
         filters: radial functions of the fields.
         linear, layers, output, unreached: as of `FieldNetwork`.
     """
@@ -122,7 +67,7 @@ class PlainEquivariant:
     dtype = np.float64
 
     def __init__(self, options: EquivariantOptions, weights: Weights) -> None:
-        self._layout = layout = AngularLayout(options.fields, options.softness)
+        self.layout = layout = AngularLayout(options.fields, options.softness)
         self.filters: Filters = RadialFunctions(
             weights, "probe_functions", options.cutoff, options.gaussian_width, layout.width
         )
@@ -137,11 +82,11 @@ class PlainEquivariant:
     def factors(self, sent: Array, positions: Jet) -> Jet:
         """Return the atoms' coefficients contracted with the softened spherical harmonics."""
         x, y, z = (positions.map(lambda part, i=i: part[:, i]) for i in range(3))
-        shrink = inverse_root(x * x + y * y + z * z + self._layout.softness**2)
-        functions = harmonics(x * shrink, y * shrink, z * shrink, self._layout.largest)
-        starts = self._layout.sender_starts
+        shrink = inverse_root(x * x + y * y + z * z + self.layout.softness**2)
+        functions = harmonics(x * shrink, y * shrink, z * shrink, self.layout.largest)
+        starts = self.layout.sender_starts
         columns = []
-        for momentum, count in enumerate(self._layout.channels):
+        for momentum, count in enumerate(self.layout.channels):
             total = Jet.constant(np.zeros((sent.shape[1], count)), positions)
             for i in range(2 * momentum + 1):
                 first = starts[momentum] + i * count

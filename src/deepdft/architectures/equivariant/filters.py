@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepdft.architectures.on_cpu.weights import Weights
+from deepdft.arrays import FloatArray
 from deepdft.kernels.jets import Jet, linear
 from deepdft.kernels.radial.filters import (
     each_channel,
@@ -13,8 +13,6 @@ from deepdft.kernels.radial.filters import (
     gaussians,
     polynomial_cutoff,
 )
-
-FloatArray = NDArray[np.float64]
 
 
 class RadialFunctions:

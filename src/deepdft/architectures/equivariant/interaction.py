@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from deepdft.architectures.equivariant.filters import enveloped_basis
 from deepdft.architectures.equivariant.options import EquivariantOptions
 from deepdft.architectures.on_cpu.elements import species_of
 from deepdft.architectures.on_cpu.weights import Weights
+from deepdft.arrays import Array
 from deepdft.geometry.neighbours import EdgeArrays
 from deepdft.kernels.angular.gaunt_products import (
     GauntTerms,
@@ -22,8 +23,6 @@ from deepdft.kernels.angular.layouts import AngularLayout, MessageLayout
 from deepdft.kernels.angular.tensor_messages import sum_tensor_messages
 from deepdft.kernels.radial.filters import gaussian_centres
 from deepdft.kernels.simd.dense import Dense
-
-Array = NDArray[Any]
 
 MESSAGE_SCALE = 0.3
 """Keeps sums over a dozen neighbours of order one."""

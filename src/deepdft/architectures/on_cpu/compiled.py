@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from deepdft.architectures.interface import FloatArray, IntegerArray, ProbeNetwork
+from deepdft.architectures.interface import ProbeNetwork
+from deepdft.arrays import Array, FloatArray, IntegerArray
 from deepdft.kernels.edges.block_edges import BlockNetwork, Workspace, block_edges
 from deepdft.kernels.edges.jet_edges import JetNetwork, interval_polynomials, jet_edges
 from deepdft.kernels.radial.filters import RadialTable
 from deepdft.kernels.simd.vectors import padded_blocks
-
-Array = NDArray[Any]
 
 PROBES_PER_BLOCK = (512, 216, 125)
 """By order of the derivatives: a block's arrays stay in cache."""

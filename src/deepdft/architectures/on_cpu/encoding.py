@@ -16,10 +16,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.architectures.interface import Allocator
+from deepdft.arrays import Array
 from deepdft.geometry.neighbours import EdgeArrays, atom_edges
 from deepdft.threads import available_threads, run_in_threads
-
-Array = NDArray[Any]
 
 CHUNK_ATOMS = 256
 """Atoms that take a step together: what their edges need stays near the processor."""

@@ -10,12 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.architectures.interface import FloatArray, IntegerArray
+from deepdft.arrays import Array, FloatArray, IntegerArray
 from deepdft.geometry.neighbours import ON_NUCLEUS, EdgeArrays, edges_to_points
 from deepdft.kernels.jets import Jet
 from deepdft.kernels.radial.filters import Filters
-
-Array = NDArray[Any]
 
 PROBES_PER_BLOCK = (64, 32, 16)
 """By order of the derivatives."""

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.errors import FileFormatError
-
-Array = NDArray[Any]
 
 
 class Weights:
