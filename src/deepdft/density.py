@@ -16,7 +16,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 import deepdft
-from deepdft.arrays import FloatArray as FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.errors import ConfigurationError
 from deepdft.levels import LevelOfTheory
 

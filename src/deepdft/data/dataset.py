@@ -14,10 +14,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.density import Density, Grid
 from deepdft.levels import LevelOfTheory, SharedLevel
-
-FloatArray = NDArray[np.float64]
 
 EVALUATION_SPACING = 0.1
 """Spacing of the grid on which molecular densities are compared, Å."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyscf.dft.numint import NumInt
 
-FloatArray = NDArray[np.float64]
+from deepdft.arrays import FloatArray
 
 _BLOCK = 4096
 """Points of the grid treated at once; they lie near each other."""

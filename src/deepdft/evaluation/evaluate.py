@@ -16,8 +16,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray, Index
 from deepdft.data import EVALUATION_MARGIN, EVALUATION_SPACING, DensityDataset
-from deepdft.density import FloatArray, Grid
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.choice import tables_for_level
@@ -31,7 +32,6 @@ from deepdft.fields.reductions import (
     reductions_of,
 )
 from deepdft.fields.walk import slabs, walk
-from deepdft.geometry.blocks import Index
 from deepdft.levels import LevelOfTheory, SharedLevel
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel

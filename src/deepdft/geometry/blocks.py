@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from deepdft.arrays import FloatArray as FloatArray
-from deepdft.arrays import Index as Index
-from deepdft.arrays import IntegerArray as IntegerArray
+from deepdft.arrays import FloatArray, Index, IntegerArray
 from deepdft.density import Grid
 
 _THIN = 4

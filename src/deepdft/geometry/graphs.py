@@ -150,15 +150,7 @@ def edges_to_images(
     *,
     directions: bool = False,
 ) -> Edges:
-    """Return the edges from given image atoms to points, by comparing all pairs.
-
-    Args:
-        image_atoms: (m,) atom that each image belongs to.
-        image_positions: (m, 3) Å.
-        points: (n, 3) Å.
-        cutoff: reach of an atom, Å.
-        directions: whether the edges shall have vectors.
-    """
+    """Return the edges of `deepdft.geometry.neighbours.edges_to_points` as tensors."""
     return _tensors(
         edges_to_points(image_atoms, image_positions, points, cutoff, directions=directions)
     )

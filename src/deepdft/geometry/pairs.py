@@ -9,10 +9,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.geometry.periodic_images import dual_vectors
-
-FloatArray = NDArray[np.float64]
-IntegerArray = NDArray[np.int64]
 
 _FEW = 3_000_000
 """Distances that are computed all at once rather than by a tree, whose import takes longer."""

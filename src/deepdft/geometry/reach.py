@@ -9,9 +9,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.geometry.periodic_images import images_in_reach
-
-FloatArray = NDArray[np.float64]
 
 
 def within_reach(atoms: Atoms, points: FloatArray, cutoff: float) -> NDArray[np.bool_]:

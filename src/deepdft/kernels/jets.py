@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from deepdft.arrays import Array
 
 COMPONENTS = {1: 4, 2: 10}
 """Value, three first and six second derivatives (xx, yy, zz, xy, xz, yz) by position, by order."""

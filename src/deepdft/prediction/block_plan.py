@@ -10,9 +10,10 @@ from importlib.metadata import version
 from ase import Atoms
 
 from deepdft.architectures.settings import EvaluationSettings
+from deepdft.arrays import Index
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.geometry.blocks import Index, block_shape, cubic_counts
+from deepdft.geometry.blocks import block_shape, cubic_counts
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.storage.identities import model_identity, structure_identity

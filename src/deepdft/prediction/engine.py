@@ -16,12 +16,12 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from deepdft.architectures.interface import CpuNetwork
-from deepdft.density import FloatArray, Grid, as_points
+from deepdft.arrays import FloatArray, Index
+from deepdft.density import Grid, as_points
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
 from deepdft.fields.field import Derivatives, Order, check_order
 from deepdft.fields.walk import BlockWalk, into
-from deepdft.geometry.blocks import Index
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.levels import LevelOfTheory
 from deepdft.prediction.evaluation import OnDevice, evaluated
@@ -132,7 +132,7 @@ class ProbeEngine:
             return found
         result = self._without_atoms((len(positions),))
         if len(positions) and self._on_device is not None:
-            return self._limited(self._on_device.density_at(positions, self.walk.search(positions)))
+            return self._limited(self._on_device.at(positions, self.walk.search(positions)))
         self.walk.points(positions, self.block_size, self._density, into(result))
         return result
 
@@ -154,7 +154,7 @@ class ProbeEngine:
         result = self._without_atoms(shape)
         if result.size and self._on_device is not None:
             search = self.walk.grid_search(grid, start, stop)
-            return self._limited(self._on_device.on_grid(grid, start, stop, search))
+            return self._limited(self._on_device.box(grid, start, stop, search))
         self.walk.grid(grid, start, stop, self.block_size, self._density, into(result))
         return result
 

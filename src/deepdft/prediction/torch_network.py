@@ -17,9 +17,10 @@ from torch import Tensor
 
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.derivatives import in_double_precision
-from deepdft.architectures.interface import Allocator, Array, FloatArray, IntegerArray
+from deepdft.architectures.interface import Allocator
 from deepdft.architectures.settings import Precision
 from deepdft.architectures.torch_threads import one_torch_thread
+from deepdft.arrays import Array, FloatArray, IntegerArray
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.geometry.graphs import edges_to_images
 from deepdft.kernels.autograd.tables import RadialTable
@@ -154,8 +155,3 @@ class TorchProbes:
         with torch.no_grad():
             exact = in_double_precision(self._model)
             return exact, None if self._table is None else exact.probe_table()
-
-
-def as_array(senders: Any) -> Array:
-    """Return encoded atoms as a NumPy array, wherever they are."""
-    return np.asarray(senders.cpu().numpy()) if isinstance(senders, Tensor) else senders

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from deepdft.architectures.interface import CpuNetwork
 from deepdft.architectures.settings import EvaluationSettings, Precision
-from deepdft.density import FloatArray, Grid
+from deepdft.arrays import FloatArray
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, StaleErrorModelError, UnsupportedStructureError
 from deepdft.extras import require_extra
 from deepdft.levels import LevelOfTheory

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import gemmi
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.errors import FileFormatError
 from deepdft.structures.occupancy import SAME_PLACE
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

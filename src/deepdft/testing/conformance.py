@@ -6,7 +6,7 @@ import pytest
 from ase import Atoms
 
 from deepdft.architectures.base import DensityModel
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.testing.brute_force import points_off_cutoff
 from deepdft.testing.derivatives import DerivativeConformance
 from deepdft.testing.evaluation import EvaluationConformance

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from deepdft.architectures import DensityModel
 from deepdft.architectures.settings import EvaluationSettings, Filters
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.geometry.graphs import Edges, atom_graph
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.testing.brute_force import brute_force_edges, gap_to_cutoff, points_off_cutoff

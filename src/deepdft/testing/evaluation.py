@@ -11,7 +11,7 @@ from ase import Atoms
 
 from deepdft.architectures import DensityModel
 from deepdft.architectures.settings import EvaluationSettings, Filters
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.errors import UnsupportedStructureError
 from deepdft.geometry.graphs import atom_graph, concatenate_edges, concatenate_graphs, probe_edges
 from deepdft.prediction.engine import ProbeEngine

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from deepdft.architectures import DensityModel, architectures, create_model, registry
 from deepdft.architectures.registry import parse_options
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.geometry.graphs import atom_graph, probe_edges
 from deepdft.models.expected_errors.expected import features_of
 from deepdft.prediction.engine import ProbeEngine

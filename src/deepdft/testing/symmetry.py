@@ -7,7 +7,7 @@ import torch
 from ase import Atoms
 
 from deepdft.architectures import DensityModel
-from deepdft.density import FloatArray
+from deepdft.arrays import FloatArray
 from deepdft.prediction.torch_encoding import encode_in_torch
 from deepdft.testing.networks import (
     EXACT,

@@ -10,18 +10,14 @@ import numpy as np
 from ase.data import atomic_numbers
 from scipy.stats import spearmanr
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
 from deepdft.levels import SharedLevel
 from deepdft.models.expected_errors.amplitudes import AtomSample, cross_validated
 from deepdft.models.expected_errors.error_model import ErrorModel
 from deepdft.models.expected_errors.expected import features_of
-from deepdft.models.expected_errors.features import (
-    FeatureSpace,
-    FloatArray,
-    IntegerArray,
-    fit_feature_space,
-)
+from deepdft.models.expected_errors.features import FeatureSpace, fit_feature_space
 from deepdft.models.expected_errors.shapes import error_basis, shape_tables
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.uncertainty.residuals import Residuals, sample_residuals

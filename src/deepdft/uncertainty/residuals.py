@@ -9,10 +9,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.data import DensityDataset
 from deepdft.geometry.graphs import probe_edges
 from deepdft.models.expected_errors.expected import features_of
-from deepdft.models.expected_errors.features import FloatArray
 from deepdft.prediction.trained_model import TrainedModel
 
 _REACH = 5.0

@@ -7,17 +7,16 @@ architecture adds its filters and what it makes of the messages.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
 from deepdft.architectures.interface import Allocator
 from deepdft.architectures.on_cpu.elements import known_elements, species_of
 from deepdft.architectures.on_cpu.plain import PlainProbes
 from deepdft.architectures.on_cpu.weights import Weights
 from deepdft.architectures.settings import EvaluationSettings
+from deepdft.arrays import Array
 from deepdft.kernels.jets import Jet, linear
 from deepdft.kernels.radial.filters import (
     Filters,
@@ -28,8 +27,6 @@ from deepdft.kernels.radial.filters import (
     tabulated,
 )
 from deepdft_additive.options import AdditiveOptions
-
-Array = NDArray[Any]
 
 _WIDTH = 0.1
 """Of the Gaussians of distance, Å."""

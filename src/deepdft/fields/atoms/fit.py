@@ -13,16 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
-from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from deepdft.arrays import FloatArray
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms.tables import AtomicDensityTables
 from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.levels import LevelOfTheory, SharedLevel
-
-FloatArray = NDArray[np.float64]
 
 DEGREE = 5
 _CHUNK = 4096

@@ -14,13 +14,14 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.errors import (
     ConfigurationError,
     FileFormatError,
     UnsupportedStructureError,
     did_you_mean,
 )
-from deepdft.fields.atoms.tabulation import FloatArray, interval_polynomials
+from deepdft.fields.atoms.tabulation import interval_polynomials
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.whole_files import AtomicFile
 

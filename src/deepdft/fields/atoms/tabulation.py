@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepdft.arrays import FloatArray as FloatArray
+from deepdft.arrays import FloatArray
 
 
 def switch_off(

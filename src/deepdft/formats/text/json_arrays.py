@@ -14,13 +14,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.errors import FileFormatError
 from deepdft.formats.text.decimal_parser import PADDING
 from deepdft.formats.text.number_parsing import LONGEST_TOKEN, NotANumberError, parse_range
-
-FloatArray = NDArray[np.float64]
 
 _PIECE = 1 << 20
 _LONG = 1 << 10

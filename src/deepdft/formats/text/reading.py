@@ -112,11 +112,6 @@ class TextStream:
             raise self.error(f"The file ends where {what} should be; it is truncated or empty.")
         return line
 
-    def skip_rest_of_line(self) -> str:
-        """Return what is left of the line behind the last number read."""
-        rest = self.next_line()
-        return rest or ""
-
     def integers(self, text: str, count: int, what: str) -> list[int]:
         """Return the first `count` integers of the line just read."""
         try:

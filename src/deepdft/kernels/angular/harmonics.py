@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.angular.solid_harmonics import (
     angular_functions,
     monomial_coefficients,
@@ -25,8 +26,6 @@ from deepdft.kernels.compilation import FUSED, compiled
 
 _LENGTH = 32
 """Edges treated together: loops over them become vector instructions."""
-
-Array = NDArray[Any]
 
 
 def harmonic_count(largest: int) -> int:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from deepdft.arrays import Array
 from deepdft.geometry.graphs import Edges
 from deepdft.kernels.angular.harmonics import (
     fill_soft_harmonics,
@@ -33,8 +33,6 @@ from deepdft.kernels.autograd.harmonics import soft_harmonics
 from deepdft.kernels.autograd.tables import RadialTable, interpolate
 from deepdft.kernels.edges.block_edges import hermite_weights, sort_by_interval
 from deepdft.kernels.simd.vectors import PANEL
-
-Array = NDArray[Any]
 
 
 def angular_messages(

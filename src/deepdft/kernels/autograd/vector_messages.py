@@ -18,17 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from deepdft.arrays import Array
 from deepdft.geometry.graphs import Edges
 from deepdft.kernels.autograd.messages import direct_messages
 from deepdft.kernels.autograd.tables import RadialTable, interpolate
 from deepdft.kernels.edges import sorted_messages
 from deepdft.kernels.edges.block_messages import sum_messages
-
-Array = NDArray[Any]
-
 
 NO_DIRECTION = 1e-8
 """Distance up to which an edge has no direction, Å: what is left of it is rounding."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.angular.harmonics import (
     fill_soft_harmonics,
     harmonic_count,
@@ -21,8 +21,6 @@ from deepdft.kernels.angular.harmonics import (
 from deepdft.kernels.compilation import FUSED, compiled
 from deepdft.kernels.radial.hermite import HERMITE
 from deepdft.kernels.simd.vectors import aligned_zeros
-
-Array = NDArray[Any]
 
 _H = tuple(tuple(row) for row in HERMITE)
 

@@ -17,12 +17,10 @@ from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.edges import sorted_messages
 from deepdft.kernels.radial.hermite import HERMITE
-
-Array = NDArray[Any]
 
 # Sums may be reordered and multiply-adds fused; infinities and NaN keep their meaning.
 _FAST = {"contract", "nsz", "arcp", "reassoc"}

@@ -14,16 +14,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.geometry.neighbours import ON_NUCLEUS
 from deepdft.kernels.compilation import compiled, inner
 from deepdft.kernels.edges.block_edges import Workspace, find_sorted
 from deepdft.kernels.jets import FACTORS
 from deepdft.kernels.radial.hermite import HERMITE
 from deepdft.kernels.simd.vectors import aligned_copy, padded_channels
-
-Array = NDArray[Any]
 
 
 class JetEdges(NamedTuple):

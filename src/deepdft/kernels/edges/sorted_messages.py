@@ -9,15 +9,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.compilation import compiled
 from deepdft.kernels.edges.block_edges import hermite_weights, sort_by_interval
 from deepdft.kernels.edges.block_messages import sum_messages
 from deepdft.kernels.edges.interval_sums import adjoint_interval
 from deepdft.kernels.simd.vectors import PANEL, address
-
-Array = NDArray[Any]
 
 
 class SortedEdges(NamedTuple):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from deepdft.arrays import Array
 
 
 def summed(values: Array, offsets: NDArray[np.int64]) -> Array:

@@ -11,15 +11,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.gaussians.exponentials import compiled, compiled_and_kept, fill_exponentials
 from deepdft.kernels.gaussians.polynomials import COMPONENTS
 from deepdft.kernels.gaussians.products import TILE_BYTES, TILE_ORBITALS, orbital_tile
 from deepdft.kernels.gaussians.shells import TILE_POINTS, fill_functions
 from deepdft.kernels.simd.vectors import address
-
-Array = NDArray[Any]
 
 _LARGEST_EXPONENT = 45.0
 """Exponentials of minus this count as zero: 3e-20."""

@@ -7,11 +7,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.angular.solid_harmonics import monomial_coefficients, monomials
 
-Array = NDArray[Any]
 Powers = tuple[int, int, int]
 
 COMPONENTS = (1, 4, 10)

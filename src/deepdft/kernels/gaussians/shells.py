@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
-
+from deepdft.arrays import Array
 from deepdft.kernels.gaussians.exponentials import compiled
-
-Array = NDArray[Any]
 
 TILE_POINTS = 64
 """Points treated together: loops over them become vector instructions."""

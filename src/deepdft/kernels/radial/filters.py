@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.jets import Jet, function, sigmoid
 from deepdft.kernels.radial.hermite import HERMITE, knot_count
-
-Array = NDArray[Any]
 
 Filters = Callable[[Jet], Jet]
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.compilation import compiled
 from deepdft.kernels.jets import logistic
 from deepdft.kernels.simd.layers import packed_matrix, padded_vector
 from deepdft.kernels.simd.tiles import multiply_tile, multiply_tile_silu, multiply_tile_softplus
 from deepdft.kernels.simd.vectors import PANEL, TILE_ROWS, float_pointer, padded_channels
-
-Array = NDArray[Any]
 
 _ACTIVATIONS = {"none": 0, "softplus": 1, "silu": 2}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepdft.arrays import Array
 from deepdft.kernels.compilation import FUSED, inner
 from deepdft.kernels.simd.tiles import multiply_tile_softplus
 from deepdft.kernels.simd.vectors import (
@@ -16,8 +16,6 @@ from deepdft.kernels.simd.vectors import (
     aligned_zeros,
     padded_channels,
 )
-
-Array = NDArray[Any]
 
 _U = np.uint64  # unsigned places spare the check for negative ones, which defeats vectorisation
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepdft.models.expected_errors.features import FloatArray, IntegerArray
+from deepdft.arrays import FloatArray, IntegerArray
 
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """Of which cross-validation chooses."""

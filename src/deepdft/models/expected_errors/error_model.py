@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.errors import (
     ConfigurationError,
     FileFormatError,
@@ -30,7 +31,7 @@ from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models import released_layout as released
 from deepdft.models.expected_errors.amplitudes import Amplitudes
-from deepdft.models.expected_errors.features import FeatureSpace, FloatArray, IntegerArray
+from deepdft.models.expected_errors.features import FeatureSpace
 from deepdft.models.folder import ERRORS, WEIGHTS
 from deepdft.storage.identities import ContentHash, file_identity
 from deepdft.storage.whole_files import replace_file

@@ -11,12 +11,11 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from deepdft.architectures.interface import CpuNetwork
+from deepdft.arrays import FloatArray, Index
 from deepdft.density import Density, Grid
 from deepdft.fields.atoms import SuperposedAtoms
 from deepdft.fields.walk import density_on
-from deepdft.geometry.blocks import Index
 from deepdft.models.expected_errors.error_model import ErrorModel
-from deepdft.models.expected_errors.features import FloatArray
 
 _CHUNK_ATOMS = 16_384
 """Atoms whose features are in memory at once."""

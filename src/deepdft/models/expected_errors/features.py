@@ -21,8 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepdft.arrays import FloatArray as FloatArray
-from deepdft.arrays import IntegerArray as IntegerArray
+from deepdft.arrays import FloatArray, IntegerArray
 
 COMPONENTS = 32
 """Most principal components kept."""
