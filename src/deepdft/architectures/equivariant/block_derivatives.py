@@ -11,7 +11,7 @@ from deepdft.architectures.deepdft.block_derivatives import CHUNK, softplus_laye
 from deepdft.arrays import Array
 from deepdft.kernels.angular.angular_jets import sum_angular_jets
 from deepdft.kernels.angular.harmonic_jets import fill_harmonic_jets
-from deepdft.kernels.angular.harmonics import harmonic_polynomials
+from deepdft.kernels.angular.harmonics import harmonic_steps
 from deepdft.kernels.compilation import compiled
 from deepdft.kernels.edges.block_edges import Workspace
 from deepdft.kernels.edges.jet_edges import JetEdges
@@ -36,7 +36,7 @@ def field_jets(
     harmonics = array("harmonic jets", n_edges * (largest + 1) ** 2 * components, np.float32)
     if largest:
         fill_harmonic_jets(
-            edges.factors, n_edges, softness, components, *harmonic_polynomials(largest), harmonics
+            edges.factors, n_edges, softness, components, *harmonic_steps(largest), harmonics
         )
     fields = array("field jets", components * rows * width, np.float32)
     fields[:] = 0.0

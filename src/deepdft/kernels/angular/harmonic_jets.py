@@ -1,8 +1,7 @@
 """Softened spherical harmonics of edges with their first and second derivatives by position.
 
 The functions of `deepdft.kernels.angular.harmonics` are polynomials of ``v = r / sqrt(d^2 + a^2)``.
-The jets of v are written out, those of products follow by the product rule, and a harmonic is a
-combination of products.
+The jets of v are written out; those of the harmonics follow by the product rule, step by step.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _DIRECTIONS = PAIRS[3]
 @compiled
 def fill_harmonic_jets(
     factors: Any, count: int, softness: float, components: int, parents: Any, axes: Any,
-    starts: Any, terms: Any, weights: Any, out: Any,
+    weights: Any, out: Any,
 ) -> None:  # fmt: skip
     """Compute the jets of the harmonics of edges.
 
@@ -32,33 +31,34 @@ def fill_harmonic_jets(
         count: number of edges.
         softness: a, Å.
         components: of a jet, 4 or 10.
-        parents, axes, starts, terms, weights: see
-            `deepdft.kernels.angular.harmonics.HarmonicPolynomials`.
+        parents, axes, weights: see `deepdft.kernels.angular.harmonics.HarmonicSteps`.
         out: (edges * functions * components,) float32, by edge, function and component.
     """
-    functions = len(starts) - 1
-    vectors = np.empty((3, 10, _LENGTH))
-    products = np.empty((len(parents), 10, _LENGTH))
-    total = np.empty(_LENGTH)
+    functions = 1 + len(parents)
+    vectors = np.empty((4, 10, _LENGTH))
+    jets = np.zeros((functions, 10, _LENGTH))
+    jets[0, 0] = 1.0
+    other = np.empty((10, _LENGTH))
     for first in range(0, count, _LENGTH):
         length = min(_LENGTH, count - first)
         _vector_jets(factors, first, length, softness, vectors)
-        for product in range(len(parents)):
-            if parents[product] < 0:
-                products[product] = vectors[axes[product]]
-            else:
-                _multiply(products[parents[product]], vectors[axes[product]], products[product])
+        vectors[3] = 0.0
+        for axis in range(3):
+            _multiply(vectors[axis], vectors[axis], other)
+            vectors[3] += other
+        for step in range(functions - 1):
+            jet = jets[1 + step]
+            _multiply(jets[parents[step, 0]], vectors[axes[step, 0]], jet)
+            jet *= weights[step, 0]
+            if weights[step, 1] != 0.0:
+                _multiply(jets[parents[step, 1]], vectors[axes[step, 1]], other)
+                other *= weights[step, 1]
+                jet += other
         for function in range(functions):
             for component in range(components):
-                total[:] = 0.0
-                for term in range(starts[function], starts[function + 1]):
-                    if terms[term] < 0:
-                        total += weights[term] if component == 0 else 0.0
-                    else:
-                        total += weights[term] * products[terms[term], component]
                 for e in range(length):
                     place = ((first + e) * functions + function) * components + component
-                    out[place] = total[e]
+                    out[place] = jets[function, component, e]
 
 
 @inner

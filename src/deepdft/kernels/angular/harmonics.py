@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from deepdft.arrays import Array
 from deepdft.kernels.angular.solid_harmonics import (
     angular_functions,
-    monomial_coefficients,
-    monomials,
 )
 from deepdft.kernels.compilation import FUSED, compiled
 
@@ -48,51 +46,57 @@ def harmonics(x: Any, y: Any, z: Any, largest: int) -> Any:
     return np.stack(functions) if isinstance(x, np.ndarray) else functions
 
 
-class HarmonicPolynomials(NamedTuple):
-    """The harmonics of l = 0..largest as combinations of products of the components of v.
+class HarmonicSteps(NamedTuple):
+    """The harmonics of l = 1..largest, each from two earlier ones.
+
+    With ``u = (x, y, z, x^2 + y^2 + z^2)``, function i + 1 is ``weights[i, 0] * u[axes[i, 0]] *
+    function[parents[i, 0]] + weights[i, 1] * u[axes[i, 1]] * function[parents[i, 1]]``.
 
     Attributes:
-        parents: (products,) each product is an earlier one, or none (-1), times...
-        axes: (products,) ... a component of v.
-        starts: (functions + 1,) first term of each function.
-        terms: (terms,) product of each term; -1 for the constant 1.
-        weights: (terms,) its weight.
+        parents, axes: (functions - 1, 2).
+        weights: (functions - 1, 2).
     """
 
     parents: Array
     axes: Array
-    starts: Array
-    terms: Array
     weights: Array
 
 
 @cache
-def harmonic_polynomials(largest: int) -> HarmonicPolynomials:
-    """Return the harmonics up to an angular momentum."""
-    places: dict[tuple[int, int, int], int] = {(0, 0, 0): -1}
-    parents: list[int] = []
-    axes, starts, terms, weights = [], [0], [], []
-    for momentum in range(largest + 1):
-        powers = monomials(momentum)
-        for power in powers:
-            if momentum == 0:
-                continue
-            axis = next(i for i in range(3) if power[i])
-            parent = tuple(n - (i == axis) for i, n in enumerate(power))
-            places[power] = len(parents)
-            parents.append(places[(parent[0], parent[1], parent[2])])
-            axes.append(axis)
-        norm = math.sqrt(4 * math.pi / (2 * momentum + 1))
-        for row in norm * monomial_coefficients(momentum, False):
-            for power, weight in zip(powers, row, strict=True):
-                if abs(weight) > 1e-12:
-                    terms.append(places[power])
-                    weights.append(weight)
-            starts.append(len(terms))
-    return HarmonicPolynomials(
-        np.array(parents, np.int64), np.array(axes, np.int64), np.array(starts, np.int64),
-        np.array(terms, np.int64), np.array(weights),
-    )  # fmt: skip
+def harmonic_steps(largest: int) -> HarmonicSteps:
+    """Return the harmonics up to an angular momentum as steps from l to l + 1.
+
+    These are the recurrences of Helgaker, Jørgensen and Olsen, Molecular Electronic-Structure
+    Theory, section 6.4.
+    """
+    x, y, z, square = range(4)
+    steps: dict[int, tuple[tuple[int, int, float], tuple[int, int, float]]] = {}
+    for l in range(largest):  # noqa: E741 - its name everywhere
+        factor = math.sqrt((2 if l == 0 else 1) * (2 * l + 1) / (2 * l + 2))
+        top, bottom = _place(l, l), _place(l, -l)
+        other = 0.0 if l == 0 else factor
+        steps[_place(l + 1, l + 1)] = (top, x, factor), (bottom, y, -other)
+        steps[_place(l + 1, -l - 1)] = (top, y, factor), (bottom, x, other)
+        for m in range(-l, l + 1):
+            norm = math.sqrt((l + m + 1) * (l - m + 1))
+            before = _place(l - 1, m) if abs(m) < l else 0
+            steps[_place(l + 1, m)] = (
+                (_place(l, m), z, (2 * l + 1) / norm),
+                (before, square, -math.sqrt((l + m) * (l - m)) / norm),
+            )
+    ordered = [steps[place] for place in sorted(steps)]
+    return HarmonicSteps(
+        np.array([[parent for parent, _, _ in step] for step in ordered], np.int64).reshape(-1, 2),
+        np.array([[axis for _, axis, _ in step] for step in ordered], np.int64).reshape(-1, 2),
+        np.array([[weight for _, _, weight in step] for step in ordered]).reshape(-1, 2),
+    )
+
+
+def _place(momentum: int, m: int) -> int:
+    """Return where a function stands: by m, but x, y, z for l = 1."""
+    if momentum == 1:
+        return {1: 1, -1: 2, 0: 3}[m]
+    return momentum * (momentum + 1) + m
 
 
 def edge_harmonics(vectors: NDArray[np.float64], largest: int, dtype: Any) -> NDArray[Any]:
@@ -108,16 +112,14 @@ def edge_harmonics(vectors: NDArray[np.float64], largest: int, dtype: Any) -> ND
     """
     x, y, z = vectors.T.copy()
     out = np.empty((harmonic_count(largest), len(vectors)), dtype)
-    fill_soft_harmonics(
-        x, y, z, len(x), 0.0, *harmonic_polynomials(largest), out.reshape(-1), len(x)
-    )
+    fill_soft_harmonics(x, y, z, len(x), 0.0, *harmonic_steps(largest), out.reshape(-1), len(x))
     return np.ascontiguousarray(out.T)
 
 
 @compiled(fast=FUSED)
 def fill_soft_harmonics(
-    x: Any, y: Any, z: Any, count: int, softness: float, parents: Any, axes: Any, starts: Any,
-    terms: Any, weights: Any, out: Any, stride: int,
+    x: Any, y: Any, z: Any, count: int, softness: float, parents: Any, axes: Any, weights: Any,
+    out: Any, stride: int,
 ) -> None:  # fmt: skip
     """Compute the softened functions for the first `count` edges.
 
@@ -125,29 +127,31 @@ def fill_soft_harmonics(
         x, y, z: (edges,) float64 components of the vectors, Å.
         count: number of edges.
         softness: a, Å.
-        parents, axes, starts, terms, weights: see `HarmonicPolynomials`.
+        parents, axes, weights: see `HarmonicSteps`.
         out: (functions * stride,); function i of edge e goes to i * stride + e.
         stride: distance between functions.
     """
-    vectors = np.empty((3, _LENGTH))
-    products = np.ones((1 + len(parents), _LENGTH))  # after the constant
-    total = np.empty(_LENGTH)
+    components = np.zeros((4, _LENGTH))
+    functions = np.ones((1 + len(parents), _LENGTH))
     for first in range(0, count, _LENGTH):
-        for e in range(_LENGTH):
-            edge = min(first + e, count - 1)
-            a, b, c = x[edge], y[edge], z[edge]
-            factor = 1.0 / np.sqrt(a * a + b * b + c * c + softness * softness)
-            vectors[0, e], vectors[1, e], vectors[2, e] = a * factor, b * factor, c * factor
-        for product in range(len(parents)):
-            parent, axis = 1 + parents[product], axes[product]
+        length = min(_LENGTH, count - first)
+        for e in range(length):
+            a, b, c = x[first + e], y[first + e], z[first + e]
+            square = a * a + b * b + c * c
+            factor = 1.0 / np.sqrt(square + softness * softness)
+            components[0, e], components[1, e], components[2, e] = (
+                a * factor,
+                b * factor,
+                c * factor,
+            )
+            components[3, e] = square * factor * factor
+            out[first + e] = 1.0
+        for step in range(len(parents)):
+            one, other = functions[parents[step, 0]], functions[parents[step, 1]]
+            beside_one, beside_other = components[axes[step, 0]], components[axes[step, 1]]
+            result, start = functions[1 + step], (1 + step) * stride + first
+            w, v = weights[step, 0], weights[step, 1]
             for e in range(_LENGTH):
-                products[1 + product, e] = products[parent, e] * vectors[axis, e]
-        for function in range(len(starts) - 1):
-            for e in range(_LENGTH):
-                total[e] = 0.0
-            for term in range(starts[function], starts[function + 1]):
-                product, weight = 1 + terms[term], weights[term]
-                for e in range(_LENGTH):
-                    total[e] += weight * products[product, e]
-            for e in range(min(_LENGTH, count - first)):
-                out[function * stride + first + e] = total[e]
+                result[e] = w * beside_one[e] * one[e] + v * beside_other[e] * other[e]
+            for e in range(length):
+                out[start + e] = result[e]

@@ -20,7 +20,7 @@ from deepdft.geometry.graphs import Edges
 from deepdft.kernels.angular.harmonics import (
     fill_soft_harmonics,
     harmonic_count,
-    harmonic_polynomials,
+    harmonic_steps,
 )
 from deepdft.kernels.angular.layouts import AngularLayout
 from deepdft.kernels.angular.messages import (
@@ -154,7 +154,7 @@ def _sort_edges(edges: Edges, spacing: float, knots: int, layout: AngularLayout)
     x, y, z = np.ascontiguousarray(edges.vectors.detach().double().numpy()[order].T)
     harmonics = np.empty(harmonic_count(layout.largest) * n_edges, np.float32)
     fill_soft_harmonics(
-        x, y, z, n_edges, layout.softness, *harmonic_polynomials(layout.largest), harmonics, n_edges
+        x, y, z, n_edges, layout.softness, *harmonic_steps(layout.largest), harmonics, n_edges
     )
     atoms = edges.senders.numpy()[order]
     return SortedEdges(atoms, receivers, weights, harmonics, starts, edges.n_receivers)

@@ -8,7 +8,7 @@ from torch import Tensor
 from deepdft.kernels.angular.harmonics import (
     fill_soft_harmonics,
     harmonic_count,
-    harmonic_polynomials,
+    harmonic_steps,
     harmonics,
 )
 
@@ -35,6 +35,6 @@ def _compiled_soft_harmonics(vectors: Tensor, largest: int, softness: float) -> 
     x, y, z = vectors.detach().double().T.numpy().copy()
     out = torch.empty((harmonic_count(largest), len(vectors)), dtype=vectors.dtype)
     fill_soft_harmonics(
-        x, y, z, len(x), softness, *harmonic_polynomials(largest), out.numpy().reshape(-1), len(x)
+        x, y, z, len(x), softness, *harmonic_steps(largest), out.numpy().reshape(-1), len(x)
     )
     return out.T.contiguous()

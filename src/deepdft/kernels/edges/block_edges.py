@@ -16,7 +16,7 @@ from deepdft.arrays import Array
 from deepdft.kernels.angular.harmonics import (
     fill_soft_harmonics,
     harmonic_count,
-    harmonic_polynomials,
+    harmonic_steps,
 )
 from deepdft.kernels.compilation import FUSED, compiled
 from deepdft.kernels.radial.hermite import HERMITE
@@ -128,9 +128,7 @@ def block_edges(
     x, y, z = scaled, offsets, array("heights", capacity, np.float64)
     _fill_vectors(points, receiving, image_atoms, image_positions, receivers, n_edges, atoms,
                   x, y, z)  # fmt: skip
-    fill_soft_harmonics(
-        x, y, z, n_edges, softness, *harmonic_polynomials(largest), values, capacity
-    )
+    fill_soft_harmonics(x, y, z, n_edges, softness, *harmonic_steps(largest), values, capacity)
     return BlockEdges(receiving, n_receivers, atoms, receivers, weights, starts, values)
 
 
