@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, MutableMapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import typer
 from typer.core import TyperGroup
 
-Command = Context = HelpFormatter = Any
+Command: TypeAlias = Any
 """Of click, or of the copy of it that later versions of Typer bring."""
 
 COMMANDS = {
@@ -84,9 +84,9 @@ class LazyGroup(TyperGroup):
         super().__init__(**options)
         self.commands: MutableMapping[str, Command] = Commands()
 
-    def list_commands(self, ctx: Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
 
-    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])

@@ -25,19 +25,6 @@ from deepdft.kernels.simd.dense import Dense
 from deepdft.kernels.simd.vectors import padded_rows
 
 
-class DeepDFTOnCpu(CompiledOnCpu[DeepDFTOptions, "PlainDeepDFT"]):
-    """Encodes atoms and evaluates probes."""
-
-    def _plain_network(self) -> PlainDeepDFT:
-        return PlainDeepDFT(self.options, self._weights)
-
-    def _compiled_network(self, senders: Array) -> GatedNetwork:
-        return GatedNetwork(**self._plain.layers, table=self._table.entries, senders=senders)
-
-    def _atom_steps(self) -> DeepDFTSteps:
-        return DeepDFTSteps(self.options, self.elements, self._weights, self.settings)
-
-
 class PlainDeepDFT:
     """The probes' part in NumPy, in float64.
 
@@ -172,3 +159,18 @@ class DeepDFTSteps:
             out.reshape(-1),
         )  # fmt: skip
         return out[:, : self.channels]
+
+
+class DeepDFTOnCpu(CompiledOnCpu[DeepDFTOptions]):
+    """Encodes atoms and evaluates probes."""
+
+    _plain: PlainDeepDFT
+
+    def _plain_network(self) -> PlainDeepDFT:
+        return PlainDeepDFT(self.options, self._weights)
+
+    def _compiled_network(self, senders: Array) -> GatedNetwork:
+        return GatedNetwork(**self._plain.layers, table=self._table.entries, senders=senders)
+
+    def _atom_steps(self) -> DeepDFTSteps:
+        return DeepDFTSteps(self.options, self.elements, self._weights, self.settings)

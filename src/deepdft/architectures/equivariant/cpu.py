@@ -17,40 +17,6 @@ from deepdft.kernels.jets import Jet, inverse_root, linear, softplus
 from deepdft.kernels.radial.filters import Filters
 
 
-class EquivariantOnCpu(CompiledOnCpu[EquivariantOptions, "PlainEquivariant"]):
-    """Encodes atoms and evaluates probes."""
-
-    def _plain_network(self) -> PlainEquivariant:
-        return PlainEquivariant(self.options, self._weights)
-
-    def _compiled_network(self, senders: Array) -> FieldNetwork:
-        plain = self._plain
-        return FieldNetwork(
-            table=self._table.entries,
-            senders=senders,
-            layout=plain.layout,
-            linear=plain.linear,
-            hidden=plain.layers,
-            output=plain.output,
-            unreached=plain.unreached,
-        )
-
-    def _atom_steps(self) -> EquivariantSteps:
-        own = self._weights.of_type(self.settings.precision)
-        return EquivariantSteps(self.options, self.elements, own)
-
-    def atom_features(self, senders: Array) -> Array:
-        """Return the scalar coefficients and the lengths of the others, (atoms, fields)."""
-        layout = self._plain.layout
-        starts = layout.sender_starts
-        columns = [senders[0, :, : starts[1]]]
-        for momentum in range(1, layout.largest + 1):
-            components = senders[0, :, starts[momentum] : starts[momentum + 1]]
-            components = components.reshape(len(components), 2 * momentum + 1, -1)
-            columns.append(np.linalg.norm(components, axis=1))
-        return np.concatenate(columns, axis=1)
-
-
 class PlainEquivariant:
     """The probes' part in NumPy, in float64.
 
@@ -108,3 +74,39 @@ class PlainEquivariant:
     def _hidden(self, fields: Jet) -> Jet:
         first, second = self.layers
         return softplus(linear(softplus(linear(fields, *first)), *second))
+
+
+class EquivariantOnCpu(CompiledOnCpu[EquivariantOptions]):
+    """Encodes atoms and evaluates probes."""
+
+    _plain: PlainEquivariant
+
+    def _plain_network(self) -> PlainEquivariant:
+        return PlainEquivariant(self.options, self._weights)
+
+    def _compiled_network(self, senders: Array) -> FieldNetwork:
+        plain = self._plain
+        return FieldNetwork(
+            table=self._table.entries,
+            senders=senders,
+            layout=plain.layout,
+            linear=plain.linear,
+            hidden=plain.layers,
+            output=plain.output,
+            unreached=plain.unreached,
+        )
+
+    def _atom_steps(self) -> EquivariantSteps:
+        own = self._weights.of_type(self.settings.precision)
+        return EquivariantSteps(self.options, self.elements, own)
+
+    def atom_features(self, senders: Array) -> Array:
+        """Return the scalar coefficients and the lengths of the others, (atoms, fields)."""
+        layout = self._plain.layout
+        starts = layout.sender_starts
+        columns = [senders[0, :, : starts[1]]]
+        for momentum in range(1, layout.largest + 1):
+            components = senders[0, :, starts[momentum] : starts[momentum + 1]]
+            components = components.reshape(len(components), 2 * momentum + 1, -1)
+            columns.append(np.linalg.norm(components, axis=1))
+        return np.concatenate(columns, axis=1)

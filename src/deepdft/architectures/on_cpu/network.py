@@ -22,10 +22,9 @@ from deepdft.arrays import Array
 from deepdft.kernels.radial.filters import RadialTable, tabulated
 
 Options = TypeVar("Options", bound=ArchitectureOptions)
-Plain = TypeVar("Plain", bound=PlainNetwork)
 
 
-class CompiledOnCpu(ABC, Generic[Options, Plain]):
+class CompiledOnCpu(ABC, Generic[Options]):
     """Encodes atoms and evaluates probes; see `deepdft.architectures.interface.CpuNetwork`.
 
     Args:
@@ -37,6 +36,8 @@ class CompiledOnCpu(ABC, Generic[Options, Plain]):
     Raises:
         FileFormatError: if the weights do not fit the options.
     """
+
+    _plain: PlainNetwork
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class CompiledOnCpu(ABC, Generic[Options, Plain]):
         self._compiled = settings.precision == "float32" and settings.filters == "tabulated"
 
     @abstractmethod
-    def _plain_network(self) -> Plain:
+    def _plain_network(self) -> PlainNetwork:
         """Return the probes' part in NumPy, in float64, with filters that are evaluated."""
 
     @abstractmethod
