@@ -7,12 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Stamps: reinstall only when what is installed has changed.
 CORE := $(VENV)/.core
+PLOT := $(VENV)/.plot
 DEVELOP := $(VENV)/.develop
 
 .PHONY: demo test test-fast check bench docs clean
 
-demo: $(CORE)
-	$(BIN)/python examples/demo.py
+demo: $(PLOT)
+	$(BIN)/deepdft demo
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -34,6 +35,10 @@ $(BIN)/python:
 
 $(CORE): $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	touch $@
+
+$(PLOT): $(CORE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[plot]'
 	touch $@
 
 $(DEVELOP): $(CORE)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deepdft.evaluation.evaluate import evaluate
     from deepdft.formats import read, write
     from deepdft.levels import LevelOfTheory
+    from deepdft.plotting.views import view
     from deepdft.prediction.predict import predict
     from deepdft.prediction.trained_model import load_model
     from deepdft.training import train
@@ -39,6 +40,7 @@ _HOME = {
     "predict": "deepdft.prediction",
     "read": "deepdft.formats",
     "train": "deepdft.training",
+    "view": "deepdft.plotting.views",
     "write": "deepdft.formats",
 }
 
@@ -53,6 +55,7 @@ __all__ = [
     "predict",
     "read",
     "train",
+    "view",
     "write",
 ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
@@ -17,8 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 import deepdft
 from deepdft.arrays import FloatArray
-from deepdft.errors import ConfigurationError
+from deepdft.errors import ConfigurationError, MissingDependencyError
 from deepdft.levels import LevelOfTheory
+
+if TYPE_CHECKING:
+    from deepdft.plotting.views import View
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,6 +236,12 @@ class Density:
             )
 
     @property
+    def unit(self) -> str:
+        """Unit of the values: that of a density, unless "quantity" in the metadata is another."""
+        known = {"potential": "eV", "orbital": "Å^-3/2", "elf": ""}
+        return known.get(self.metadata.get("quantity", "density"), "e/Å^3")
+
+    @property
     def n_electrons(self) -> float:
         """Integral of the density over the grid, by the midpoint (periodic trapezoidal) rule."""
         return float(self.values.sum(dtype=np.float64)) * self.grid.voxel_volume
@@ -303,6 +312,36 @@ class Density:
         """Write to a file; the format follows from the suffix (see `deepdft.write`)."""
         # The formats stand above this module and know it; the package's front door knows them.
         deepdft.write(path, self, **options)
+
+    def view(
+        self,
+        *,
+        iso: float | None = None,
+        difference: Density | None = None,
+        mix_levels: bool = False,
+        title: str = "",
+        height: int = 460,
+    ) -> View:
+        """Return an interactive view for notebooks and browsers; see `deepdft.view`."""
+        return deepdft.view(
+            self, iso=iso, difference=difference, mix_levels=mix_levels, title=title, height=height
+        )
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.grid.shape))
+        formula = self.atoms.symbols.formula.format("hill") or "no atoms"
+        quantity = self.metadata.get("quantity", "density")
+        amount = f", {self.n_electrons:.3f} electrons" if quantity == "density" else f", {quantity}"
+        return f"<Density of {formula}: {shape} points{amount}, {self.level}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Show the density in a notebook, where the extra `plot` is installed."""
+        bundle = {"text/plain": repr(self)}
+        try:
+            bundle["text/html"] = self.view()._repr_html_()
+        except MissingDependencyError as sentence:
+            bundle["text/plain"] += f"\n{sentence}"
+        return bundle
 
 
 def as_points(points: ArrayLike) -> FloatArray:

@@ -24,6 +24,8 @@ COMMANDS = {
     "inspect": ("inspect:inspect", "Say what a density file holds, and what it does not say."),
     "compare": ("compare:compare", "Measure how far one density is from another."),
     "combine": ("combine:combine", "Add and subtract densities on one grid."),
+    "plot": ("plot:plot", "Draw a density: an isosurface with its atoms, a plane, or a line."),
+    "demo": ("demo:demo", "Predict a molecule that no model has seen, and compare with DFT."),
     "models": ("models:models", "List the bundled models."),
     "info": ("models:info", "Print a model's card."),
     "serve": ("serve:serve", "Open a page in the browser, to see the electrons of a structure."),

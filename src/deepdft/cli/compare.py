@@ -66,10 +66,8 @@ def compare(
 
 
 def _print_result(console: Console, result: DensityComparison, reference: Density) -> None:
-    from deepdft.formats.inspection import unit_of
-
     statistics = result.statistics
-    unit = unit_of(reference)
+    unit = reference.unit
     electrons = statistics.electrons
     place = ", ".join(f"{x:.3f}" for x in result.largest_at)
     near = ""

@@ -93,6 +93,12 @@ def predict(
             "--json", metavar="FILE", help="Write electrons, dipole and what else is known to JSON."
         ),
     ] = None,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show", help="Open the density in the browser, from NAME.html beside the file."
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
     workers: Annotated[
@@ -118,6 +124,10 @@ def predict(
     from deepdft.prediction.like_grid import grid_like
     from deepdft.structures import ReadOptions, read_structures
 
+    if show:
+        from deepdft.extras import require_extra
+
+        require_extra("skimage", "--show")
     if like is not None and (spacing is not None or grid is not None):
         raise ConfigurationError("Give one of --like, --spacing and --grid.")
     console = Console(markup=False)
@@ -169,11 +179,25 @@ def predict(
         _print_uncertainty(console, summary)
         if summary.warning is not None:
             console.print(f"warning: {summary.warning}", highlight=False, soft_wrap=True)
+        if show:
+            _show(console, summary.path)
     if json_file is not None:
         from deepdft.storage.whole_files import replace_file
 
         replace_file(json_file, (json.dumps(summaries, indent=2) + "\n").encode())
     refusals.finish(console)
+
+
+def _show(console: Console, path: Path) -> None:
+    """Write an interactive view beside a density and open it."""
+    import webbrowser
+
+    from deepdft.formats import read
+
+    page = path.with_name(f"{path.name.removesuffix('.gz').removesuffix(path.suffix)}.html")
+    read(path).view().write(page)
+    console.print(f"{page}: open it in any browser", highlight=False, soft_wrap=True)
+    webbrowser.open(page.resolve().as_uri())
 
 
 def _checked(

@@ -15,13 +15,6 @@ def describe_density(density: Density) -> list[tuple[str, str]]:
     return list(_describe(density))
 
 
-def unit_of(density: Density) -> str:
-    """Return the unit of what a density object holds, "" for a pure number."""
-    quantity = density.metadata.get("quantity", "density")
-    known = {"potential": "eV", "orbital": "Å^-3/2", "elf": ""}
-    return known.get(quantity, "e/Å^3")
-
-
 def _describe(density: Density) -> Iterator[tuple[str, str]]:
     atoms, grid = density.atoms, density.grid
     quantity = density.metadata.get("quantity", "density")
@@ -50,7 +43,7 @@ def _describe(density: Density) -> Iterator[tuple[str, str]]:
         yield "electrons", _electrons(density)
     yield "spin", _spin(density)
     low, high = float(density.values.min()), float(density.values.max())
-    yield "minimum, maximum", f"{low:.6g}, {high:.6g} {unit_of(density)}".rstrip()
+    yield "minimum, maximum", f"{low:.6g}, {high:.6g} {density.unit}".rstrip()
     yield "level of theory", str(density.level)
     if density.metadata.get("comment"):
         yield "comment", str(density.metadata["comment"])

@@ -12,7 +12,7 @@ from ase.data.colors import jmol_colors
 from numpy.typing import NDArray
 
 from deepdft.extras import import_extra
-from deepdft.plotting.pictures import new_figure, png
+from deepdft.plotting.figures import new_figure, png
 from deepdft.reproduce.environments import bonds
 
 _DISC = 0.55

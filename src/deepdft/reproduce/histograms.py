@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.plotting.pictures import new_figure, png
+from deepdft.plotting.figures import new_figure, png
 
 _BINS = 61
 
