@@ -59,7 +59,8 @@ def _saved(figure: Figure, format: str, resolution: int) -> bytes:
     else:
         import_extra("matplotlib.backends.backend_svg", "A picture").FigureCanvasSVG(figure)
     buffer = io.BytesIO()
-    # No date: the same figure is the same file.
+    # No date and no names by chance: the same figure is the same file.
     known = {"Date": None} if format == "svg" else {}
-    figure.savefig(buffer, format=format, dpi=resolution, metadata=known)
+    with import_extra("matplotlib", "A picture").rc_context({"svg.hashsalt": "deepdft"}):
+        figure.savefig(buffer, format=format, dpi=resolution, metadata=known)
     return buffer.getvalue()
