@@ -87,7 +87,7 @@ def view(
     library = (folder / "3Dmol-min.js").read_text(encoding="utf-8")
     template = (folder / "view.html").read_text(encoding="utf-8")
     # Nothing in a script may look like the end of it.
-    data = json.dumps(_data(density, iso)).replace("</", "<\\/")
+    data = json.dumps(_data(density, iso), ensure_ascii=False).replace("</", "<\\/")
     for mark, text in (
         ("@TITLE@", html.escape(name)),
         ("@DATA@", data),
