@@ -23,6 +23,7 @@ def demo(
     view.
     """
     import ase.io
+    from ase import Atoms
     from rich.console import Console
 
     import deepdft
@@ -33,7 +34,8 @@ def demo(
     molecules = Path(__file__).resolve().parent.parent / "bundled" / "molecules"
 
     # The whole of the main job: a structure in, a density out.
-    atoms = ase.io.read(molecules / f"{_NAME}.xyz")
+    atoms = ase.io.read(molecules / f"{_NAME}.xyz", index=0)
+    assert isinstance(atoms, Atoms)
     predicted = deepdft.predict(atoms)
     predicted.write(folder / f"{_NAME}.cube")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepdft.plotting.pictures import new_figure, png
+from deepdft.plotting.figures import new_figure, png
 from deepdft.reproduce.learning_curve import CURVE, PAPER_SIZE, Curve, Shipped
 from deepdft.reproduce.power_law import Estimate, Fit, bootstrapped, seed_scatter
 from deepdft.storage.whole_files import AtomicFile
