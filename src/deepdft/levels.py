@@ -44,7 +44,8 @@ class LevelOfTheory:
         Densities of PAW and ultrasoft potentials hold compensation charges and are negative in
         places; of a level that is not known nothing is assumed.
         """
-        return self.core.casefold().startswith(("gth", "hgh", "ecp", "all-electron"))
+        norm_conserving = ("gth", "hgh", "ecp", "pseudodojo nc")
+        return self.core.casefold().startswith(("all-electron", *norm_conserving))
 
     def conflicts_with(self, other: LevelOfTheory) -> list[str]:
         """Return the fields that are known on both sides and differ.

@@ -25,6 +25,7 @@ PAW = LevelOfTheory("PBE", "PAW pseudo-density (GPAW)", "350 eV", "GPAW 26.7")
 def test_which_levels_are_known_to_be_nonnegative():
     assert ORBITALS.is_nonnegative
     assert LevelOfTheory("PBE", "all-electron").is_nonnegative
+    assert LevelOfTheory("PBE", "PseudoDojo NC-SR 0.4", "80 Ry").is_nonnegative
     assert not PAW.is_nonnegative
     assert not LevelOfTheory("PBE", "PAW").is_nonnegative
     assert not LevelOfTheory("PBE").is_nonnegative
