@@ -97,7 +97,7 @@ class QuantumEspressoCalculation(ReferenceCalculation):
         folder = pseudopotential_folder(self.settings.pseudopotentials)
         files = pseudopotentials_for([atoms], folder)
         started = time.monotonic()
-        text, tried = self._converge(atoms, files, Path(directory))
+        text, tried = converge(atoms, self.settings, files, Path(directory))
         spin = is_spin_polarised(atoms, self.settings)
         return CalculatedDensity(
             saved_density(Path(directory) / SAVE, atoms, self.level),
@@ -113,20 +113,46 @@ class QuantumEspressoCalculation(ReferenceCalculation):
             },
         )
 
-    def _converge(
-        self, atoms: Atoms, files: Mapping[str, Pseudopotential], directory: Path
-    ) -> tuple[str, int]:
-        """Return the output of the first mixing that converges, and how many were tried."""
-        for tried, mixing in enumerate(self.settings.mixing, start=1):
-            text = execute(input_text(atoms, self.settings, files, mixing=mixing), directory, "scf")
-            if "convergence has been achieved" in text:
-                return text, tried
-            if "convergence NOT achieved" not in text:
-                raise CalculationError(_failure(text, directory / "scf.out"))
-        raise CalculationError(
-            f"pw.x did not converge with any mixing of {self.settings.mixing}; its output is "
-            f"{directory / 'scf.out'}."
-        )
+
+def converge(
+    atoms: Atoms,
+    settings: QuantumEspressoSettings,
+    files: Mapping[str, Pseudopotential],
+    directory: Path,
+    *,
+    density_from_file: bool = False,
+) -> tuple[str, int]:
+    """Run pw.x with gentler and gentler mixing until it converges.
+
+    Args:
+        atoms: the structure.
+        settings: the settings in force.
+        files: pseudopotential of each element.
+        directory: where it runs.
+        density_from_file: begin with the density in the save folder.
+
+    Returns:
+        The output of the first mixing that converges, and how many were tried.
+
+    Raises:
+        CalculationError: if none does, or pw.x fails.
+    """
+    for tried, mixing in enumerate(settings.mixing, start=1):
+        text = execute(
+            input_text(
+                atoms, settings, files, mixing=mixing, density_from_file=density_from_file
+            ),
+            directory,
+            "scf",
+        )  # fmt: skip
+        if "convergence has been achieved" in text:
+            return text, tried
+        if "convergence NOT achieved" not in text:
+            raise CalculationError(failure(text, directory / "scf.out"))
+    raise CalculationError(
+        f"pw.x did not converge with any mixing of {settings.mixing}; its output is "
+        f"{directory / 'scf.out'}."
+    )
 
 
 def execute(text: str, directory: Path, name: str) -> str:
@@ -182,12 +208,26 @@ def iterations(text: str) -> int:
     return int(found.group(1)) if found else 0
 
 
+def processor_seconds(text: str) -> float:
+    """Return the time of processors that pw.x says it took.
+
+    Raises:
+        CalculationError: if it does not say.
+    """
+    found = re.search(r"PWSCF\s*:(?:\s*(\d+)h)?(?:\s*(\d+)m)?\s*(?:([\d.]+)s)?\s*CPU", text)
+    if found is None:
+        raise CalculationError("The output of pw.x does not say what time it took.")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
 def _total_moment(text: str) -> float | None:
     found = re.findall(r"total magnetization\s+=\s+(-?\d+\.\d+) Bohr", text)
     return float(found[-1]) if found else None
 
 
-def _failure(text: str, where: Path) -> str:
+def failure(text: str, where: Path) -> str:
+    """Return a sentence on why pw.x ended early, from its output."""
     reason = re.search(r"Error in routine.*?\n\s*(.*?)\n\s*%%", text, re.DOTALL)
     said = f": {' '.join(reason.group(1).split())}" if reason else ""
     return f"pw.x ended early{said}; its output is {where}."

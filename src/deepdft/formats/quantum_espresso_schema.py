@@ -32,6 +32,7 @@ class Calculation:
         shape: points of the dense grid, (nx, ny, nz).
         electrons: their count.
         level: functional and code.
+        pseudopotentials: names of their files.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Calculation:
     shape: tuple[int, int, int]
     electrons: float
     level: LevelOfTheory
+    pseudopotentials: tuple[str, ...] = ()
 
 
 def read_calculation(path: str | Path) -> Calculation:
@@ -72,6 +74,10 @@ def read_calculation(path: str | Path) -> Calculation:
             (nx, ny, nz),
             _numbers(output, "band_structure/nelec")[0],
             _level(root, output),
+            tuple(
+                (kind.findtext("pseudo_file") or "").strip()
+                for kind in output.findall("atomic_species/species")
+            ),
         )
     except ElementTree.ParseError as error:
         raise FileFormatError(f"{path} is not XML, or damaged: {error}.") from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +19,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
-from deepdft.errors import ConfigurationError
+from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.formats.fortran_records import record
 from deepdft.formats.plane_waves import coefficients_of
 from deepdft.formats.quantum_espresso_save import read_plane_waves
@@ -55,7 +56,7 @@ class SaveFolderWriter(FileSlabWriter):
             path: the file in the save folder.
             atoms: the structure.
             grid: the points, over the whole cell.
-            level: not stored.
+            level: compared with that of the calculation; not stored.
             comment: not stored.
             template: a charge-density.dat of the calculation, instead of that at `path`.
             components: 1, 2 with the spin density, or 4 with the magnetisation.
@@ -63,6 +64,7 @@ class SaveFolderWriter(FileSlabWriter):
         Raises:
             ConfigurationError: if the density is of another structure, or the calculation has
                 another count of components.
+            LevelOfTheoryError: if the density is of another functional, or of other cores.
             FileFormatError: if a file of the save folder is damaged.
         """
         super().__init__(path, grid)
@@ -82,6 +84,7 @@ class SaveFolderWriter(FileSlabWriter):
         self._calculation = read_calculation(schema)
         self._components = components
         self._check(atoms)
+        _check_level(self.path, level or LevelOfTheory(), self._calculation)
         self._values: list[NDArray[np.floating[Any]]] = []
         self._spin: list[NDArray[np.floating[Any]]] = []
 
@@ -149,6 +152,29 @@ def _check_atoms(path: Path, atoms: Atoms, calculation: Calculation) -> None:
         )
 
 
+_CORES = {"gth": "GTH", "hgh": "GTH", "paw": "PAW", "all-electron": "none", "pseudodojo": "other"}
+"""Kinds of cores, by how levels of theory name them."""
+_FILES = {"gth": "GTH", "hgh": "GTH", "paw": "PAW", "rrkjus": "ultrasoft", "uspp": "ultrasoft"}
+"""Kinds of cores, by what names of pseudopotential files hold."""
+
+
+def _check_level(path: Path, level: LevelOfTheory, calculation: Calculation) -> None:
+    """Raise if a density cannot be that of the calculation's functional and pseudopotentials."""
+    names = calculation.pseudopotentials
+    cores = level.core.casefold()
+    ours = next((kind for word, kind in _CORES.items() if cores.startswith(word)), None)
+    kinds = {
+        next((kind for word, kind in _FILES.items() if word in name.casefold()), "other")
+        for name in names
+    }
+    conflicts = level.conflicts_with(replace(calculation.level, basis=""))
+    if conflicts or (names and ours is not None and kinds != {ours}):
+        raise LevelOfTheoryError(
+            f"{path} is not written: the density is of {level}, the calculation is one of "
+            f"{calculation.level} with the pseudopotentials {', '.join(names) or '(not named)'}."
+        )
+
+
 def open_writer(path: str | Path, atoms: Atoms, grid: Grid, **options: Any) -> SaveFolderWriter:
     """Return a writer of a charge-density.dat; see `SaveFolderWriter` for the options."""
     return SaveFolderWriter(path, atoms, grid, **options)
@@ -163,8 +189,9 @@ def write(path: str | Path, density: Density, *, template: str | None = None) ->
         )
     components = 1 if density.spin is None else density.spin.size // density.values.size + 1
     writer = SaveFolderWriter(
-        path, density.atoms, density.grid, template=template, components=components
-    )
+        path, density.atoms, density.grid, level=density.level, template=template,
+        components=components,
+    )  # fmt: skip
     with writer:
         for start, stop in density.grid.slabs(0, SLAB_POINTS):
             writer.write_slab(take_layers(density.values, 0, start, stop))
