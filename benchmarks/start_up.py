@@ -21,7 +21,7 @@ from statistics import median
 
 from reporting import add_output_option, write_result
 
-_PREDICT = """
+PREDICT = """
 import sys, time
 import deepdft.prediction.engine as engine
 spent = processor = 0.0
@@ -96,7 +96,7 @@ def main() -> None:
             "import torch": ("-c", "import torch"),
             "predict": (
                 "-c",
-                _PREDICT,
+                PREDICT,
                 molecule,
                 "--device",
                 "cpu",

@@ -7,19 +7,14 @@ from collections.abc import Sequence
 from ase import Atoms
 
 from deepdft.errors import UnsupportedStructureError
-from deepdft.models.bundled import bundled_models
-from deepdft.models.folder import read_description
+from deepdft.models.overview import bundled_overviews
 from deepdft.structures.charge import charge_and_multiplicity
 from deepdft.structures.coverage import Coverage
 
 
 def bundled_coverages() -> list[Coverage]:
     """Return what each bundled model was made for, 'default' first."""
-    found = []
-    for name, folder in bundled_models().items():
-        description = read_description(folder)
-        found.append(Coverage.of_card(name, description["elements"], description["card"]))
-    return found
+    return [overview.coverage for overview in bundled_overviews()]
 
 
 def choose_model(structures: Sequence[Atoms]) -> Coverage:
@@ -57,7 +52,8 @@ def _obstacle(coverage: Coverage, atoms: Atoms) -> tuple[int, str]:
     charge = charge_and_multiplicity(atoms)[0]
     name = f"'{coverage.model}'"
     if unknown:
-        return 100 + len(unknown), f"{name} does not know {', '.join(unknown)}"
+        kind = 10 if foreign else 0
+        return 100 + len(unknown) + kind, f"{name} does not know {', '.join(unknown)}"
     if foreign:
         return 10, f"{name} is for {foreign}"
     if charge not in coverage.charges:

@@ -68,10 +68,18 @@ class Coverage:
         return self.molecule is not None or bool(self.needs)
 
     @property
+    def made_for(self) -> str:
+        """The kind of structures: "molecules", "liquid C3H4O3", "crystals with Ni or Co and O"."""
+        if self.molecule is not None:
+            return f"liquid {self.molecule}"
+        needs = " and ".join(" or ".join(group) for group in self.needs)
+        return f"{self.kind or 'structures'}{' with ' if needs else ''}{needs}"
+
+    @property
     def purpose(self) -> str:
         """Words for people: "molecules of H C N O F", "liquid C3H4O3"."""
         if self.molecule is not None:
-            return f"liquid {self.molecule}"
+            return self.made_for
         few = len(self.elements) <= 8
         shown = " ".join(self.elements) if few else f"{len(self.elements)} elements"
         return f"{self.kind or 'structures'} of {shown}"
