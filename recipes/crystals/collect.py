@@ -104,7 +104,9 @@ def finished(store: Path, manifest: Manifest) -> Iterator[Density]:
             continue
         found = deepdft.read(path)
         atoms = found.atoms
-        key = str(record.info.get("key") or atoms.symbols.formula.reduce()[0].format("metal"))
+        key = str(record.info.get("key", ""))
+        if not key:
+            raise SystemExit(f"{name} of {store} has no key, its reduced formula, in its frame.")
         versions = manifest.versions[record.versions or 0]
         level = replace(
             manifest.level, code=f"Quantum ESPRESSO {versions.get('quantum-espresso', '')}".strip()
@@ -128,21 +130,21 @@ def known_names(folders: Sequence[Path]) -> set[str]:
     return {name for path in files for name in PlaneWaveArchive(path).names}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stores", type=Path, nargs="+", help="folders of campaigns")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
-    parser.add_argument(
-        "--beside", type=Path, nargs="*", default=[], help="collections whose names are taken"
-    )
-    arguments = parser.parse_args()
+def collect(stores: Sequence[Path], output: Path, beside: Sequence[Path] = ()) -> None:
+    """Write what is done in campaigns to OUTPUT/crystals.npz, and OUTPUT/split.json.
+
+    Args:
+        stores: folders of campaigns.
+        output: folder to write.
+        beside: collections whose names are taken; crystals of such names are left out.
+    """
     cutoff = np.sqrt(WAVES) / BOHR
-    taken = known_names(arguments.beside)
+    taken = known_names(beside)
     densities: list[Density] = []
     symmetries: list[Symmetry] = []
     errors: list[float] = []
     split: dict[str, list[str]] = {part: [] for part in PARTS}
-    for store in arguments.stores:
+    for store in stores:
         for density in finished(store, read_manifest(store)):
             name = density.atoms.info["name"]
             if name in taken:
@@ -154,15 +156,26 @@ def main() -> None:
             symmetries.append(symmetry)
             errors.append(error)
             split[part_of(density.metadata["calculation"]["key"])].append(name)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    path = arguments.output / "crystals.npz"
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / "crystals.npz"
     write_plane_waves(path, densities, symmetries, cutoff=cutoff)
-    replace_file(arguments.output / "split.json", (json.dumps(split, indent=1) + "\n").encode())
+    replace_file(output / "split.json", (json.dumps(split, indent=1) + "\n").encode())
     counts = ", ".join(f"{part} {len(names)}" for part, names in split.items())
     operations = np.mean([len(symmetry.rotations) for symmetry in symmetries])
     print(f"written: {path} ({len(densities)} crystals, {path.stat().st_size / 1e6:.2f} MB)")
     print(f"{counts}; {operations:.0f} operations on average")
     print(f"eps_mae of what is kept: at most {100 * max(errors):.4f} %")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stores", type=Path, nargs="+", help="folders of campaigns")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--beside", type=Path, nargs="*", default=[], help="collections whose names are taken"
+    )
+    arguments = parser.parse_args()
+    collect(arguments.stores, arguments.output, arguments.beside)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ _EXTRA = {
     "pymatgen": "pymatgen",
     "pytest": "test",
     "tblite": "xtb",
+    "chgnet": "recipes",
     "triton": "test",
     "fastapi": "web",
     "uvicorn": "web",

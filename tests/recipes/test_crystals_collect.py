@@ -36,7 +36,8 @@ def store_of(folder: Path, densities: dict[str, Density], **info: str) -> Path:
     for index, (name, density) in enumerate(densities.items()):
         deepdft.write(folder / f"{name}.npz", density)
         manifest.structures[name] = StructureRecord(
-            name, index, "", len(density.atoms), "", info={"name": name, **info}, status="done",
+            name, index, "", len(density.atoms), "", info={"name": name, "key": name, **info},
+            status="done",
             energy=-10.0 - index, details={"kpoints": [4, 4, 4]}, versions=0,
         )  # fmt: skip
     manifest.write(folder)

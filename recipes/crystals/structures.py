@@ -1,0 +1,204 @@
+"""A pool of crystals: well-known ones by name, and structure types filled with elements.
+
+    python recipes/crystals/structures.py runs/crystals_pool.extxyz --count 400 --copies 1
+
+Prototypes (recipes/crystals/prototypes.py) are filled with combinations whose common oxidation
+states add up to nothing (pymatgen knows them), or with pairs of metals; a random choice, the same
+for a seed. Cells and positions are relaxed by CHGNet (`pip install chgnet`), symmetry kept;
+--no-relax leaves those of touching spheres. With --copies, strained and rattled copies follow each.
+Frames have `name`, `key` (the reduced formula, which decides on the part of the split), `group`,
+`prototype` and `magnetic`; the magnetic elements' moments are parallel. CHGNet's crystals are near
+PBE minima, not at them, and some do not exist. May be interrupted: what is done is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from ase.constraints import FixSymmetry
+from ase.filters import FrechetCellFilter
+from ase.optimize import FIRE
+from prototypes import KNOWN, PROTOTYPES, Prototype, elements_of_formula
+from pymatgen.core import Composition, Element
+
+from deepdft.extras import require_extra
+from deepdft.storage.whole_files import replace_file
+
+_SYMBOLS = (
+    "H Li Be B C N O F Na Mg Al Si P S Cl K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Rb Sr Y "
+    "Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Cs Ba La Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi"
+)
+ELEMENTS = _SYMBOLS.split()
+ANIONS = {"H": -1, "F": -1, "Cl": -1, "Br": -1, "I": -1, "O": -2, "S": -2, "Se": -2, "Te": -2,
+          "N": -3, "P": -3, "As": -3}  # fmt: skip
+MOMENTS = {"Cr": 3.0, "Mn": 4.0, "Fe": 3.0, "Co": 2.0, "Ni": 1.0, "V": 1.0}
+"""Initial moments, Bohr magnetons, all parallel."""
+LAYERED = {"CdI2", "NaFeO2"}
+MOST_ATOMS = 12
+FORCE, MOST_STEPS = 0.05, 200
+STRAIN, RATTLE = 0.03, 0.05
+"""Standard deviations: of strains, and of displacements in Å."""
+
+
+def metals() -> list[str]:
+    """Return the elements of the pool that are metals."""
+    return [symbol for symbol in ELEMENTS if Element(symbol).is_metal]
+
+
+def fillings(prototype: Prototype) -> Iterator[tuple[str, ...]]:
+    """Yield the elements that a prototype can be filled with, all of them.
+
+    With an anion: what common oxidation states add up to nothing for; else different metals, and
+    for a single role all elements that are solid metals or form the type.
+    """
+    roles = prototype.roles
+    if prototype.anion is None:
+        choices = metals() if prototype.name != "diamond" else ["C", "Si", "Ge", "Sn"]
+        yield from itertools.permutations(choices, len(roles))
+        return
+    cations = [role for role in roles if role != prototype.anion]
+    states = {s: Element(s).common_oxidation_states for s in ELEMENTS}
+    for anion, charge in ANIONS.items():
+        needed = -charge * prototype.counts[prototype.anion]
+        able = [s for s in ELEMENTS if s != anion and any(state > 0 for state in states[s])]
+        for chosen in itertools.permutations(able, len(cations)):
+            options = [
+                [state * prototype.counts[role] for state in states[symbol] if state > 0]
+                for role, symbol in zip(cations, chosen, strict=True)
+            ]
+            if any(sum(option) == needed for option in itertools.product(*options)):
+                by_role = dict(zip(cations, chosen, strict=True)) | {prototype.anion: anion}
+                yield tuple(by_role[role] for role in roles)
+
+
+def known() -> Iterator[tuple[Prototype, tuple[str, ...]]]:
+    """Yield the crystals that everybody knows, of the pool's elements."""
+    for name, formulas in KNOWN.items():
+        for formula in formulas.split():
+            elements = elements_of_formula(formula, PROTOTYPES[name])
+            if set(elements) <= set(ELEMENTS):
+                yield PROTOTYPES[name], tuple(elements)
+
+
+def combinations(count: int, seed: int) -> Iterator[tuple[Prototype, tuple[str, ...]]]:
+    """Yield the known crystals and then random others, types taking turns; no two the same."""
+    seen = set()
+    generator = np.random.default_rng(seed)
+    pools = {
+        name: [filling[i] for i in generator.permutation(len(filling))]
+        for name, filling in ((n, list(fillings(p))) for n, p in PROTOTYPES.items())
+    }
+    turns = itertools.chain.from_iterable(itertools.zip_longest(
+        *([(PROTOTYPES[name], filling) for filling in pool] for name, pool in pools.items())
+    ))  # fmt: skip
+    for entry in itertools.chain(known(), filter(None, turns)):
+        if len(seen) == count:
+            return
+        if (entry[0].name, entry[1]) not in seen:
+            seen.add((entry[0].name, entry[1]))
+            yield entry
+
+
+def group_of(prototype: Prototype, elements: Sequence[str]) -> str:
+    """Return the group of a crystal, as in the data."""
+    if len(set(elements)) == 1:
+        return "element"
+    if prototype.name in LAYERED:
+        return "layered"
+    if prototype.anion is None:
+        return "intermetallic"
+    if "O" in elements:
+        return "oxide"
+    negative = [Element(symbol).X for symbol in elements]
+    return "ionic" if max(negative) - min(negative) > 1.5 else "covalent"
+
+
+def described(atoms: Atoms, prototype: Prototype, elements: Sequence[str], name: str) -> Atoms:
+    """Return a crystal with what the frames of the pool say."""
+    magnetic = any(symbol in MOMENTS for symbol in elements)
+    found = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+    if magnetic:
+        found.set_initial_magnetic_moments([MOMENTS.get(s, 0.0) for s in found.symbols])
+    found.info = {
+        "name": name,
+        "key": Composition(atoms.get_chemical_formula()).reduced_formula,
+        "group": group_of(prototype, elements),
+        "prototype": prototype.name,
+        "magnetic": int(magnetic),
+    }
+    return found
+
+
+def relaxed(atoms: Atoms, calculator: Calculator) -> Atoms | None:
+    """Return a crystal with its cell and positions relaxed; None where that does not converge."""
+    found = atoms.copy()
+    found.calc = calculator
+    found.set_constraint(FixSymmetry(found))
+    converged = FIRE(FrechetCellFilter(found), logfile=None).run(fmax=FORCE, steps=MOST_STEPS)
+    found.set_constraint()
+    sensible = 0.5 < found.get_volume() / atoms.get_volume() < 4.0
+    return found if converged and sensible else None
+
+
+def copies(atoms: Atoms, count: int, generator: np.random.Generator) -> Iterator[Atoms]:
+    """Yield strained and rattled copies; they belong to the same formula."""
+    for number in range(1, count + 1):
+        copy = atoms.copy()
+        strain = generator.normal(scale=STRAIN, size=(3, 3))
+        copy.set_cell(copy.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+        copy.positions += generator.normal(scale=RATTLE, size=copy.positions.shape)
+        copy.info = {**atoms.info, "name": f"{atoms.info['name']}_copy{number}"}
+        yield copy
+
+
+def chgnet() -> Calculator:
+    """Return CHGNet as a calculator."""
+    require_extra("chgnet", "Relaxing crystals")
+    from chgnet.model.dynamics import CHGNetCalculator
+
+    return CHGNetCalculator(use_device="cpu")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("path", type=Path, help="extended XYZ file to write")
+    parser.add_argument("--count", type=int, default=200, help="crystals, before copies")
+    parser.add_argument("--copies", type=int, default=0, help="strained and rattled ones of each")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-relax", action="store_true", help="leave touching spheres")
+    arguments = parser.parse_args()
+    calculator = None if arguments.no_relax else chgnet()
+    parts = arguments.path.with_suffix(".parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    frames: list[Atoms] = []
+    for number, (prototype, elements) in enumerate(combinations(arguments.count, arguments.seed)):
+        name = "-".join(elements) + f"_{prototype.name}"
+        part = parts / f"{number:05d}_{name}.json"
+        if not part.exists():
+            atoms = prototype.filled(elements)
+            found = atoms if calculator is None else relaxed(atoms, calculator)
+            content = None if found is None or len(found) > MOST_ATOMS else found.todict()
+            replace_file(part, (json.dumps(content, default=np.ndarray.tolist) + "\n").encode())
+        content = json.loads(part.read_text())
+        if content is None:
+            print(f"left out: {name} does not relax")
+            continue
+        atoms = Atoms(content["numbers"], content["positions"], cell=content["cell"], pbc=True)
+        frames.append(described(atoms, prototype, elements, name))
+        # A generator of its own, so that copies do not depend on what comes before.
+        generator = np.random.default_rng([arguments.seed, number])
+        frames += copies(frames[-1], arguments.copies, generator)
+    ase.io.write(arguments.path, frames, format="extxyz")
+    print(f"written: {arguments.path} ({len(frames)} structures)")
+
+
+if __name__ == "__main__":
+    main()
