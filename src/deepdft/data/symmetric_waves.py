@@ -81,15 +81,17 @@ def reduce(
     # A wave at the edge of the grid stands for two.
     inside = (length <= cutoff) & (2 * np.abs(hkl) < shape).all(axis=1)
     hkl = hkl[inside]
-    seen = np.zeros(tuple(shape), bool)
-    kept = np.zeros(len(hkl), bool)
-    rotations = symmetry.rotations.astype(np.int64)
-    for row, h in enumerate(hkl):
-        if seen[tuple(h)]:
-            continue
-        kept[row] = True
-        images = h @ rotations
-        seen[tuple(images.T)] = True
-        seen[tuple(-images.T)] = True
-    chosen = hkl[kept]
+    # A star is known by the largest of its waves' numbers; of each the first wave is kept.
+    stars = np.full(len(hkl), -1)
+    for rotation in symmetry.rotations.astype(np.int64):
+        images = hkl @ rotation
+        np.maximum(stars, _numbers(images), out=stars)
+        np.maximum(stars, _numbers(-images), out=stars)
+    chosen = hkl[np.sort(np.unique(stars, return_index=True)[1])]
     return chosen.astype(np.int16), series[tuple(chosen.T)]
+
+
+def _numbers(hkl: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a number for each wave, different for different ones."""
+    half, base = 1 << 15, 1 << 16
+    return ((hkl[:, 0] + half) * base + (hkl[:, 1] + half)) * base + (hkl[:, 2] + half)
