@@ -54,19 +54,20 @@ def dry_ice() -> Atoms:
 
 def slab_with_molecule() -> Atoms:
     slab = fcc111("Cu", (2, 2, 3), vacuum=8.0, periodic=True)
-    add_adsorbate(slab, molecule("CO"), 1.8, "ontop")
+    add_adsorbate(slab, Atoms("CO", [(0, 0, 0), (0, 0, 1.15)]), 1.8, "ontop")
+    slab.info = {}
     return slab
 
 
 CASES: list[tuple[str, Callable[[], Atoms], int | None, str]] = [
     ("methanol.xyz", lambda: molecule("CH3OH"), None, "default"),
     ("methanol.pdb", lambda: molecule("CH3OH"), None, "default"),
-    ("chloroform.xyz", lambda: molecule("CHCl3"), None, "organic"),
-    ("hydroxide.xyz", lambda: molecule("OH"), -1, "organic"),
+    ("chloride.xyz", lambda: molecule("CH3Cl"), None, "organic"),
+    ("hydroxide.xyz", lambda: Atoms("OH", [(0, 0, 0), (0, 0, 0.97)]), -1, "organic"),
     ("salt.xyz", lambda: molecule("NaCl"), None, "organic"),
     ("POSCAR", lambda: boxed("CH3OH"), None, "default"),
     ("boxed.cif", lambda: boxed("C6H6"), None, "default"),
-    ("boxed.extxyz", lambda: boxed("CHCl3"), None, "organic"),
+    ("boxed.extxyz", lambda: boxed("CH3Cl"), None, "organic"),
     ("liquid.cif", liquid, None, "ethylene-carbonate"),
     ("nickel_oxide.cif", cathode, None, "cathode"),
     ("salt.cif", lambda: bulk("NaCl", "rocksalt", a=5.64), None, "crystals"),
