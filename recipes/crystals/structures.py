@@ -17,6 +17,7 @@ import argparse
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import ase.io
@@ -43,40 +44,48 @@ MOMENTS = {"Cr": 3.0, "Mn": 4.0, "Fe": 3.0, "Co": 2.0, "Ni": 1.0, "V": 1.0}
 """Initial moments, Bohr magnetons, all parallel."""
 LAYERED = {"CdI2", "NaFeO2"}
 MOST_ATOMS = 12
+DRAWS = 300
+"""Draws after which a structure type has nothing new, and the next one has its turn."""
 FORCE, MOST_STEPS = 0.05, 200
 STRAIN, RATTLE = 0.03, 0.05
 """Standard deviations: of strains, and of displacements in Å."""
 
 
-def metals() -> list[str]:
-    """Return the elements of the pool that are metals."""
-    return [symbol for symbol in ELEMENTS if Element(symbol).is_metal]
+@cache
+def states(symbol: str) -> tuple[int, ...]:
+    """Return the common positive oxidation states of an element."""
+    return tuple(state for state in Element(symbol).common_oxidation_states if state > 0)
 
 
-def fillings(prototype: Prototype) -> Iterator[tuple[str, ...]]:
-    """Yield the elements that a prototype can be filled with, all of them.
+@cache
+def choices(prototype_name: str, role: str) -> tuple[str, ...]:
+    """Return the elements that a role may be filled with."""
+    if role == PROTOTYPES[prototype_name].anion:
+        return tuple(ANIONS)
+    if PROTOTYPES[prototype_name].anion is not None:
+        return tuple(symbol for symbol in ELEMENTS if states(symbol))
+    if prototype_name == "diamond":
+        return ("C", "Si", "Ge", "Sn")
+    return tuple(symbol for symbol in ELEMENTS if Element(symbol).is_metal)
 
-    With an anion: what common oxidation states add up to nothing for; else different metals, and
-    for a single role all elements that are solid metals or form the type.
+
+def is_sensible(prototype: Prototype, elements: Sequence[str]) -> bool:
+    """Return whether elements may fill a prototype: different, with charges that add up to nothing.
+
+    Where no role takes electrons, any different metals may.
     """
-    roles = prototype.roles
+    if len(set(elements)) < len(elements):
+        return False
     if prototype.anion is None:
-        choices = metals() if prototype.name != "diamond" else ["C", "Si", "Ge", "Sn"]
-        yield from itertools.permutations(choices, len(roles))
-        return
-    cations = [role for role in roles if role != prototype.anion]
-    states = {s: Element(s).common_oxidation_states for s in ELEMENTS}
-    for anion, charge in ANIONS.items():
-        needed = -charge * prototype.counts[prototype.anion]
-        able = [s for s in ELEMENTS if s != anion and any(state > 0 for state in states[s])]
-        for chosen in itertools.permutations(able, len(cations)):
-            options = [
-                [state * prototype.counts[role] for state in states[symbol] if state > 0]
-                for role, symbol in zip(cations, chosen, strict=True)
-            ]
-            if any(sum(option) == needed for option in itertools.product(*options)):
-                by_role = dict(zip(cations, chosen, strict=True)) | {prototype.anion: anion}
-                yield tuple(by_role[role] for role in roles)
+        return True
+    by_role = dict(zip(prototype.roles, elements, strict=True))
+    anion = by_role.pop(prototype.anion)
+    needed = -ANIONS[anion] * prototype.counts[prototype.anion]
+    options = [
+        [state * prototype.counts[role] for state in states(symbol)]
+        for role, symbol in by_role.items()
+    ]
+    return any(sum(option) == needed for option in itertools.product(*options))
 
 
 def known() -> Iterator[tuple[Prototype, tuple[str, ...]]]:
@@ -90,21 +99,28 @@ def known() -> Iterator[tuple[Prototype, tuple[str, ...]]]:
 
 def combinations(count: int, seed: int) -> Iterator[tuple[Prototype, tuple[str, ...]]]:
     """Yield the known crystals and then random others, types taking turns; no two the same."""
-    seen = set()
+    seen: set[tuple[str, tuple[str, ...]]] = set()
     generator = np.random.default_rng(seed)
-    pools = {
-        name: [filling[i] for i in generator.permutation(len(filling))]
-        for name, filling in ((n, list(fillings(p))) for n, p in PROTOTYPES.items())
-    }
-    turns = itertools.chain.from_iterable(itertools.zip_longest(
-        *([(PROTOTYPES[name], filling) for filling in pool] for name, pool in pools.items())
-    ))  # fmt: skip
-    for entry in itertools.chain(known(), filter(None, turns)):
+
+    def drawn() -> Iterator[tuple[Prototype, tuple[str, ...]]]:
+        while True:
+            for prototype in PROTOTYPES.values():
+                for _ in range(DRAWS):
+                    elements = tuple(
+                        str(generator.choice(choices(prototype.name, role)))
+                        for role in prototype.roles
+                    )
+                    fresh = (prototype.name, elements) not in seen
+                    if fresh and is_sensible(prototype, elements):
+                        yield prototype, elements
+                        break
+
+    for prototype, elements in itertools.chain(known(), drawn()):
         if len(seen) == count:
             return
-        if (entry[0].name, entry[1]) not in seen:
-            seen.add((entry[0].name, entry[1]))
-            yield entry
+        if (prototype.name, elements) not in seen:
+            seen.add((prototype.name, elements))
+            yield prototype, elements
 
 
 def group_of(prototype: Prototype, elements: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ def test_types_have_their_space_group_and_touch(structures: ModuleType, name: st
     units = counts[FILLED[name][0]] / prototype.counts[prototype.roles[0]]
     for role, symbol in zip(prototype.roles, FILLED[name], strict=True):
         assert counts[symbol] == units * prototype.counts[role]
-    many = atoms * (3, 3, 3)
+    many = atoms * (2, 2, 2)
     distances = many.get_all_distances(mic=True)
     radii = np.array([covalent_radii[number] for number in many.numbers])
     relative = distances / (radii[:, None] + radii[None, :])
@@ -62,25 +62,30 @@ def test_types_have_their_space_group_and_touch(structures: ModuleType, name: st
     assert relative.min() == pytest.approx(1.0, abs=1e-3)
 
 
-def test_charges_are_balanced(structures: ModuleType) -> None:
-    salts = set(structures.fillings(structures.PROTOTYPES["rocksalt"]))
-    assert {("Na", "Cl"), ("Mg", "O"), ("Ti", "N")} <= salts
-    assert not {("Na", "O"), ("Mg", "Cl"), ("Cl", "Na")} & salts
-    perovskites = set(structures.fillings(structures.PROTOTYPES["perovskite"]))
-    assert {("Sr", "Ti", "O"), ("K", "Ta", "O"), ("Cs", "Pb", "Br")} <= perovskites
-    assert ("Na", "K", "O") not in perovskites
-    alloys = list(structures.fillings(structures.PROTOTYPES["L10"]))
-    assert ("Cu", "Ti") in alloys
-    assert not any("O" in pair for pair in alloys)
+@pytest.mark.parametrize(
+    ("name", "elements", "sensible"),
+    [
+        ("rocksalt", "Na Cl", True), ("rocksalt", "Mg O", True), ("rocksalt", "Sc N", True),
+        ("rocksalt", "Na O", False), ("rocksalt", "Mg Cl", False), ("fluorite", "Ca F", True),
+        ("perovskite", "Sr Ti O", True), ("perovskite", "K Ta O", True),
+        ("perovskite", "Cs Pb Br", True), ("perovskite", "Na K O", False),
+        ("elpasolite", "K Na Al F", True), ("elpasolite", "K Na Ti F", False),
+        ("L10", "Cu Ti", True), ("L10", "Cu Cu", False),
+    ],
+)  # fmt: skip
+def test_charges_are_balanced(
+    structures: ModuleType, name: str, elements: str, sensible: bool
+) -> None:
+    assert structures.is_sensible(structures.PROTOTYPES[name], elements.split()) is sensible
 
 
 def test_known_crystals_come_first_and_nothing_twice(structures: ModuleType) -> None:
-    found = [(p.name, elements) for p, elements in structures.combinations(150, seed=1)]
+    found = [(p.name, elements) for p, elements in structures.combinations(110, seed=1)]
     assert found[0] == ("rocksalt", ("Li", "F"))
     assert ("perovskite", ("Sr", "Ti", "O")) in found
-    assert len(set(found)) == len(found) == 150
-    again = [(p.name, e) for p, e in structures.combinations(150, seed=1)]
-    other = [(p.name, e) for p, e in structures.combinations(150, seed=2)]
+    assert len(set(found)) == len(found) == 110
+    again = [(p.name, e) for p, e in structures.combinations(110, seed=1)]
+    other = [(p.name, e) for p, e in structures.combinations(110, seed=2)]
     assert found == again != other
     with pytest.raises(ValueError, match="NaCl2 does not fit"):
         structures.elements_of_formula("NaCl2", structures.PROTOTYPES["rocksalt"])

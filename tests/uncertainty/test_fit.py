@@ -218,3 +218,13 @@ def test_rank_correlation_and_area_under_the_curve():
     area, error = area_under_curve(scores, np.array([True, False, True, False]))
     assert area == pytest.approx((1 + 1 + 0.5 + 1) / 4)
     assert error > 0
+
+
+def test_elements_that_nothing_held_out_has_have_electrons(folder, train):
+    loaded = load_model(folder, "cpu")
+    del loaded.card["electrons"]
+    without = [atoms for atoms in molecules(300) if "N" not in atoms.symbols]
+    fitted = fit_error_model(loaded, train, Gaussians(without, "validation"))
+    electrons = dict(zip(fitted.elements, fitted.electrons, strict=True))
+    assert electrons["C"] == pytest.approx(4.0, abs=0.05)
+    assert electrons["N"] == pytest.approx(5.0, abs=0.05)

@@ -222,7 +222,13 @@ def _electrons(
         return np.array([float(known[symbol]) for symbol in elements])
     counts = np.array([np.bincount(kind, minlength=len(elements)) for kind in kinds])
     totals = np.array([item.electrons for item in residuals])
-    return np.asarray(np.linalg.lstsq(counts.astype(np.float64), totals, rcond=None)[0])
+    # Of elements that no held-out structure has, only the atoms below the network tell.
+    guess = np.full(len(elements), totals.sum() / counts.sum())
+    if model.baseline is not None:
+        guess = np.array([model.baseline.electrons(symbol) for symbol in elements])
+    differences = totals - counts @ guess
+    found = guess + np.linalg.lstsq(counts.astype(np.float64), differences, rcond=None)[0]
+    return np.asarray(found)
 
 
 def _about(
