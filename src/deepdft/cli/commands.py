@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("train:train", "Train a model on DFT densities."),
     "evaluate": ("evaluate:evaluate", "Measure a model's eps_mae (eq. 7) on DFT densities."),
     "uncertainty": ("uncertainty:uncertainty", "Teach a trained model which errors to expect."),
+    "select": ("select:select", "Choose the structures whose densities would teach a model most."),
     "convert": (
         "convert:convert",
         "Convert a density to another format, or many to a training store.",

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deepdft.cli.spread import spread
+from deepdft.cli.start import start
 from deepdft.cli.structure_inputs import (
     Charge,
     Multiplicity,
@@ -22,6 +23,7 @@ from deepdft.cli.structure_inputs import (
 
 app = typer.Typer(help="Reference densities from DFT programs.", no_args_is_help=True)
 app.command("spread")(spread)
+app.command("start")(start)
 
 
 @app.command("run")

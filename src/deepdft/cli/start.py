@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from deepdft.cli.dft import is_setting
-from deepdft.cli.structure_inputs import Ordered, print_notes
+from deepdft.cli.structure_inputs import Ordered, is_setting, print_notes
 from deepdft.errors import ConfigurationError
 
 if TYPE_CHECKING:
