@@ -153,7 +153,8 @@ def test_order_threads_and_resumes_change_no_bit(model, atoms, grid, finished, t
     encode_for(store, model)
     backwards = list(reversed(range(store.n_chunks)))
     for threads, blocks in [(3, backwards[:4]), (1, backwards[4:9])]:
-        stored_density(store, model.network, None, threads).walk(blocks)
+        model.threads = threads
+        stored_density(store, model).walk(blocks)
     # Another block size is asked for; the plan of the store stays.
     summary = predict_to_store(atoms, store.path, model, grid, block_points=4000)
     assert summary.blocks_computed == store.n_chunks - 9

@@ -53,6 +53,13 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many structures.")
     ] = None,
+    exact_electrons: Annotated[
+        bool,
+        typer.Option(
+            "--exact-electrons/--no-exact-electrons",
+            help="Correct densities to have as many electrons as the structures.",
+        ),
+    ] = True,
     mix_levels: Annotated[
         bool, typer.Option("--mix-levels", help="Compare different levels of theory all the same.")
     ] = False,
@@ -73,7 +80,7 @@ def evaluate(
     predictors: list[Predictor] = []
     for name in [model, *(also or [])]:
         loaded = load_model(name, device)
-        loaded.threads = threads
+        loaded.threads, loaded.exact_electrons = threads, exact_electrons
         predictors.append(loaded)
     if baseline is not None:
         predictors.append(_baseline(baseline, dataset))

@@ -87,6 +87,13 @@ def predict(
             "as a second volume, NAME_uncertainty.",
         ),
     ] = False,
+    exact_electrons: Annotated[
+        bool,
+        typer.Option(
+            "--exact-electrons/--no-exact-electrons",
+            help="Correct the density to have as many electrons as the structure.",
+        ),
+    ] = True,
     json_file: Annotated[
         Path | None,
         typer.Option(
@@ -144,7 +151,7 @@ def predict(
         refusals.finish(console)
         return
     chosen, todo = checked
-    chosen.threads = threads
+    chosen.threads, chosen.exact_electrons = threads, exact_electrons
     if uncertainty:
         chosen.require_error_model()
     with told_of_compilation(lambda: console.print(_COMPILING)):

@@ -30,13 +30,17 @@ def uncertainty(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
 ) -> None:
-    """Teach a trained model which errors to expect, from structures held out of its training.
+    """Teach a trained model about its errors, from structures held out of its training.
 
-    What it learns is stored in the model's folder; the model itself does not change.
+    First where its errors of the number of electrons are, so that this number can be made exact;
+    then which errors to expect. What it learns is stored in the model's folder; its weights do not
+    change.
     """
     from deepdft.data import open_dataset
     from deepdft.models.expected_errors.error_model import require_writable, save_error_model
+    from deepdft.models.folder import save_electron_shapes
     from deepdft.prediction import load_model
+    from deepdft.uncertainty.electrons import learn_electrons
     from deepdft.uncertainty.fit import fit_error_model
 
     dataset = open_dataset(data)
@@ -52,11 +56,19 @@ def uncertainty(
         TextColumn("{task.description}", markup=False),
         console=console, transient=True,
     ) as bar:  # fmt: skip
+        first = bar.add_task("")
+        learned = learn_electrons(
+            loaded, training, held_out, seed=seed,
+            progress=lambda name: bar.update(first, advance=1, description=name),
+        )  # fmt: skip
+        bar.remove_task(first)
         task = bar.add_task("", total=len(training) + len(held_out))
         fitted = fit_error_model(
             loaded, training, held_out, seed=seed,
             progress=lambda name: bar.update(task, advance=1, description=name),
         )  # fmt: skip
+    save_electron_shapes(loaded.checkpoint.electron_shapes, loaded.folder)
+    console.print(learned, highlight=False, soft_wrap=True)
     path = save_error_model(fitted, loaded.folder)
     about = fitted.about
     correlation = about["cross_validated_rank_correlation"]

@@ -9,7 +9,7 @@ from deepdft.errors import ConfigurationError, did_you_mean
 from deepdft.extras import require_extra
 from deepdft.models import released_layout as released
 from deepdft.models.checkpoint import Checkpoint
-from deepdft.models.folder import DESCRIPTION, TABLES, WEIGHTS, load_checkpoint
+from deepdft.models.folder import DESCRIPTION, ELECTRONS, TABLES, WEIGHTS, load_checkpoint
 from deepdft.storage.identities import ContentHash, file_identity
 
 _FOLDER = Path(__file__).resolve().parent.parent / "bundled" / "models"
@@ -60,7 +60,7 @@ def model_digest(folder: Path) -> str:
             description = json.loads(path.read_text(encoding="utf-8"))
             description.pop("card", None)
             digest.add(path.name, description)
-        elif path.name in (WEIGHTS, TABLES, released.WEIGHTS, released.ARGUMENTS):
+        elif path.name in (WEIGHTS, TABLES, ELECTRONS, released.WEIGHTS, released.ARGUMENTS):
             digest.add(path.name, file_identity(path))
     return digest.result()[:16]
 

@@ -40,6 +40,9 @@ class Checkpoint:
         tables: the atomic tables, or None for those that come with the package by that name.
         expected_errors: what errors to expect, as the file of the model folder has it (see
             `deepdft.models.expected_errors`); it tells which weights it is about.
+        electron_shapes: by element, where errors of the number of electrons are expected; their
+            integrals weigh the elements. None where nobody has looked, see
+            `deepdft.prediction.electrons`.
     """
 
     architecture: str
@@ -51,6 +54,7 @@ class Checkpoint:
     card: dict[str, Any] = field(default_factory=dict)
     tables: AtomicDensityTables | None = None
     expected_errors: bytes | None = field(default=None, repr=False)
+    electron_shapes: AtomicDensityTables | None = None
 
     def __post_init__(self) -> None:
         if self.baseline is not None and self.tables is None:

@@ -3,6 +3,7 @@
     model.json                  architecture, options, elements, level of theory, card
     model.safetensors           weights
     atomic_densities.npz        atomic tables below the network, where there are some
+    electrons.npz               where the number of electrons is corrected, once that is known
     uncertainty.safetensors     what errors to expect, once they have been looked at
 
 A folder appears, and is replaced, as a whole. Folders of earlier formats are brought up to date
@@ -33,8 +34,9 @@ from deepdft.storage.replace import replacing
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 TABLES = "atomic_densities.npz"
+ELECTRONS = "electrons.npz"
 ERRORS = "uncertainty.safetensors"
-_OWN = (WEIGHTS, DESCRIPTION, TABLES, ERRORS)
+_OWN = (WEIGHTS, DESCRIPTION, TABLES, ELECTRONS, ERRORS)
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
@@ -72,6 +74,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
         (place / WEIGHTS).chmod((place / DESCRIPTION).stat().st_mode)
         if checkpoint.tables is not None:
             checkpoint.tables.of_elements(checkpoint.symbols).save(place / TABLES)
+        if checkpoint.electron_shapes is not None:
+            checkpoint.electron_shapes.save(place / ELECTRONS)
         identity = file_identity(place / WEIGHTS) if known else ""
         fitting = [errors for errors in known if _weights_of_errors(errors) == identity]
         if fitting:
@@ -96,6 +100,15 @@ def _weights_of_errors(content: bytes) -> str | None:
         return str(json.loads(header["__metadata__"]["description"])["weights"])
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def save_electron_shapes(shapes: AtomicDensityTables | None, folder: str | Path) -> None:
+    """Write where the number of electrons is corrected into a model folder; None removes it."""
+    path = Path(folder) / ELECTRONS
+    if shapes is None:
+        path.unlink(missing_ok=True)
+    else:
+        shapes.save(path)
 
 
 def _require_replaceable(folder: Path) -> None:
@@ -161,6 +174,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
         description.get("card", {}),
         _tables(folder, description),
         _errors(folder),
+        AtomicDensityTables.read(folder / ELECTRONS) if (folder / ELECTRONS).exists() else None,
     )
 
 

@@ -108,17 +108,22 @@ def block_shape_for(grid: Grid, points: int) -> Index:
 
 
 def _model_identity(model: TrainedModel) -> str:
-    checkpoint, baseline = model.checkpoint, model.baseline
-    below = None
-    if baseline is not None:
-        below = {
-            "elements": list(baseline.elements), "spacing": baseline.spacing,
-            "knots": baseline.knots,
-        }  # fmt: skip
+    checkpoint = model.checkpoint
+    shapes = checkpoint.electron_shapes if model.exact_electrons else None
+    beside = {
+        f"{prefix}{name}": value
+        for prefix, tables in (("", model.baseline), ("electrons ", shapes))
+        if tables is not None
+        for name, value in (
+            ("elements", list(tables.elements)),
+            ("spacing", tables.spacing),
+            ("knots", tables.knots),
+        )
+    }
     return model_identity(
         checkpoint.architecture,
         checkpoint.options.model_dump(mode="json"),
         checkpoint.elements,
         checkpoint.weights,
-        below,
+        beside or None,
     )

@@ -234,8 +234,8 @@ def _load(path: str, identifier: str, threads: int | None, device: str) -> Store
     model = TrainedModel(
         checkpoint, plan.model_name, settings=plan.settings, device=choose_device(device)
     )
-    threads = threads or _threads_of_task()
-    return stored_density(store, model.evaluator, model.baseline, threads)
+    model.threads = threads or _threads_of_task()
+    return stored_density(store, model)
 
 
 def _threads_of_task() -> int:

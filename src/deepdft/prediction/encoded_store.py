@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepdft.architectures.interface import CpuNetwork
-from deepdft.fields.atoms import AtomicDensityTables
+import numpy as np
+
 from deepdft.fields.stored import StoredField
 from deepdft.prediction.atom_states import map_atom_states, write_atom_states
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
+from deepdft.storage.whole_files import AtomicFile
 
 _STATES = "atom_states.npy"
+_AMPLITUDES = "electron_correction.npy"
 
 
 def encode_for(store: ChunkedDensity, model: TrainedModel) -> None:
-    """Encode the atoms of a store, if they are not, for its work folder."""
+    """Encode the atoms of a store and count its electrons, if that is not done, for its folder."""
     store.work_folder.mkdir(exist_ok=True)
     target = store.work_folder / _STATES
     if not target.exists():
         write_atom_states(model.evaluator, store.atoms, target, model.threads)
+    electrons = model.electron_target(store.atoms)
+    if electrons is None or (store.work_folder / _AMPLITUDES).exists():
+        return
+    engine = ProbeEngine(
+        model.evaluator, model.baseline, store.atoms, model.threads,
+        senders=atom_states_of(store), level=store.level, electrons=electrons,
+    )  # fmt: skip
+    count = engine.electron_count
+    assert count is not None
+    about = {"excess_before_correction": count.deviation, "warning": count.warning()}
+    store.update_attributes(electron_count=about)
+    with AtomicFile(store.work_folder / _AMPLITUDES) as file:
+        np.save(file, count.amplitudes)
 
 
 def atom_states_of(store: ChunkedDensity) -> Any:
@@ -28,22 +43,18 @@ def atom_states_of(store: ChunkedDensity) -> Any:
     return map_atom_states(store.work_folder / _STATES)
 
 
-def stored_density(
-    store: ChunkedDensity,
-    network: CpuNetwork,
-    baseline: AtomicDensityTables | None,
-    threads: int | None = None,
-) -> StoredField:
+def stored_density(store: ChunkedDensity, model: TrainedModel) -> StoredField:
     """Return the density of a store whose atoms are encoded (`encode_for`).
 
     Args:
         store: the store.
-        network: what evaluates the network of its plan.
-        baseline: atomic densities below the network, or None.
-        threads: CPU threads; default: all that this process may use.
+        model: the model of its plan.
     """
-    states = atom_states_of(store)
+    counted = store.work_folder / _AMPLITUDES
     engine = ProbeEngine(
-        network, baseline, store.atoms, threads, senders=states, level=store.level
+        model.evaluator, model.baseline, store.atoms, model.threads,
+        senders=atom_states_of(store), level=store.level,
+        electrons=model.electron_target(store.atoms) if counted.exists() else None,
+        amplitudes=np.load(counted) if counted.exists() else None,
     )  # fmt: skip
     return StoredField(store, engine)

@@ -8,7 +8,7 @@ are. On a GPU with Triton, where the architecture suits it, all but the cell lis
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
@@ -18,12 +18,13 @@ from numpy.typing import ArrayLike
 from deepdft.architectures.interface import CpuNetwork
 from deepdft.arrays import FloatArray, Index
 from deepdft.density import Grid, as_points
-from deepdft.fields.atoms import AtomicDensityTables
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
 from deepdft.fields.field import Derivatives, Order, check_order
 from deepdft.fields.walk import BlockWalk, into
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.levels import LevelOfTheory
+from deepdft.prediction.electrons import ElectronCount, ElectronTarget, counted
 from deepdft.prediction.evaluation import OnDevice, evaluated
 from deepdft.threads import available_threads, run_in_threads
 
@@ -46,6 +47,9 @@ class ProbeEngine:
             channels).
         level: level of theory; where its densities are nowhere negative, negative values become
             zero.
+        electrons: how many electrons there should be: the density is corrected to have them, see
+            `deepdft.prediction.electrons`.
+        amplitudes: (atoms,) of the correction, where the electrons have been counted before.
 
     Attributes:
         network: what evaluates the network.
@@ -64,6 +68,8 @@ class ProbeEngine:
         threads: int | None = None,
         senders: Any = None,
         level: LevelOfTheory | None = None,
+        electrons: ElectronTarget | None = None,
+        amplitudes: FloatArray | None = None,
     ) -> None:
         self.network = evaluated(network)
         self.baseline = baseline
@@ -72,8 +78,10 @@ class ProbeEngine:
         self.level = level or LevelOfTheory()
         self.nonnegative = self.level.is_nonnegative
         self._superposition = None if baseline is None else BlockSuperposition(baseline, atoms)
-        reach = max(self.network.cutoff, 0.0 if baseline is None else baseline.cutoff)
+        tables = [baseline, None if electrons is None else electrons.shapes]
+        reach = max([self.network.cutoff, *(table.cutoff for table in tables if table is not None)])
         self.walk = BlockWalk(atoms, reach, self._run)
+        self._electrons, self._amplitudes = electrons, amplitudes
         if senders is None:
             senders = self.network.encode(atoms, self.threads)
         self.senders = senders
@@ -127,13 +135,23 @@ class ProbeEngine:
         positions = moved_into_cell(as_points(points), self.atoms)
         if order:
             found = self._derivatives_without_atoms((len(positions),), order)
-            size, block = self.probes_per_block(order), partial(self._derivatives, order)
-            self.walk.points(positions, size, block, found.assign)
+            block = partial(self._derivatives, order, self._correction)
+            self.walk.points(positions, self.probes_per_block(order), block, found.assign)
             return found
+        if len(positions) and self._on_device is not None and self._correction is not None:
+            values = self._density_at(positions, None)
+            return self._limited(values + self._corrections.at(positions))
+        return self._density_at(positions, self._correction)
+
+    def _density_at(
+        self, positions: FloatArray, correction: BlockSuperposition | None
+    ) -> FloatArray:
+        """Return the density at points within the cell; on a GPU without the correction."""
         result = self._without_atoms((len(positions),))
         if len(positions) and self._on_device is not None:
             return self._limited(self._on_device.at(positions, self.walk.search(positions)))
-        self.walk.points(positions, self.block_size, self._density, into(result))
+        block = partial(self._density, correction)
+        self.walk.points(positions, self.block_size, block, into(result))
         return result
 
     @overload
@@ -146,19 +164,58 @@ class ProbeEngine:
         """Return the density on the index box start:stop of a grid, (mx, my, mz), as `at`."""
         check_order(order, self.largest_order, "A predicted density")
         shape = tuple(high - low for low, high in zip(start, stop, strict=True))
+        correction = self._correction
         if order:
             found = self._derivatives_without_atoms(shape, order)
-            size, block = self.probes_per_block(order), partial(self._derivatives, order)
-            self.walk.grid(grid, start, stop, size, block, found.assign)
+            blocks = partial(self._derivatives, order, correction)
+            self.walk.grid(grid, start, stop, self.probes_per_block(order), blocks, found.assign)
             return found
         result = self._without_atoms(shape)
         if result.size and self._on_device is not None:
             search = self.walk.grid_search(grid, start, stop)
-            return self._limited(self._on_device.box(grid, start, stop, search))
-        self.walk.grid(grid, start, stop, self.block_size, self._density, into(result))
+            result = self._limited(self._on_device.box(grid, start, stop, search))
+            if correction is not None:
+                result = self._limited(result + self._corrections.box(grid, start, stop))
+            return result
+        block = partial(self._density, correction)
+        self.walk.grid(grid, start, stop, self.block_size, block, into(result))
         return result
 
-    def _density(self, points: FloatArray, search: NeighbourhoodSearch) -> FloatArray:
+    @cached_property
+    def electron_count(self) -> ElectronCount | None:
+        """The electrons of the density before it is corrected; None where it is not."""
+        if self._electrons is None:
+            return None
+
+        def density(points: FloatArray) -> FloatArray:
+            return self._density_at(moved_into_cell(points, self.atoms), None)
+
+        return counted(
+            density, self.atoms, self._electrons, self.baseline, self.network.cutoff, self.threads
+        )
+
+    @cached_property
+    def _correction(self) -> BlockSuperposition | None:
+        """What is added to the density of a block, so that the number of electrons is right."""
+        if self._electrons is None:
+            return None
+        if self._amplitudes is None:
+            assert self.electron_count is not None
+            self._amplitudes = self.electron_count.amplitudes
+        return BlockSuperposition(self._electrons.shapes, self.atoms, self._amplitudes)
+
+    @cached_property
+    def _corrections(self) -> SuperposedAtoms:
+        """The same as a field, for what a GPU has computed."""
+        assert self._electrons is not None
+        return SuperposedAtoms(
+            self._electrons.shapes, self.atoms, self._amplitudes, threads=self.threads
+        )
+
+    def _density(
+        self, correction: BlockSuperposition | None, points: FloatArray,
+        search: NeighbourhoodSearch,
+    ) -> FloatArray:  # fmt: skip
         """Density of probes that lie near each other."""
         result = self._without_atoms((len(points),))
         atoms, positions = search.near_points(points)
@@ -167,11 +224,16 @@ class ProbeEngine:
         self._probes.density(points, atoms, positions, result)
         if self._superposition is not None:
             self._superposition.add_to(result, points, atoms, positions)
-        return self._limited(result)
+        result = self._limited(result)
+        if correction is not None:
+            correction.add_to(result, points, atoms, positions)
+            result = self._limited(result)
+        return result
 
     def _derivatives(
-        self, order: Literal[1, 2], points: FloatArray, search: NeighbourhoodSearch
-    ) -> Derivatives:
+        self, order: Literal[1, 2], correction: BlockSuperposition | None, points: FloatArray,
+        search: NeighbourhoodSearch,
+    ) -> Derivatives:  # fmt: skip
         """Density and derivatives at probes that lie near each other."""
         result = self._derivatives_without_atoms((len(points),), order)
         atoms, positions = search.near_points(points)
@@ -180,12 +242,18 @@ class ProbeEngine:
         self._probes.derivatives(points, atoms, positions, *result)
         if self._superposition is not None:
             self._superposition.add_derivatives_to(*result, points, atoms, positions)
+        self._limit_derivatives(result)
+        if correction is not None:
+            correction.add_derivatives_to(*result, points, atoms, positions)
+            self._limit_derivatives(result)
+        return result
+
+    def _limit_derivatives(self, result: Derivatives) -> None:
         if self.nonnegative:
             negative = result.value < 0.0
             for values in result:
                 if values is not None:
                     values[negative] = 0.0
-        return result
 
     def _limited(self, values: Values) -> Values:
         """Nothing below zero, where the density is known to be nowhere negative."""

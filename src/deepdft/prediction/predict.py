@@ -93,6 +93,7 @@ def predict(
     charge: int | None = None,
     multiplicity: int | None = None,
     progress: Progress | None = None,
+    exact_electrons: bool = True,
     return_uncertainty: Literal[False] = False,
 ) -> Density: ...
 
@@ -109,6 +110,7 @@ def predict(
     charge: int | None = None,
     multiplicity: int | None = None,
     progress: Progress | None = None,
+    exact_electrons: bool = True,
     return_uncertainty: Literal[True],
 ) -> tuple[Density, Uncertainty]: ...
 
@@ -124,6 +126,7 @@ def predict(
     charge: int | None = None,
     multiplicity: int | None = None,
     progress: Progress | None = None,
+    exact_electrons: bool = True,
     return_uncertainty: bool = False,
 ) -> Density | tuple[Density, Uncertainty]:
     """Predict the density of a structure on a grid, in memory.
@@ -144,6 +147,8 @@ def predict(
         charge: net charge, e; by default what the atoms say.
         multiplicity: 2S + 1; by default what the atoms say.
         progress: called with the number of points done.
+        exact_electrons: correct the density to have as many electrons as the structure has, where
+            the model knows how (`deepdft.prediction.electrons`).
         return_uncertainty: also return what error to expect.
 
     Returns:
@@ -162,7 +167,7 @@ def predict(
     chosen = resolve_model(model, atoms, device)
     if grid is None:
         grid = choose_grid(atoms, spacing=spacing, vacuum=vacuum)
-    engine = chosen.engine(atoms)
+    engine = chosen.engine(atoms, exact_electrons=exact_electrons)
     # Before the work: a model without an error model is refused at once.
     uncertainty = chosen.uncertainty(atoms, engine) if return_uncertainty else None
     density = density_on(engine, grid, reductions_for(chosen, atoms, grid), progress)
@@ -198,7 +203,7 @@ def predict_to_file(
     started = time.perf_counter()
     engine = model.engine(atoms)
     expected = model.uncertainty(atoms, engine) if uncertainty else None
-    warning = model.warning(engine) if expected is None else expected.warning()
+    warning = model.warning(engine, expected)
     beside = uncertainty_path(path) if uncertainty else None
     properties = reductions_for(model, atoms, grid)
     comment = f"predicted by deepdft, model {model.name}"

@@ -119,7 +119,7 @@ def predict_to_store(
         blocks_computed=computed,
         uncertainty=expected,
         uncertainty_path=beside,
-        warning=None if expected is None else expected.warning(),
+        warning=_warning(store, expected),
     )
 
 
@@ -128,6 +128,12 @@ def _uncertainty(store: ChunkedDensity, model: TrainedModel) -> Uncertainty:
     encode_for(store, model)
     states = atom_states_of(store)
     return model.uncertainty_of_encoded(store.atoms, states)
+
+
+def _warning(store: ChunkedDensity, expected: Uncertainty | None) -> str | None:
+    found = [None if expected is None else expected.warning()]
+    found.append(store.attributes.get("electron_count", {}).get("warning"))
+    return "; ".join(sentence for sentence in found if sentence) or None
 
 
 def _is_complete(store: ChunkedDensity, properties: Reductions) -> bool:
@@ -200,8 +206,7 @@ def fill_blocks(
         return
     encode_for(store, model)
     if cluster is None:
-        density = stored_density(store, model.evaluator, model.baseline, model.threads)
-        density.walk(blocks, properties, progress)
+        stored_density(store, model).walk(blocks, properties, progress)
         return
     from deepdft.prediction.distributed import fill_on_cluster
 

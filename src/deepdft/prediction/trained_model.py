@@ -20,6 +20,7 @@ from deepdft.levels import LevelOfTheory
 from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.devices import choose_device
+from deepdft.prediction.electrons import ElectronTarget
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.evaluation import suits_cpu_form
 from deepdft.structures import Coverage, charge_and_multiplicity
@@ -50,6 +51,8 @@ class TrainedModel:
         error_model: what errors to expect, or None: then what the folder holds is loaded when it
             is first needed.
         threads: CPU threads; None for all that this process may use.
+        exact_electrons: whether densities are corrected to have as many electrons as they should,
+            where the model knows how, see `deepdft.prediction.electrons`.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class TrainedModel:
         self.card: dict[str, Any] = checkpoint.card
         self.baseline = checkpoint.tables
         self.threads: int | None = None
+        self.exact_electrons = True
         self._settings = settings or EvaluationSettings(precision=checkpoint.precision)
         self._device = device
         self._network: DensityModel | None = None
@@ -162,14 +166,35 @@ class TrainedModel:
         engine.at([(0.0, 0.0, 0.5), (0.0, 0.5, 0.0)])
         engine.box(Grid(np.eye(3), (2, 2, 2)), (0, 0, 0), (2, 2, 2))
 
-    def engine(self, atoms: Atoms) -> ProbeEngine:
+    def engine(self, atoms: Atoms, *, exact_electrons: bool = True) -> ProbeEngine:
         """Return the engine for one structure: its atoms encoded, ready for any probes.
+
+        Where the number of electrons is corrected, they are counted when the first value is asked
+        for.
+
+        Args:
+            atoms: the structure.
+            exact_electrons: False leaves out that correction.
 
         Raises:
             UnsupportedStructureError: see `check`.
         """
         self.check(atoms)
-        return ProbeEngine(self.evaluator, self.baseline, atoms, self.threads, level=self.level)
+        target = self.electron_target(atoms) if exact_electrons else None
+        return ProbeEngine(
+            self.evaluator, self.baseline, atoms, self.threads, level=self.level, electrons=target
+        )
+
+    def electron_target(self, atoms: Atoms) -> ElectronTarget | None:
+        """Return how many electrons a density is corrected to have; None where it is not."""
+        shapes, charges = self.checkpoint.electron_shapes, self.core_charges(atoms)
+        if not self.exact_electrons or shapes is None or charges is None:
+            return None
+        if not set(atoms.symbols) <= set(shapes.elements):
+            return None
+        charge = charge_and_multiplicity(atoms)[0]
+        # No point feels atoms that are further apart.
+        return ElectronTarget(charges, charge, shapes, 2.0 * self.cutoff)
 
     def density_at(self, atoms: Atoms, points: ArrayLike) -> FloatArray:
         """Return the density at points.
@@ -226,18 +251,26 @@ class TrainedModel:
         senders = self.evaluator.encode(atoms, self.threads) if engine is None else engine.senders
         return self.uncertainty_of_encoded(atoms, senders)
 
-    def warning(self, engine: ProbeEngine) -> str | None:
-        """Return a sentence where a structure lies outside what the model knows, else None.
+    def warning(self, engine: ProbeEngine, expected: Uncertainty | None = None) -> str | None:
+        """Return sentences where a structure lies outside what the model knows, else None.
 
-        A model that does not know its errors, or not those of an element, says nothing; one whose
-        weights have changed since its errors were looked at says so.
+        One is about its surroundings, one about its charge and number of electrons. A model that
+        does not know its errors, or not those of an element, says nothing of surroundings; one
+        whose weights have changed since its errors were looked at says so.
 
         Args:
             engine: of the structure, from `engine`.
+            expected: what error to expect, where that is known.
 
         Raises:
             FileFormatError: if the file of the error model is damaged.
         """
+        surroundings = self._warning(engine) if expected is None else expected.warning()
+        count = engine.electron_count
+        found = [surroundings, None if count is None else count.warning()]
+        return "; ".join(sentence for sentence in found if sentence) or None
+
+    def _warning(self, engine: ProbeEngine) -> str | None:
         try:
             return self.uncertainty_of_encoded(engine.atoms, engine.senders).warning()
         except StaleErrorModelError as error:

@@ -174,14 +174,15 @@ def test_derivatives_are_those_of_the_values(tables, pbc):
         np.testing.assert_allclose(gradient[:, axis], slope, rtol=0, atol=3e-4)
 
 
-def test_shares_have_no_derivatives(tables):
+def test_amplitudes_multiply_values_and_derivatives(tables):
     atoms = molecule("H2O")
-    field = SuperposedAtoms(tables, atoms, np.array([2.0, 0.0, 0.0]))
-    oxygen = SuperposedAtoms(tables, atoms[:1])
-    np.testing.assert_allclose(field.at(atoms.positions), 2 * oxygen.at(atoms.positions))
-    assert (field.largest_order, oxygen.largest_order) == (0, 2)
-    with pytest.raises(ConfigurationError, match="no derivatives"):
-        field.at(atoms.positions, order=1)
+    field = SuperposedAtoms(tables, atoms, np.array([2.0, 0.0, -0.5]))
+    alone = [SuperposedAtoms(tables, atoms[[number]]) for number in range(3)]
+    points = atoms.positions + 0.1
+    found, parts = field.at(points, order=2), [one.at(points, order=2) for one in alone]
+    for values, oxygen, _, hydrogen in zip(found, *parts, strict=True):
+        np.testing.assert_allclose(values, 2.0 * oxygen - 0.5 * hydrogen, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(field.at(points), found.value, rtol=0, atol=1e-12)
 
 
 def test_missing_elements_are_named(tables):

@@ -58,8 +58,7 @@ class BlockSuperposition:
     ) -> None:  # fmt: skip
         """Add density and derivatives of image atoms.
 
-        At a nucleus a table's slope counts as zero, which it is for pseudopotentials. Amplitudes
-        are not looked at.
+        At a nucleus a table's slope counts as zero, which it is for pseudopotentials.
 
         Args:
             density: (n,) e/Å^3, changed in place.
@@ -70,14 +69,14 @@ class BlockSuperposition:
         _add_derivatives(
             density, gradient, np.empty((0, 3, 3)) if hessian is None else hessian, points,
             self._species, image_atoms, image_positions, self._polynomials, self._intervals,
-            self._spacing,
+            self._spacing, self._amplitudes,
         )  # fmt: skip
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _add_derivatives(
     density: Any, gradient: Any, hessian: Any, points: Any, species: Any, image_atoms: Any,
-    image_positions: Any, polynomials: Any, intervals: int, spacing: float,
+    image_positions: Any, polynomials: Any, intervals: int, spacing: float, amplitudes: Any,
 ) -> None:  # fmt: skip
     inverse = 1.0 / spacing
     limit = (spacing * intervals) ** 2
@@ -102,6 +101,9 @@ def _add_derivatives(
                 value = value * t + polynomials[c + power]
             slope *= inverse
             curvature *= inverse * inverse
+            if amplitudes is not None:
+                factor = amplitudes[image_atoms[a]]
+                value, slope, curvature = value * factor, slope * factor, curvature * factor
             # Slope by distance, or its limit.
             across = slope / distance if distance >= ON_NUCLEUS else curvature
             along = (curvature - across) / square if distance >= ON_NUCLEUS else 0.0

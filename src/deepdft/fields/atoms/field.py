@@ -23,8 +23,7 @@ class SuperposedAtoms(BlockField):
     Args:
         tables: spherical functions of the elements, e/Å^3.
         atoms: the structure, of any cell and periodicity.
-        amplitudes: (atoms,) what each atom's function is multiplied with; by default nothing. With
-            amplitudes there are no derivatives.
+        amplitudes: (atoms,) what each atom's function is multiplied with; by default nothing.
         threads: CPU threads; default: all that this process may use.
 
     Raises:
@@ -39,8 +38,7 @@ class SuperposedAtoms(BlockField):
         threads: int | None = None,
     ) -> None:
         run = partial(run_in_threads, threads=threads or available_threads())
-        orders = 3 if amplitudes is None else 1
-        super().__init__(atoms, tables.level, tables.cutoff, run, [_BLOCK_POINTS] * orders)
+        super().__init__(atoms, tables.level, tables.cutoff, run, [_BLOCK_POINTS] * 3)
         self._superposition = BlockSuperposition(tables, atoms, amplitudes)
 
     def block(

@@ -1,0 +1,181 @@
+"""The number of electrons of a predicted density, and what is added to make it exact.
+
+The number N that a structure has is known: the electrons of its neutral atoms less its charge. A
+network predicts a density that holds nearly as many. What is missing, or too much, is added as
+
+    (N - N_pred) s(r),   s(r) = sum over atoms i of f_Z(i)(|r - r_i|) / sum over atoms i of v_Z(i)
+
+with f_Z, fitted to errors of the model (`deepdft.uncertainty.electrons`), telling where errors are
+expected, and v_Z its integral. N_pred is an integral over points around the atoms
+(`deepdft.fields.atoms.quadrature`), so that the correction does not depend on what is asked for.
+
+Atoms so far from all others that no point feels both are a fragment of their own, with a whole
+number of electrons: two ions far from each other are each as they are alone, and so is a neutral
+molecule far from an ion. The charge of a fragment is the whole number that its atoms suggest; their
+sum is the given one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from deepdft.arrays import FloatArray, IntegerArray
+from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
+from deepdft.fields.atoms.quadrature import integrals_by_atom
+from deepdft.geometry.pairs import near_pairs
+
+SUSPICIOUS = 0.3
+"""Electrons by which a fragment may be off before its charge is doubted."""
+
+_SUSPICIOUS_PART = 0.01
+"""The same as a part of its electrons, where that is more."""
+
+
+@dataclass(frozen=True)
+class ElectronTarget:
+    """How many electrons a structure has, and where errors of their number are expected.
+
+    Attributes:
+        core_charges: (atoms,) electrons that the neutral atoms bring.
+        charge: net charge, e.
+        shapes: f_Z, whose integrals are v_Z.
+        reach: up to which atoms belong to one fragment, Å.
+    """
+
+    core_charges: FloatArray
+    charge: int
+    shapes: AtomicDensityTables
+    reach: float
+
+
+@dataclass(frozen=True, eq=False)
+class ElectronCount:
+    """Electrons of a predicted density without correction, and those that there should be.
+
+    Attributes:
+        atoms: the structure.
+        fragment: (atoms,) number of each atom's fragment.
+        charges: (fragments,) charge that each is taken to have, e.
+        suggested: (fragments,) charge by the prediction itself, e.
+        electrons: (fragments,) that there should be.
+        amplitudes: (atoms,) factors of the atoms' functions in the correction.
+    """
+
+    atoms: Atoms
+    fragment: IntegerArray
+    charges: IntegerArray
+    suggested: FloatArray
+    electrons: FloatArray
+    amplitudes: FloatArray
+
+    @property
+    def deviations(self) -> FloatArray:
+        """Electrons that the prediction has too many of, (fragments,)."""
+        return np.asarray(self.charges - self.suggested)
+
+    @property
+    def deviation(self) -> float:
+        """Electrons that the prediction has too many of, in all."""
+        return float(self.deviations.sum())
+
+    def warning(self) -> str | None:
+        """Return a sentence where the charge is not what the atoms suggest, else None."""
+        limits = np.maximum(SUSPICIOUS, _SUSPICIOUS_PART * self.electrons)
+        doubtful = np.abs(self.deviations) > limits
+        if not doubtful.any():
+            return None
+        worst = int(np.argmax(np.abs(self.deviations) / limits))
+        own = self.fragment == worst
+        name = self.atoms[own].get_chemical_formula()
+        part = name if len(self.charges) == 1 else f"the part {name}"
+        found = self.electrons[worst] + self.deviations[worst]
+        said = (
+            f"the predicted density of {part} holds {found:.2f} electrons before it is corrected "
+            f"to {self.electrons[worst]:.0f}"
+        )
+        suggested, given = round(float(self.suggested[worst])), int(self.charges[worst])
+        if suggested == given:
+            return f"{said}: it is probably outside what the model knows"
+        return (
+            f"the atoms suggest a charge of {suggested:+d} rather than {given:+d} ({said}); check "
+            "the charge, and that no hydrogen is missing"
+        ).replace("+0", "0")
+
+
+def counted(
+    density: Callable[[FloatArray], FloatArray], atoms: Atoms, target: ElectronTarget,
+    baseline: AtomicDensityTables | None, cutoff: float, threads: int | None = None,
+) -> ElectronCount:  # fmt: skip
+    """Count the electrons of a predicted density.
+
+    Args:
+        density: values at points (n, 3) in Å, e/Å^3, without correction.
+        atoms: the structure.
+        target: how many there should be.
+        baseline: superposed atoms, whose electrons are known, or None.
+        cutoff: distance from atoms beyond which the density is that of the superposed atoms, Å.
+        threads: CPU threads; default: all that this process may use.
+    """
+    by_atom = electrons_by_atom(density, atoms, baseline, cutoff, threads)
+    fragment = fragments(atoms, target.reach)
+    cores = np.bincount(fragment, target.core_charges)
+    suggested = cores - np.bincount(fragment, by_atom)
+    charges = whole_charges(suggested, target.charge)
+    sizes = np.bincount(fragment, _integrals(target.shapes, atoms))
+    amplitudes = ((suggested - charges) / sizes)[fragment]
+    return ElectronCount(atoms, fragment, charges, suggested, cores - charges, amplitudes)
+
+
+def electrons_by_atom(
+    density: Callable[[FloatArray], FloatArray], atoms: Atoms,
+    baseline: AtomicDensityTables | None, cutoff: float, threads: int | None = None,
+) -> FloatArray:  # fmt: skip
+    """Return the electrons of a density, shared out among the atoms, (atoms,); see `counted`."""
+    if baseline is None:
+        return integrals_by_atom(density, atoms, cutoff, threads)
+    below = SuperposedAtoms(baseline, atoms, threads=threads)
+    difference = integrals_by_atom(
+        lambda points: density(points) - below.at(points), atoms, cutoff, threads
+    )
+    return _integrals(baseline, atoms) + difference
+
+
+def _integrals(tables: AtomicDensityTables, atoms: Atoms) -> FloatArray:
+    """Return the integral of each atom's table, (atoms,)."""
+    known = {symbol: tables.electrons(symbol) for symbol in set(atoms.symbols)}
+    return np.array([known[symbol] for symbol in atoms.symbols])
+
+
+def fragments(atoms: Atoms, reach: float) -> IntegerArray:
+    """Return the number of each atom's fragment: what `reach` (Å) and shorter steps connect."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    shape = (len(atoms), len(atoms))
+    found = np.zeros(len(atoms), dtype=np.int64)
+    # Of large structures, short steps connect most, and there are far fewer of them.
+    for steps in (0.5 * reach, reach):
+        pairs = near_pairs(atoms, steps)
+        ones = np.ones(len(pairs.first), dtype=np.int8)
+        graph = coo_array((ones, (pairs.first, pairs.second)), shape=shape)
+        count, labels = connected_components(graph, directed=False)
+        found = labels.astype(np.int64)
+        if count == 1:
+            break
+    return found
+
+
+def whole_charges(suggested: FloatArray, total: int) -> IntegerArray:
+    """Return the whole numbers (n,) next to `suggested` whose sum is `total`.
+
+    Where rounding gives another sum, those change by one that are off most.
+    """
+    charges = np.rint(suggested).astype(np.int64)
+    step = int(np.sign(total - charges.sum()))
+    for _ in range(abs(total - int(charges.sum()))):
+        charges[np.argmax(step * (suggested - charges))] += step
+    return charges
