@@ -162,7 +162,8 @@ class TrainedModel:
     def warm_up(self) -> None:
         """Compile what the first prediction would compile, so that rates shown are true ones."""
         atom = Atoms(numbers=[self.checkpoint.elements[0]], positions=[(0.0, 0.0, 0.0)])
-        engine = ProbeEngine(self.evaluator, self.baseline, atom, self.threads)
+        electrons = self.electron_target(atom)
+        engine = ProbeEngine(self.evaluator, self.baseline, atom, self.threads, electrons=electrons)
         engine.at([(0.0, 0.0, 0.5), (0.0, 0.5, 0.0)])
         engine.box(Grid(np.eye(3), (2, 2, 2)), (0, 0, 0), (2, 2, 2))
 
