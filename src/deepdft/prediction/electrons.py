@@ -122,10 +122,10 @@ def counted(
     """
     by_atom = electrons_by_atom(density, atoms, baseline, cutoff, threads)
     fragment = fragments(atoms, target.reach)
-    cores = np.bincount(fragment, target.core_charges)
-    suggested = cores - np.bincount(fragment, by_atom)
+    cores = _sums(fragment, target.core_charges)
+    suggested = cores - _sums(fragment, by_atom)
     charges = whole_charges(suggested, target.charge)
-    sizes = np.bincount(fragment, _integrals(target.shapes, atoms))
+    sizes = _sums(fragment, _integrals(target.shapes, atoms))
     amplitudes = ((suggested - charges) / sizes)[fragment]
     return ElectronCount(atoms, fragment, charges, suggested, cores - charges, amplitudes)
 
@@ -148,6 +148,11 @@ def _integrals(tables: AtomicDensityTables, atoms: Atoms) -> FloatArray:
     """Return the integral of each atom's table, (atoms,)."""
     known = {symbol: tables.electrons(symbol) for symbol in set(atoms.symbols)}
     return np.array([known[symbol] for symbol in atoms.symbols])
+
+
+def _sums(fragment: IntegerArray, values: FloatArray) -> FloatArray:
+    """Return the sums of atoms' values over fragments, (fragments,)."""
+    return np.asarray(np.bincount(fragment, values), dtype=np.float64)
 
 
 def fragments(atoms: Atoms, reach: float) -> IntegerArray:

@@ -233,7 +233,7 @@ def _errors_of(
 
 def _chosen(dataset: DensityDataset, seed: int) -> list[int]:
     """Return structures drawn at random, with some of every element that occurs."""
-    order = np.random.default_rng(seed).permutation(len(dataset)).tolist()
+    order: list[int] = np.random.default_rng(seed).permutation(len(dataset)).tolist()
     chosen = order[:_STRUCTURES]
     held: Counter[str] = Counter()
     for index in chosen:

@@ -103,7 +103,8 @@ def _share_table(reach: float, atoms: Atoms) -> AtomicDensityTables:
 
 @cache
 def _share_knots(reach: float) -> FloatArray:
-    distances = np.arange(int(np.ceil(reach / _SPACING - 1e-9)) + 1) * _SPACING
+    count = int(np.ceil(reach / _SPACING - 1e-9)) + 1
+    distances = np.asarray(np.arange(count) * _SPACING, dtype=np.float64)
     smooth = np.sqrt(distances**2 + _SOFT**2)
     value = np.exp(-_DECAY * smooth)
     slope = distances / smooth
