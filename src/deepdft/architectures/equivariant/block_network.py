@@ -68,6 +68,11 @@ class FieldNetwork:
             packed_matrix(second, self._inner).reshape(-1),
             padded_vector(second_bias),
         )
+        # For derivatives by the inputs.
+        self._transposed = (
+            packed_matrix(padded_blocks(first.T, blocks), self._hidden_width).reshape(-1),
+            packed_matrix(second.T, self._hidden_width).reshape(-1),
+        )
         self._output = padded_vector(output)
         self._unreached = padded_vector(unreached)
 

@@ -79,6 +79,22 @@ Arguments: pointer to the values; numbers between components.
 """
 
 
+@intrinsic
+def softplus_and_slope(context: Any, pointer: Any, slopes: Any) -> Any:
+    """softplus of a panel, in place, and its slope; arguments: pointers to both."""
+
+    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointer, slopes = values
+        vectors = Vectors(builder)
+        for j in range(2):
+            x = vectors.load(pointer, j)
+            vectors.store(sigmoid(vectors, x), slopes, j)
+            vectors.store(softplus(vectors, x), pointer, j)
+        return target.get_dummy_value()
+
+    return types.void(pointer, slopes), generate
+
+
 def _mix_jets(order: int) -> Any:
     def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
         update, gate, apart, states, states_apart = values
