@@ -1,14 +1,18 @@
 """From the density to electronic structure: charges, moments, potentials, energies, faster DFT.
 
 import deepdft
-from deepdft.electronic import from_density
+from deepdft.electronic import from_density, initial_guess
 
 model = deepdft.load_model("default")
 found = from_density(model.engine(atoms))
 found.energy, found.homo, found.lumo, found.dipole
+
+mf.kernel(dm0=initial_guess(mf))         # an SCF calculation of PySCF's
 """
 
 from deepdft.electronic.from_density import from_density
+from deepdft.electronic.initial_guess import initial_guess
 from deepdft.electronic.structure import ElectronicStructure
+from deepdft.electronic.vasp_start import vasp_start
 
-__all__ = ["ElectronicStructure", "from_density"]
+__all__ = ["ElectronicStructure", "from_density", "initial_guess", "vasp_start"]

@@ -1,0 +1,65 @@
+"""Fit the share of the Kohn-Sham energy in the energy that a density gives.
+
+    python recipes/electronic/fit_share.py DATA [--molecules 40] [--part train] [--model default]
+
+DATA is a folder of orbital archives with its split.json. Harris' energy and the Kohn-Sham energy of
+molecules of a part are compared with those of an SCF calculation on the same grid that begins with
+the stored orbitals. Printed is the share with the smallest mean absolute error, what errors it
+leaves, and where they would lie with other shares. It stands in `deepdft.electronic.from_density`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+import deepdft
+from deepdft.dft.pyscf import MeanField, PySCFSettings
+from deepdft.electronic import from_density
+from deepdft.fields.orbitals import OrbitalArchive
+from deepdft.units import HARTREE
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--molecules", type=int, default=40)
+    parser.add_argument("--part", choices=("train", "validation"), default="train")
+    parser.add_argument("--model", default="default")
+    options = parser.parse_args()
+    archive = OrbitalArchive(options.data)
+    split = json.loads((options.data / "split.json").read_text(encoding="utf-8"))
+    places = {label: place for place, label in enumerate(archive.labels)}
+    names = [str(name) for name in split[options.part]]
+    model = deepdft.load_model(options.model, device="cpu")
+    chosen = np.random.default_rng(0).permutation(names)[: options.molecules]
+    found = []
+    for name in chosen:
+        density = archive[places[name]]
+        program = MeanField(density.atoms, PySCFSettings(convergence=1e-9), Path(os.devnull))
+        coefficients = density.coefficients.astype(np.float64)
+        start = 2.0 * coefficients @ coefficients.T
+        exact = program.converge(model.level.functional, start).energy
+        result = from_density(model.engine(density.atoms))
+        found.append((result.harris_energy - exact, result.kohn_sham_energy - exact))
+        harris, kohn_sham = 1000 * np.array(found[-1])
+        atoms = len(density.atoms)
+        print(f"{name}: {atoms} atoms, {harris:+.4f} to {kohn_sham:+.4f} meV", flush=True)
+    harris, kohn_sham = 1000 * np.array(found).T
+    shares = np.linspace(0, 1, 101)
+    errors = np.abs(np.outer(shares, kohn_sham) + np.outer(1 - shares, harris))
+    best = int(errors.mean(axis=1).argmin())
+    for place in sorted({0, 35, best, 50, 100}):
+        print(
+            f"share {shares[place]:.2f}: mean error {errors[place].mean():.4f} meV a molecule "
+            f"({errors[place].mean() / (1000 * HARTREE):.1e} Ha), largest {errors[place].max():.4f}"
+        )
+    print(f"best share {shares[best]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
