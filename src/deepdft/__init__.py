@@ -7,6 +7,8 @@ density.write("density.cube")
 
 model = deepdft.load_model("default")
 model.density_at(atoms, points)          # any points, e/Å^3
+
+deepdft.properties(atoms).charges        # charges, dipole, energy, ...
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepdft.data import open_dataset
     from deepdft.density import Density, Grid
+    from deepdft.electronic.properties import properties
     from deepdft.errors import DeepDFTError
     from deepdft.evaluation.evaluate import evaluate
     from deepdft.formats import read, write
@@ -38,6 +41,7 @@ _HOME = {
     "load_model": "deepdft.prediction",
     "open_dataset": "deepdft.data",
     "predict": "deepdft.prediction",
+    "properties": "deepdft.electronic.properties",
     "read": "deepdft.formats",
     "train": "deepdft.training",
     "view": "deepdft.plotting.views",
@@ -53,6 +57,7 @@ __all__ = [
     "load_model",
     "open_dataset",
     "predict",
+    "properties",
     "read",
     "train",
     "view",

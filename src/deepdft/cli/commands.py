@@ -14,6 +14,10 @@ Command: TypeAlias = Any
 
 COMMANDS = {
     "predict": ("predict:predict", "Predict electron densities and write them to files."),
+    "properties": (
+        "properties:properties",
+        "Charges, dipole, energy and more of structures, from predicted densities.",
+    ),
     "train": ("train:train", "Train a model on DFT densities."),
     "evaluate": ("evaluate:evaluate", "Measure a model's eps_mae (eq. 7) on DFT densities."),
     "uncertainty": ("uncertainty:uncertainty", "Teach a trained model which errors to expect."),

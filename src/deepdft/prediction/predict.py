@@ -83,7 +83,7 @@ class PredictionSummary:
 
 @overload
 def predict(
-    atoms: Atoms,
+    atoms: Any,
     model: TrainedModel | str | Path | None = None,
     *,
     grid: Grid | None = None,
@@ -100,7 +100,7 @@ def predict(
 
 @overload
 def predict(
-    atoms: Atoms,
+    atoms: Any,
     model: TrainedModel | str | Path | None = None,
     *,
     grid: Grid | None = None,
@@ -116,7 +116,7 @@ def predict(
 
 
 def predict(
-    atoms: Atoms,
+    atoms: Any,
     model: TrainedModel | str | Path | None = None,
     *,
     grid: Grid | None = None,
@@ -137,7 +137,8 @@ def predict(
     (8.0, 'PBE/GTH-PBE/gth-dzvp (PySCF 2.14)')
 
     Args:
-        atoms: the structure.
+        atoms: the structure: ASE atoms, a structure or molecule of pymatgen, or a molecule of RDKit
+            or PySCF.
         model: a loaded model, a bundled name or a folder; by default the bundled model that covers
             the elements.
         grid: points; by default one of `spacing`, see `choose_grid`.

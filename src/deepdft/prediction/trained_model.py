@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
+import deepdft
 from deepdft.architectures.interface import CpuNetwork
 from deepdft.architectures.settings import EvaluationSettings, Precision
 from deepdft.arrays import FloatArray
@@ -27,6 +28,7 @@ from deepdft.structures import Coverage, charge_and_multiplicity
 
 if TYPE_CHECKING:
     from deepdft.architectures.base import DensityModel
+    from deepdft.electronic.properties import Properties
     from deepdft.models.expected_errors.error_model import ErrorModel
     from deepdft.models.expected_errors.expected import Uncertainty
 
@@ -233,6 +235,11 @@ class TrainedModel:
         hessian = self.engine(atoms).at(points, 2).hessian
         assert hessian is not None
         return hessian
+
+    def properties(self, atoms: Any, **options: Any) -> Properties:
+        """Return charges, moments, energies and more of a structure; see `deepdft.properties`."""
+        # What makes them stands above this module and knows it; the package's front door knows it.
+        return deepdft.properties(atoms, self, **options)
 
     def uncertainty(self, atoms: Atoms, engine: ProbeEngine | None = None) -> Uncertainty:
         """Return what error to expect of the density of a structure.

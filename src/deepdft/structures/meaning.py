@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
@@ -16,6 +18,7 @@ from deepdft.structures.charge import (
     store,
 )
 from deepdft.structures.contacts import require_sensible_positions
+from deepdft.structures.foreign import as_atoms
 from deepdft.structures.occupancy import forget_occupancies, from_ase, occupied
 from deepdft.structures.relaxation import relaxed
 from deepdft.structures.structure import MULTIPLICITY, Reading, ReadOptions, Structure
@@ -71,7 +74,7 @@ def understood(reading: Reading, name: str, options: ReadOptions | None = None) 
 
 
 def understood_atoms(
-    atoms: Atoms,
+    atoms: Any,
     *,
     charge: int | None = None,
     multiplicity: int | None = None,
@@ -80,7 +83,8 @@ def understood_atoms(
     """Return the structure that is meant by ASE atoms, whoever made them.
 
     Args:
-        atoms: the structure; not changed.
+        atoms: the structure, of ASE, pymatgen, RDKit or PySCF (see `foreign.as_atoms`); not
+            changed.
         charge: net charge, e; None leaves it to what the atoms say.
         multiplicity: 2S + 1; None leaves it to what the atoms say.
         ordered: pick an ordered structure where sites are occupied in part.
@@ -89,6 +93,7 @@ def understood_atoms(
         UnsupportedStructureError: see `understood`.
     """
     options = ReadOptions(charge, multiplicity, ordered)
+    atoms = as_atoms(atoms)
     return understood(Reading(atoms), atoms.get_chemical_formula(), options)
 
 
