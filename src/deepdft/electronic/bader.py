@@ -32,6 +32,8 @@ _FACE = 1e-6
 _SHARES = 8
 """Most maxima that share a cell; further ones have next to nothing of it."""
 
+_UNKNOWN, _FIRST_LIST = -1, -2
+
 
 def bader_charges(density: Density, core_charges: FloatArray | None = None) -> FloatArray:
     """Return Bader's charges (atoms,) of a density on a grid, e.
@@ -120,87 +122,96 @@ def _nearest_atoms(atoms: Atoms, places: FloatArray) -> IntegerArray:
     return np.asarray(np.argmin(distances, axis=1), dtype=np.int64)
 
 
+@numba.njit(nogil=True, error_model="numpy")
+def _neighbour(place: int, offset: Any, shape: Any, periodic: Any) -> int:
+    """Return the place of a point's neighbour, -1 beyond a face that does not repeat."""
+    result = 0
+    indices = (place // (shape[1] * shape[2]), place // shape[2] % shape[1], place % shape[2])
+    for x in range(3):
+        i = indices[x] + offset[x]
+        if periodic[x]:
+            i %= shape[x]
+        elif i < 0 or i >= shape[x]:
+            return -1
+        result = result * shape[x] + i
+    return result
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _taken_in(names: Any, parts: Any, used: int, name: int, part: float) -> int:
+    """Add a part of a basin to a list of (name, part); return its new length."""
+    for m in range(used):
+        if names[m] == name:
+            parts[m] += part
+            return used
+    if used == len(names):
+        return used
+    names[used], parts[used] = name, part
+    return used + 1
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _flows(
+    place: int, density: Any, basin: Any, listed_names: Any, listed_parts: Any, shape: Any,
+    periodic: Any, offsets: Any, fluxes: Any, names: Any, parts: Any,
+) -> int:  # fmt: skip
+    """List the basins that a point's denser neighbours belong to; return how many."""
+    used = 0
+    for n in range(len(offsets)):
+        other = _neighbour(place, offsets[n], shape, periodic)
+        if other < 0 or basin[other] == _UNKNOWN:
+            continue
+        # On a plateau, what came first in the order takes the others with it.
+        flux = max((density[other] - density[place]) * fluxes[n], 1e-300)
+        known = basin[other]
+        if known >= 0:
+            used = _taken_in(names, parts, used, known, flux)
+            continue
+        row = _FIRST_LIST - known
+        for piece in range(listed_names.shape[1]):
+            if listed_names[row, piece] < 0:
+                break
+            share = flux * listed_parts[row, piece]
+            used = _taken_in(names, parts, used, listed_names[row, piece], share)
+    return used
+
+
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _shared_out(
     density: Any, shared: Any, shape: Any, periodic: Any, offsets: Any, fluxes: Any, order: Any,
     most: int,
 ) -> Any:  # fmt: skip
-    count = len(density)
-    # Of each point: the basin that has all of it, or minus a place in the lists of shares, less 2.
-    basin = np.full(count, -1, np.int64)
-    names = np.empty((1024, most), np.int64)
-    parts = np.empty((1024, most))
-    listed = 0
-    maxima = np.empty(256, np.int64)
-    sums = np.zeros(256)
-    found = 0
-    own_names, own_parts = np.empty(8 * most, np.int64), np.empty(8 * most)
-    index = np.empty(3, np.int64)
+    # Of each point: the basin that has all of it, or _FIRST_LIST minus its row in the lists.
+    basin = np.full(len(density), _UNKNOWN, np.int64)
+    listed_names, listed_parts = np.empty((1024, most), np.int64), np.empty((1024, most))
+    maxima, sums = np.empty(256, np.int64), np.zeros(256)
+    listed, found = 0, 0
+    names, parts = np.empty(8 * most, np.int64), np.empty(8 * most)
     for place in order:
-        index[0] = place // (shape[1] * shape[2])
-        index[1] = place // shape[2] % shape[1]
-        index[2] = place % shape[2]
-        used, total = 0, 0.0
-        for n in range(len(offsets)):
-            other, outside = 0, False
-            for x in range(3):
-                i = index[x] + offsets[n, x]
-                if periodic[x]:
-                    i %= shape[x]
-                elif i < 0 or i >= shape[x]:
-                    outside = True
-                other = other * shape[x] + i
-            if outside:
-                continue
-            known = basin[other]
-            if known == -1:
-                continue
-            flux = (density[other] - density[place]) * fluxes[n]
-            if flux <= 0.0:
-                # A plateau: what came first in the order takes the others with it.
-                flux = 1e-300
-            total += flux
-            pieces = 1 if known >= 0 else most
-            for piece in range(pieces):
-                if known >= 0:
-                    name, part = known, 1.0
-                else:
-                    name, part = names[-known - 2, piece], parts[-known - 2, piece]
-                if name < 0:
-                    break
-                for m in range(used):
-                    if own_names[m] == name:
-                        own_parts[m] += flux * part
-                        break
-                else:
-                    if used < len(own_names):
-                        own_names[used], own_parts[used] = name, flux * part
-                        used += 1
+        used = _flows(
+            place, density, basin, listed_names, listed_parts, shape, periodic, offsets, fluxes,
+            names, parts,
+        )  # fmt: skip
         if used == 0:
             if found == len(maxima):
                 maxima = np.concatenate((maxima, np.empty(found, np.int64)))
                 sums = np.concatenate((sums, np.zeros(found)))
-            maxima[found] = place
-            sums[found] += shared[place]
-            basin[place] = found
+            maxima[found], names[0] = place, found
             found += 1
+        if used <= 1:
+            basin[place] = names[0]
+            sums[names[0]] += shared[place]
             continue
-        if used == 1:
-            basin[place] = own_names[0]
-            sums[own_names[0]] += shared[place]
-            continue
-        largest = np.argsort(-own_parts[:used])[:most]
-        kept = 0.0
-        for m in largest:
-            kept += own_parts[m]
-        if listed == len(names):
-            names = np.concatenate((names, np.empty_like(names)))
-            parts = np.concatenate((parts, np.empty_like(parts)))
-        names[listed] = -1
+        if listed == len(listed_names):
+            listed_names = np.concatenate((listed_names, np.empty_like(listed_names)))
+            listed_parts = np.concatenate((listed_parts, np.empty_like(listed_parts)))
+        largest = np.argsort(-parts[:used])[:most]
+        kept = parts[largest].sum()
+        listed_names[listed] = -1
         for n in range(len(largest)):
-            share = own_parts[largest[n]] / kept
-            names[listed, n], parts[listed, n] = own_names[largest[n]], share
-            sums[own_names[largest[n]]] += share * shared[place]
-        basin[place] = -listed - 2
+            share = parts[largest[n]] / kept
+            listed_names[listed, n], listed_parts[listed, n] = names[largest[n]], share
+            sums[names[largest[n]]] += share * shared[place]
+        basin[place] = _FIRST_LIST - listed
         listed += 1
     return maxima[:found].copy(), sums[:found].copy()

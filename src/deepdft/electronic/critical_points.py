@@ -2,8 +2,8 @@
 
 R. F. W. Bader, Atoms in Molecules (1990). From starting points between two, three and four atoms
 that are near each other, steps go up along some eigenvectors of the Hessian and down along the
-others until the gradient vanishes (the way of P. L. A. Popelier, Chem. Phys. Lett. 228, 160 (1994)),
-with gradient and Hessian of the field itself. The numbers of the four kinds then have to fulfil
+others until the gradient vanishes, as in P. L. A. Popelier, Chem. Phys. Lett. 228, 160 (1994), with
+gradient and Hessian of the field itself. The numbers of the four kinds then have to fulfil
 n - b + r - c = 1 for molecules (Poincaré and Hopf) and = 0 for crystals (Morse).
 """
 
