@@ -60,8 +60,8 @@ def test_the_calculator_gives_what_ase_asks_for(model, springs):
     forces = atoms.get_forces()
     directions = (atoms.positions[1:] - atoms.positions[0]) / lengths[:, None]
     expected = -4 * (lengths - 1)[:, None] * directions
-    np.testing.assert_allclose(forces[1:], expected, atol=1e-4)
-    np.testing.assert_allclose(forces[0], -expected.sum(axis=0), atol=1e-4)
+    np.testing.assert_allclose(forces[1:], expected, atol=1e-3)
+    np.testing.assert_allclose(forces[0], -expected.sum(axis=0), atol=1e-3)
     assert atoms.calc.results["forces_error"] < 1e-6
     assert atoms.calc.results["energy_bracket"] == pytest.approx(0.003)
     density = atoms.calc.get_pseudo_density()
@@ -129,12 +129,12 @@ def test_volumes_are_cubes_in_atomic_units(model, tmp_path):
     for name in ("potential", "iri", "dori", "eigenvalue-2"):
         write_volume(name, tmp_path / f"{name}.cube", atoms, fast, grid)
     density = deepdft.read(tmp_path / "dori.cube", quantity="density", unit="e/bohr^3")
-    assert 0 <= density.values.min() * 0.1481847
+    assert density.values.min() >= 0
     assert density.values.max() * 0.1481847 <= 1.0 + 1e-5
     potential = deepdft.read(tmp_path / "potential.cube", quantity="density", unit="e/bohr^3")
     # Of neutral atoms nothing is left far away; at the nuclei it is high.
     hartree = potential.values * 0.14818471
     assert abs(hartree[0, 0, 0]) < 0.01
     assert hartree.max() > 10 / HARTREE
-    with pytest.raises(ConfigurationError, match="to .cube files"):
+    with pytest.raises(ConfigurationError, match=r"to \.cube files"):
         write_volume("iri", tmp_path / "iri.xsf", atoms, fast, grid)

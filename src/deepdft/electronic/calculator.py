@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -32,6 +32,7 @@ from deepdft.geometry.grids import choose_grid
 from deepdft.prediction.predict import resolve_model
 from deepdft.prediction.trained_model import TrainedModel
 
+_PROPERTIES = ("energy", "free_energy", "forces", "dipole", "charges")
 _OF_ENERGIES = {"energy", "free_energy", "forces"}
 
 
@@ -56,15 +57,13 @@ class DeepDFT(Calculator):
         device: where to compute, see `deepdft.load_model`.
     """
 
-    implemented_properties: ClassVar[list[str]] = [
-        "energy", "free_energy", "forces", "dipole", "charges",
-    ]  # fmt: skip
+    implemented_properties = list(_PROPERTIES)  # noqa: RUF012 (as ASE declares it)
 
     def __init__(
         self, model: TrainedModel | str | Path | None = None, *, spacing: float = DEFAULT_SPACING,
         vacuum: float = DEFAULT_VACUUM, displacement: float = 0.01, device: str = "auto",
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         if not displacement > 0:
             raise ConfigurationError(f"A displacement must be positive, not {displacement} Å.")
         self._model = model
@@ -83,10 +82,13 @@ class DeepDFT(Calculator):
             PropertyNotImplementedError: for energies of what is periodic.
             DeepDFTError: see `deepdft.properties`.
         """
-        super().calculate(atoms, list(properties), list(system_changes))
+        super().calculate(  # type: ignore[no-untyped-call]
+            atoms, list(properties), list(system_changes)
+        )
+        present = self._required_atoms()
         wanted = set(properties)
         if wanted & _OF_ENERGIES:
-            if self.atoms.pbc.any():
+            if present.pbc.any():
                 raise PropertyNotImplementedError("energies are there for molecules only")
             self._add_energies(forces="forces" in wanted)
         if wanted & {"dipole", "charges"}:
@@ -127,8 +129,9 @@ class DeepDFT(Calculator):
         return self._model
 
     def _add_charges(self) -> None:
+        atoms = self._required_atoms()
         found = properties(
-            self.atoms, self._resolved(self.atoms), spacing=self._spacing, vacuum=self._vacuum,
+            atoms, self._resolved(atoms), spacing=self._spacing, vacuum=self._vacuum,
             energy=False,
         )  # fmt: skip
         self.results["charges"] = found.charges
@@ -136,7 +139,7 @@ class DeepDFT(Calculator):
             self.results["dipole"] = found.dipole
 
     def _add_energies(self, forces: bool) -> None:
-        atoms = self.atoms.copy()
+        atoms = self._required_atoms().copy()
         model = self._resolved(atoms)
         energies = energies_of(model.engine(atoms))
         self.results["energy"] = self.results["free_energy"] = energies.energy

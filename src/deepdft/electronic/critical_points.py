@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
+from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray
 from deepdft.fields.field import Derivatives, Field
@@ -234,8 +235,8 @@ def _converged(
     unique = _distinct(density.atoms, places[ended])
     found = density.at(unique, 2)
     assert found.hessian is not None
-    for place, value, gradient, hessian in zip(unique, *found, strict=True):
-        yield place, Derivatives(value, gradient, hessian)
+    for row, place in enumerate(unique):
+        yield place, Derivatives(found.value[row], found.gradient[row], found.hessian[row])
 
 
 def _distinct(atoms: Atoms, places: FloatArray) -> FloatArray:
@@ -263,11 +264,11 @@ def _distances(atoms: Atoms, place: FloatArray, others: FloatArray) -> FloatArra
 
 def _add(
     found: list[CriticalPoint], atoms: Atoms, place: FloatArray, derivatives: Derivatives,
-    negative: int, has_core: FloatArray,
+    negative: int, has_core: NDArray[np.bool_],
 ) -> None:  # fmt: skip
     """Take in a critical point if it is one of the kind, and none that is known."""
     assert derivatives.hessian is not None
-    eigenvalues: FloatArray = np.linalg.eigvalsh(derivatives.hessian)
+    eigenvalues = np.asarray(np.linalg.eigvalsh(derivatives.hessian), dtype=np.float64)
     value = float(derivatives.value)
     if value < _LEAST_DENSITY or int((eigenvalues < 0).sum()) != negative:
         return
@@ -280,7 +281,7 @@ def _add(
     nearest = int(order[0])
     if kind == "attractor":
         # Of a nucleus without a core, or of none.
-        own = (nearest,) if distances[nearest] < _AT_NUCLEUS else ()
+        own: tuple[int, ...] = (nearest,) if distances[nearest] < _AT_NUCLEUS else ()
     else:
         own = tuple(sorted(int(atom) for atom in order[: 5 - negative - 1]))
     for known in found:
