@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.plotting.pictures import new_figure, png
+from deepdft.plotting.figures import new_figure, png
 from deepdft.storage.whole_files import replace_file
 
 _LINES = 6
