@@ -186,7 +186,7 @@ def test_stores_hold_the_corrected_density(model, tmp_path):
     np.testing.assert_allclose(np.asarray(found.values[:]), expected, rtol=1e-6, atol=1e-7)
     deviation = model.engine(atoms).electron_count.deviation
     about = found.attributes["electron_count"]
-    assert about["excess_before_correction"] == pytest.approx(deviation)
+    assert about["deviation"] == pytest.approx(deviation)
     assert about["warning"] == summary.warning
     model.exact_electrons = False
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -80,6 +80,25 @@ def uncertainty(
         highlight=False,
         soft_wrap=True,
     )
+    _print_groups(console, about["groups"])
+
+
+def _print_groups(console: Console, groups: list[dict[str, Any]]) -> None:
+    """Print how expected errors compare with true ones, by group."""
+    table = Table(title="Expected against true eps_mae by group")
+    for column in (
+        "group", "structures", "true / %", "rank", "true / expected", "in the 80 % range",
+        "above twice, no warning",
+    ):  # fmt: skip
+        table.add_column(column, justify="left" if column == "group" else "right")
+    for found in groups:
+        rank = found["rank_correlation"]
+        table.add_row(
+            found["group"], str(found["structures"]), f"{found['mean_percent']:.3f}",
+            "-" if rank is None else f"{rank:.2f}", f"{found['median_ratio']:.2f}",
+            f"{100 * found['in_range']:.0f} %", f"{100 * found['missed']:.1f} %",
+        )  # fmt: skip
+    console.print(table)
 
 
 def print_measurement(console: Console, measurement: UncertaintyMeasurement) -> None:
@@ -103,6 +122,7 @@ def print_measurement(console: Console, measurement: UncertaintyMeasurement) -> 
         f"{summary['mean_true_percent']:.4f}",
     )  # fmt: skip
     console.print(table)
+    _print_groups(console, summary["by_group"])
     within = summary["points"]["fraction_within"]
     parts = ", ".join(f"{name} times that in {100 * part:.0f} %" for name, part in within.items())
     console.print(

@@ -32,7 +32,8 @@ def encode_for(store: ChunkedDensity, model: TrainedModel) -> None:
     )  # fmt: skip
     count = engine.electron_count
     assert count is not None
-    about = {"excess_before_correction": count.deviation, "warning": count.warning()}
+    excess = float(np.abs(count.deviations).sum())
+    about = {"deviation": count.deviation, "excess": excess, "warning": count.warning()}
     store.update_attributes(electron_count=about)
     with AtomicFile(store.work_folder / _AMPLITUDES) as file:
         np.save(file, count.amplitudes)

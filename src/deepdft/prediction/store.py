@@ -127,7 +127,8 @@ def _uncertainty(store: ChunkedDensity, model: TrainedModel) -> Uncertainty:
     """Return what error to expect; the atoms of an unfinished store are encoded for both uses."""
     encode_for(store, model)
     states = atom_states_of(store)
-    return model.uncertainty_of_encoded(store.atoms, states)
+    excess = store.attributes.get("electron_count", {}).get("excess")
+    return model.uncertainty_of_encoded(store.atoms, states, excess)
 
 
 def _warning(store: ChunkedDensity, expected: Uncertainty | None) -> str | None:

@@ -188,10 +188,15 @@ class TrainedModel:
             self.evaluator, self.baseline, atoms, self.threads, level=self.level, electrons=target
         )
 
-    def electron_target(self, atoms: Atoms) -> ElectronTarget | None:
-        """Return how many electrons a density is corrected to have; None where it is not."""
+    def electron_target(self, atoms: Atoms, *, always: bool = False) -> ElectronTarget | None:
+        """Return how many electrons a density is corrected to have; None where it is not.
+
+        Args:
+            atoms: the structure.
+            always: also where the correction is turned off.
+        """
         shapes, charges = self.checkpoint.electron_shapes, self.core_charges(atoms)
-        if not self.exact_electrons or shapes is None or charges is None:
+        if not (self.exact_electrons or always) or shapes is None or charges is None:
             return None
         if not set(atoms.symbols) <= set(shapes.elements):
             return None
@@ -256,8 +261,26 @@ class TrainedModel:
         self.check(atoms)
         # First: a model without one is refused before anything is computed.
         self.require_error_model()
-        senders = self.evaluator.encode(atoms, self.threads) if engine is None else engine.senders
-        return self.uncertainty_of_encoded(atoms, senders)
+        engine = self.engine(atoms) if engine is None else engine
+        return self.uncertainty_of_encoded(atoms, engine.senders, self.excess(engine))
+
+    def excess(self, engine: ProbeEngine) -> float | None:
+        """Return by how many electrons the network is off for a structure, None if not known.
+
+        The sum over its fragments without regard to the sign, before their number is corrected.
+
+        Args:
+            engine: of the structure.
+        """
+        count = engine.electron_count
+        if count is None and self.checkpoint.electron_shapes is not None:
+            # The correction is turned off; what it says of the error is not.
+            target = self.electron_target(engine.atoms, always=True)
+            count = ProbeEngine(
+                self.evaluator, self.baseline, engine.atoms, self.threads, engine.senders,
+                self.level, target,
+            ).electron_count  # fmt: skip
+        return None if count is None else float(np.abs(count.deviations).sum())
 
     def warning(self, engine: ProbeEngine, expected: Uncertainty | None = None) -> str | None:
         """Return sentences where a structure lies outside what the model knows, else None.
@@ -286,13 +309,23 @@ class TrainedModel:
         except (ConfigurationError, UnsupportedStructureError):
             return None
 
-    def uncertainty_of_encoded(self, atoms: Atoms, senders: Any) -> Uncertainty:
-        """Return what `uncertainty` does, from what the atoms send to probes."""
+    def uncertainty_of_encoded(
+        self, atoms: Atoms, senders: Any, excess: float | None = None
+    ) -> Uncertainty:
+        """Return what `uncertainty` does, from what the atoms send to probes.
+
+        Args:
+            atoms: the structure.
+            senders: what the evaluator's `encode` returned.
+            excess: from `excess`; None leaves out what it would say of the error.
+        """
         from deepdft.models.expected_errors.expected import Uncertainty
 
         electrons = self.expected_electrons(atoms)
         error_model = self.require_error_model()
-        return Uncertainty(error_model, atoms, self.evaluator, senders, electrons, self.threads)
+        return Uncertainty(
+            error_model, atoms, self.evaluator, senders, electrons, excess, self.threads
+        )
 
     def require_error_model(self) -> ErrorModel:
         """Return what errors to expect, loaded when it is first needed.

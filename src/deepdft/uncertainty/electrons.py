@@ -27,6 +27,7 @@ from deepdft.geometry.graphs import probe_edges
 from deepdft.levels import LevelOfTheory
 from deepdft.prediction.electrons import electrons_by_atom, fragments
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.uncertainty.fit import check_disjoint
 
 _REACH = 5.0
 """Points are drawn within this distance of an atom, Å."""
@@ -103,7 +104,11 @@ def learn_electrons(
 
     Returns:
         A sentence on what was learned.
+
+    Raises:
+        ConfigurationError: if structures are missing, or in both parts.
     """
+    check_disjoint(train, validation)
     model.checkpoint.electron_shapes = None
     if model.checkpoint.about.keeps_constant or not model.card.get("electrons"):
         return "electrons: their number is not known, so it is not corrected"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from deepdft.arrays import FloatArray, IntegerArray
@@ -15,11 +16,18 @@ from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
 from deepdft.levels import SharedLevel
 from deepdft.models.expected_errors.amplitudes import AtomSample, cross_validated
+from deepdft.models.expected_errors.calibration import (
+    FEWEST,
+    Calibration,
+    cross_validated_eps_mae,
+    fit_calibration,
+)
 from deepdft.models.expected_errors.error_model import ErrorModel
 from deepdft.models.expected_errors.expected import features_of
 from deepdft.models.expected_errors.features import FeatureSpace, fit_feature_space
 from deepdft.models.expected_errors.shapes import error_basis, shape_tables
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.uncertainty.by_group import by_group, group_of
 from deepdft.uncertainty.residuals import Residuals, sample_residuals
 from deepdft.uncertainty.shape_fit import atom_shares, fit_shapes
 
@@ -72,7 +80,7 @@ def fit_error_model(
     validation.compare_with(
         SharedLevel(model.level), "An error model cannot be fitted to these data"
     )
-    _check_disjoint(train, validation)
+    check_disjoint(train, validation)
     features, numbers, structure = training_features(model, train, progress)
     elements = tuple(s for s in model.elements if atomic_numbers[s] in numbers)
     species = _species_of(elements)
@@ -84,9 +92,11 @@ def fit_error_model(
     shapes, shares = _shapes_and_shares(model, residuals, kinds, elements)
     sample = _atom_sample(space, residuals, kinds, shares)
     amplitudes, expected = cross_validated(sample, len(elements))
-    usual, threshold = _limits(space, features, species(numbers), structure, sample)
-    errors = np.array([item.absolute_error for item in residuals])
-    low, high = _range(errors / expected)
+    usual, threshold, scores = _limits(space, features, species(numbers), structure, sample)
+    true = np.array([item.eps_mae for item in residuals])
+    electrons = np.array([item.electrons for item in residuals])
+    calibration, guess = _calibrated(residuals, expected / electrons, true)
+    low, high = _range(true / guess)
     return ErrorModel(
         elements=elements,
         space=space,
@@ -98,8 +108,31 @@ def fit_error_model(
         threshold=threshold,
         ratios=(low, high),
         level=model.level,
-        about=_about(residuals, expected, int(structure[-1]) + 1, len(numbers)),
+        about=_about(residuals, guess, int(structure[-1]) + 1, len(numbers))
+        | {"groups": _groups(residuals, guess, true, (low, high), scores > threshold)},
+        calibration=calibration,
     )
+
+
+def _calibrated(
+    residuals: Sequence[Residuals], by_atoms: FloatArray, true: FloatArray
+) -> tuple[Calibration | None, FloatArray]:
+    """Return the calibration by numbers of electrons, and what is expected without a structure."""
+    excess = np.array([item.excess / item.electrons for item in residuals])
+    if len(true) < FEWEST or not np.isfinite(excess).all():
+        return None, by_atoms
+    guess = cross_validated_eps_mae(by_atoms, excess, true)
+    return fit_calibration(by_atoms, excess, true), guess
+
+
+def _groups(
+    residuals: Sequence[Residuals], guess: FloatArray, true: FloatArray,
+    ratios: tuple[float, float], warned: NDArray[np.bool_],
+) -> list[dict[str, Any]]:  # fmt: skip
+    low, high = ratios
+    inside = (low * guess <= true) & (true <= high * guess)
+    names = [group_of(item.atoms) for item in residuals]
+    return [found.as_dict() for found in by_group(names, guess, true, inside, warned)]
 
 
 def training_features(
@@ -129,7 +162,8 @@ def training_features(
     )
 
 
-def _check_disjoint(train: DensityDataset, validation: DensityDataset) -> None:
+def check_disjoint(train: DensityDataset, validation: DensityDataset) -> None:
+    """Raise `ConfigurationError` where structures are missing, or in both parts."""
     if not len(train) or not len(validation):
         raise ConfigurationError(
             "An error model needs training structures and structures held out of training."
@@ -184,8 +218,8 @@ def _atom_sample(
 def _limits(
     space: FeatureSpace, features: FloatArray, species: IntegerArray, structure: IntegerArray,
     held_out: AtomSample,
-) -> tuple[FloatArray, float]:  # fmt: skip
-    """Return the usual distance of each element's atoms, and the limit of a structure's score."""
+) -> tuple[FloatArray, float, FloatArray]:  # fmt: skip
+    """Return usual distances of the elements' atoms, the limit of a score, held-out scores."""
     _, distances = space.locate(features, species)
     elements = range(len(space.leftovers))
     usual = np.array([np.quantile(distances[species == i], _USUAL) for i in elements])
@@ -193,7 +227,7 @@ def _limits(
         _largest(distances / usual[species], structure),
         _largest(held_out.distances / usual[held_out.species], held_out.structure),
     )
-    return usual, float(max(np.quantile(part, _THRESHOLD) for part in scores))
+    return usual, float(max(np.quantile(part, _THRESHOLD) for part in scores)), scores[1]
 
 
 def _largest(values: FloatArray, structure: IntegerArray) -> FloatArray:
@@ -232,10 +266,9 @@ def _electrons(
 
 
 def _about(
-    residuals: Sequence[Residuals], expected: FloatArray, n_train: int, n_train_atoms: int
+    residuals: Sequence[Residuals], guess: FloatArray, n_train: int, n_train_atoms: int
 ) -> dict[str, Any]:
     true = np.array([item.eps_mae for item in residuals])
-    guess = expected / np.array([item.electrons for item in residuals])
     enough = len(true) >= _FEWEST_FOR_RANKS
     correlation = float(spearmanr(true, guess)[0]) if enough else math.nan
     return {

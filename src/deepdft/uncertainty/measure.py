@@ -22,6 +22,7 @@ from deepdft.fields.reductions import Reduction, Subject
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.whole_files import replace_file
+from deepdft.uncertainty.by_group import by_group, group_of
 
 _RESAMPLINGS = 2000
 _EDGES = np.geomspace(1e-7, 1.0, 29)
@@ -46,6 +47,8 @@ class ExpectedAndTrue:
         high: upper end of it.
         eps_mae: the true one.
         score: largest distance of an atom in units of the limit; above 1 a warning is printed.
+        group: that it belongs to, or nothing.
+        warned: whether a warning is printed, of this or of its number of electrons.
     """
 
     name: str
@@ -55,6 +58,8 @@ class ExpectedAndTrue:
     high: float
     eps_mae: float
     score: float
+    group: str = ""
+    warned: bool = False
 
 
 class ErrorBins:
@@ -158,6 +163,7 @@ class UncertaintyMeasurement:
     def begin(self, atoms: Atoms, engine: ProbeEngine) -> None:
         """Turn to a structure."""
         self._expected = self._model.uncertainty(atoms, engine)
+        self._warned = self._model.warning(engine, self._expected) is not None
 
     def errors_against(self, reference: OnBoxes) -> PointErrors:
         """Return what takes in the errors of the structure's density in a walk."""
@@ -172,9 +178,11 @@ class UncertaintyMeasurement:
         found = self._expected
         low, high = found.eps_mae_range
         formula = found.atoms.get_chemical_formula()
-        self.rows.append(
-            ExpectedAndTrue(name, formula, found.eps_mae, low, high, eps_mae, found.score)
-        )
+        row = ExpectedAndTrue(
+            name, formula, found.eps_mae, low, high, eps_mae, found.score, group_of(found.atoms),
+            self._warned,
+        )  # fmt: skip
+        self.rows.append(row)
 
     def point_bins(self) -> list[dict[str, float]]:
         """Return, for each bin of expected error at a point, its volume and mean errors."""
@@ -205,7 +213,17 @@ class UncertaintyMeasurement:
             "mean_true_percent": 100 * float(true.mean()),
             "spread_of_ratios": float(np.std(np.log(ratios))),
             "fraction_in_range": float(np.mean(inside)),
-            "warnings": sum(row.score > 1 for row in self.rows),
+            "warnings": sum(row.warned for row in self.rows),
+            "by_group": [
+                found.as_dict()
+                for found in by_group(
+                    [row.group for row in self.rows],
+                    expected,
+                    true,
+                    np.array(inside),
+                    np.array([row.warned for row in self.rows]),
+                )
+            ],
             "groups": _groups(expected, true),
             "points": {
                 "fraction_within": self._bins.fractions(),

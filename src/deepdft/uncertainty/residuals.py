@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ class Residuals:
         senders: (pairs,) atom of each pair of point and atom in reach.
         offsets: (n + 1,) where the pairs of each point begin.
         distances: (pairs,) Å.
+        excess: by how many electrons the network is off before that is corrected; not a number
+            where it is not known.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Residuals:
     senders: NDArray[np.int32]
     offsets: NDArray[np.int64]
     distances: NDArray[np.float32]
+    excess: float = math.nan
 
     @property
     def absolute_error(self) -> float:
@@ -88,6 +92,7 @@ def sample_residuals(
         electrons = dataset.n_electrons(index)
         # The points' weights are relative; the integral of the density says what they stand for.
         weights = probes.weights * (electrons / (probes.weights @ np.abs(probes.values)))
+        excess = model.excess(engine)
         edges = probe_edges(atoms, probes.points, cutoff)
         result.append(
             Residuals(
@@ -95,6 +100,7 @@ def sample_residuals(
                 electrons,
                 edges.senders.numpy().astype(np.int32), edges.offsets.numpy(),
                 edges.distances.numpy().astype(np.float32),
+                math.nan if excess is None else excess,
             )
         )  # fmt: skip
         if progress is not None:

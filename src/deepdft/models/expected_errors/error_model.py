@@ -31,13 +31,14 @@ from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models import released_layout as released
 from deepdft.models.expected_errors.amplitudes import Amplitudes
+from deepdft.models.expected_errors.calibration import Calibration
 from deepdft.models.expected_errors.features import FeatureSpace
 from deepdft.models.folder import ERRORS, WEIGHTS
 from deepdft.storage.identities import ContentHash, file_identity
 from deepdft.storage.whole_files import replace_file
 
 FILE = ERRORS
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,7 @@ class ErrorModel:
         level: level of theory.
         about: how it was fitted, JSON-like.
         weights: SHA-256 of the weights whose errors it tells, once it is stored.
+        calibration: of a structure's whole error by its number of electrons, or None.
     """
 
     elements: tuple[str, ...]
@@ -72,6 +74,7 @@ class ErrorModel:
     level: LevelOfTheory
     about: dict[str, Any] = field(default_factory=dict)
     weights: str = ""
+    calibration: Calibration | None = None
 
     @cached_property
     def tables(self) -> AtomicDensityTables:
@@ -87,6 +90,7 @@ class ErrorModel:
     def identity(self) -> str:
         """SHA-256 of all that expected errors depend on, and of the weights they belong to."""
         known = [self.weights, self.elements, self.cutoff, self.amplitudes.exponent]
+        known += [] if self.calibration is None else [self.calibration.numbers]
         digest = ContentHash()
         digest.add("error model", known)
         for name, array in sorted(_arrays(self).items()):
@@ -179,6 +183,7 @@ def save_error_model(model: ErrorModel, folder: str | Path) -> Path:
         "level": model.level.to_dict(),
         "weights": weights_identity(folder),
         "about": model.about,
+        "calibration": None if model.calibration is None else model.calibration.numbers,
     }
     content = save(dict(_arrays(model)), {"description": json.dumps(description)})
     replace_file(path, content)
@@ -215,7 +220,7 @@ def load_error_model(folder: str | Path) -> ErrorModel | None:
         with safe_open(path, framework="numpy") as file:
             description = json.loads((file.metadata() or {})["description"])
             arrays = {name: file.get_tensor(name).astype(np.float64) for name in file.keys()}  # noqa: SIM118
-        if description["format"] != FORMAT:
+        if description["format"] not in range(1, FORMAT + 1):
             raise FileFormatError(
                 f"{path} has format {description['format']}, which this version of deepdft does "
                 "not know; use a newer one, or fit it again with 'deepdft uncertainty'."
@@ -238,9 +243,12 @@ def _assembled(description: Mapping[str, Any], arrays: Mapping[str, FloatArray])
         float(description["penalty"]),
     )  # fmt: skip
     low, high = description["ratios"]
+    # Format 1 had none.
+    numbers = description.get("calibration")
     return ErrorModel(
         tuple(description["elements"]), space, amplitudes, float(description["cutoff"]),
         arrays["shapes"], arrays["electrons"], arrays["usual"], float(description["threshold"]),
         (float(low), float(high)), LevelOfTheory.from_dict(description["level"]),
         dict(description["about"]), str(description["weights"]),
+        None if numbers is None else Calibration(*map(float, numbers)),
     )  # fmt: skip
