@@ -105,9 +105,17 @@ def _fill_points(origin: Any, cell: Any, shape: Any, first: Any, last: Any, poin
                 p += 1
 
 
-def spatial_groups(points: FloatArray, largest: int) -> list[IntegerArray]:
-    """Sort points into cubic bins and cut the bins into groups of at most `largest` points."""
-    index = np.floor((points - points.min(axis=0)) / _POINT_BIN).astype(np.int64)
+def spatial_groups(
+    points: FloatArray, largest: int, edge: float = _POINT_BIN
+) -> list[IntegerArray]:
+    """Sort points into cubic bins and cut the bins into groups of at most `largest` points.
+
+    Args:
+        points: (n, 3) Å.
+        largest: most points of a group.
+        edge: of the bins, Å.
+    """
+    index = np.floor((points - points.min(axis=0)) / edge).astype(np.int64)
     order = np.lexsort(index.T)
     changes = np.flatnonzero((np.diff(index[order], axis=0) != 0).any(axis=1)) + 1
     groups: list[IntegerArray] = []

@@ -43,8 +43,8 @@ _SOFT = 0.1
 _SPACING, _SWITCH = 0.02, 1.5
 """Knots of the table of p, and the last part of its reach, over which it goes to zero, Å."""
 
-_BATCH_ATOMS = 32
-"""Atoms whose points are in memory at once."""
+_BATCH_ATOMS, _BATCH_EDGE = 256, 12.0
+"""Most atoms whose points are in memory at once, and the edge of the box that holds them, Å."""
 
 
 def integrals_by_atom(
@@ -67,7 +67,7 @@ def integrals_by_atom(
     own = weights * table.radial(table.elements[0], distances)
     result = np.zeros(len(atoms))
     # Atoms that are near each other have points that are.
-    for batch in spatial_groups(atoms.positions, _BATCH_ATOMS):
+    for batch in spatial_groups(atoms.positions, _BATCH_ATOMS, _BATCH_EDGE):
         positions = (atoms.positions[batch, None] + points).reshape(-1, 3)
         total = everyone.at(positions).reshape(len(batch), -1)
         shares = np.divide(own, total, out=np.zeros_like(total), where=total > 0)
