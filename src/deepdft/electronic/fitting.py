@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.electronic.auxiliary import AuxiliaryFunctions
-
-FloatArray = NDArray[np.float64]
 
 
 class CoulombFitting:

@@ -19,12 +19,11 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.electronic.fitting import CoulombFitting
 from deepdft.errors import CalculationError
 from deepdft.fields.field import Field
 from deepdft.units import BOHR
-
-FloatArray = NDArray[np.float64]
 
 LARGEST_LOSS = 0.02
 """Share of the electrons by which a density's integral may be wrong."""

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from deepdft.arrays import FloatArray
 from deepdft.fields.orbitals import OrbitalDensity
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

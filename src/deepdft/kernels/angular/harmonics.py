@@ -22,7 +22,7 @@ from deepdft.kernels.angular.solid_harmonics import (
 )
 from deepdft.kernels.compilation import FUSED, compiled
 
-_LENGTH = 32
+_LENGTH = 128
 """Edges treated together: loops over them become vector instructions."""
 
 
