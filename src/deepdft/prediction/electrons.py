@@ -26,6 +26,7 @@ from ase import Atoms
 from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.quadrature import integrals_by_atom
+from deepdft.geometry.connections import connected_parts
 from deepdft.geometry.pairs import near_pairs
 
 SUSPICIOUS = 0.3
@@ -157,19 +158,12 @@ def _sums(fragment: IntegerArray, values: FloatArray) -> FloatArray:
 
 def fragments(atoms: Atoms, reach: float) -> IntegerArray:
     """Return the number of each atom's fragment: what `reach` (Å) and shorter steps connect."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    shape = (len(atoms), len(atoms))
     found = np.zeros(len(atoms), dtype=np.int64)
     # Of large structures, short steps connect most, and there are far fewer of them.
     for steps in (0.5 * reach, reach):
         pairs = near_pairs(atoms, steps)
-        ones = np.ones(len(pairs.first), dtype=np.int8)
-        graph = coo_array((ones, (pairs.first, pairs.second)), shape=shape)
-        count, labels = connected_components(graph, directed=False)
-        found = labels.astype(np.int64)
-        if count == 1:
+        found = connected_parts(len(atoms), pairs.first, pairs.second)
+        if not found.any():
             break
     return found
 

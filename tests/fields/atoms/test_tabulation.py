@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
-from deepdft.fields.atoms.tabulation import interval_polynomials, switch_off
+from deepdft.fields.atoms.tabulation import (
+    cubic_polynomials,
+    interval_polynomials,
+    switch_off,
+)
 
 
 def test_quintic_matches_a_quintic_exactly():
@@ -42,3 +47,9 @@ def test_switch_ends_with_its_slope_and_curvature():
         np.testing.assert_allclose(slope[1:-1], switched[1:-1, order + 1], atol=2e-3)
     just_before = switch_off(np.array([5 - 1e-6]), f[:1], 5.0, 1.0)
     assert np.abs(just_before).max() < 1e-4
+
+
+def test_cubic_polynomials_are_those_of_scipy():
+    values = np.random.default_rng(0).normal(size=(3, 9))
+    expected = CubicSpline(np.arange(9), values, axis=1).c[::-1].transpose(2, 1, 0)
+    np.testing.assert_allclose(cubic_polynomials(values), expected, 0, 1e-12)

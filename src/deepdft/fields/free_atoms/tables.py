@@ -14,10 +14,10 @@ from importlib.resources import as_file, files
 import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline
 
 from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.errors import UnsupportedStructureError
+from deepdft.fields.atoms.tabulation import cubic_polynomials
 from deepdft.levels import LevelOfTheory
 
 NEGLIGIBLE = 1e-6
@@ -45,13 +45,11 @@ class RadialLogarithms:
     @classmethod
     def of(cls, logarithms: FloatArray, step: float, least: float) -> RadialLogarithms:
         """Return those of tabulated logarithms (species, knots) that end below `least`."""
-        knots = np.arange(logarithms.shape[1]) * step
-        # SciPy's coefficients: (4, intervals, species), the highest power first.
-        polynomials = CubicSpline(knots, logarithms, axis=1).c[::-1].transpose(2, 1, 0)
-        scaled = np.ascontiguousarray(polynomials * step ** np.arange(4))
         places = [int(np.flatnonzero(row > np.log(least))[-1]) + 1 for row in logarithms]
         last = np.minimum(places, logarithms.shape[1] - 1)
-        return cls(scaled, step, np.asarray((last * step) ** 2, dtype=np.float64))
+        return cls(
+            cubic_polynomials(logarithms), step, np.asarray((last * step) ** 2, dtype=np.float64)
+        )
 
     def at(self, species: int, distances: ArrayLike) -> FloatArray:
         """Return the density of a species at distances (Å) of any shape, e/Å^3."""
