@@ -43,7 +43,8 @@ from deepdft.fields.stored import StoredField
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.devices import choose_device
-from deepdft.prediction.store import encode_for, open_store, stored_density
+from deepdft.prediction.encoded_store import encode_for, stored_density
+from deepdft.prediction.store import open_store
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.threads import available_threads
 from reporting import add_output_option, write_result
@@ -157,7 +158,7 @@ def run(
     chosen = [int((i + 0.5) * total / count) for i in range(count)]
 
     def open_field() -> StoredField:
-        field = stored_density(store, model.evaluator, model.baseline, model.threads)
+        field = stored_density(store, model)
         for _ in range(2):  # the engine lists the images of all atoms for the second block
             field._field.walk.grid_search(grid, (0, 0, 0), (1, 1, 1))
         return field
