@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from deepdft.density import Density
 from deepdft.fields.resampled import periodic_axes
-from deepdft.plotting.meshes import Mesh, Window, isosurface, lobes
+from deepdft.plotting.meshes import Mesh, Window, interpolated, isosurface, lobes
 from deepdft.web.results import SIGNED, FieldName, Result
 
 
@@ -45,8 +46,10 @@ def surface(
     if name in SIGNED:
         meshes = lobes(density, level, window=window)
     else:
-        colours = None if colour is None else result.field_named(colour)
-        meshes = [isosurface(density, level, colour=colours, window=window)]
+        meshes = [isosurface(density, level, window=window)]
+        if colour is not None:
+            colours = result.field_named(colour)
+            meshes = [replace(m, values=interpolated(colours, m.vertices)) for m in meshes]
     pieces = [piece for mesh in meshes for piece in mesh.pieces(60_000)]
     values = np.concatenate([m.values for m in pieces if m.values is not None] or [np.empty(0)])
     about = {

@@ -27,16 +27,7 @@ def facts_of(
     found = [_electrons(density, electrons)]
     dipole: Any = density.metadata.get("properties", {}).get("dipole")
     if dipole is not None:
-        found.append(
-            Fact(
-                "dipole",
-                "Dipole moment",
-                dipole["debye"],
-                "D",
-                "How far the centres of positive and negative charge lie apart, times the charge; "
-                "water has 1.8.",
-            )
-        )
+        found.append(dipole_fact(dipole["debye"]))
     if expected is not None:
         low, high = (100 * end for end in expected.eps_mae_range)
         found.append(
@@ -50,6 +41,18 @@ def facts_of(
             )
         )
     return tuple(found)
+
+
+def dipole_fact(debye: float) -> Fact:
+    """Return what a dipole moment is and means."""
+    return Fact(
+        "dipole",
+        "Dipole moment",
+        debye,
+        "D",
+        "How far the centres of positive and negative charge lie apart, times the charge; water "
+        "has 1.8.",
+    )
 
 
 def _electrons(density: Density, expected: int | None) -> Fact:

@@ -1,4 +1,4 @@
-"""What a job shows: a structure, fields on one grid, and facts in plain words."""
+"""What a job shows: a structure, fields on grids, and facts in plain words."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Result:
         name: of the structure.
         atoms: the structure.
         quality: how far it is: the structure alone, a coarse picture, all of it.
-        fields: on one grid each, by name.
+        fields: each on its own grid, by name.
         facts: numbers in the order to show them.
         atom_facts: of each atom, or none.
         model: name of the model, or "" for a density from a file.

@@ -30,8 +30,10 @@ from deepdft.web.report import report
 from deepdft.web.results import FieldName
 from deepdft.web.service import Service
 
+# Named rather than given as a model: FastAPI would announce it in each answer's own media type.
+_PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem}
+    status: {"description": "A sentence on what is wrong.", "content": _PROBLEM}
     for status in (400, 401, 403, 404, 408, 409, 413, 415, 421, 422, 429, 501)
 }
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -56,7 +58,7 @@ def _service(request: Request) -> Service:
 Serving = Annotated[Service, Depends(_service)]
 
 
-@router.get("/about")
+@router.get("/about", responses={500: {"model": Problem}})
 def about(service: Serving) -> AboutAnswer:
     """Say what this server is and what it allows."""
     return AboutAnswer(
@@ -123,6 +125,14 @@ def status(key: Key, service: Serving) -> JobStatus:
 def stop(key: Key, service: Serving) -> None:
     """Stop a job and forget what it made."""
     service.queue.remove(key)
+
+
+@router.post("/jobs/{key}/halt")
+def halt(key: Key, service: Serving) -> JobStatus:
+    """Stop a job and keep what it made so far."""
+    job = service.queue.find(key)
+    job.stop()
+    return JobStatus.of(job, service.queue)
 
 
 @router.get("/jobs/{key}/result")

@@ -34,6 +34,7 @@ export const compare = (request) => sent("/api/comparisons", request);
 export const status = (key) => json(`/api/jobs/${key}`);
 export const result = (key) => json(`/api/jobs/${key}/result`);
 export const stop = (key) => answered(`/api/jobs/${key}`, { method: "DELETE" });
+export const halt = (key) => answered(`/api/jobs/${key}/halt`, { method: "POST" });
 export const report = async (key) => (await answered(`/api/jobs/${key}/report`)).text();
 
 export function openFile(file, options = {}) {

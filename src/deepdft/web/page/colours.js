@@ -22,6 +22,9 @@ const table = (stops) => Array.from({ length: 256 }, (_, i) => between(stops, i 
 export const signed = table(RED_BLUE);
 export const rising = table(CIVIDIS);
 
+// Which of the 256 colours of `signed` a value between -limit and limit has.
+export const signedPlace = (value, limit) => Math.round(255 * Math.min(Math.max((value / limit + 1) / 2, 0), 1));
+
 export const gradient = (colours) =>
   `linear-gradient(90deg, ${[0, 51, 102, 153, 204, 255].map((i) => `rgb(${colours[i]})`).join(", ")})`;
 

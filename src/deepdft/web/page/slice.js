@@ -9,7 +9,7 @@ export function scaleOf(found, signed) {
   const [low, high] = found.range;
   if (signed) {
     const limit = Math.max(Math.abs(low), Math.abs(high), 1e-12);
-    const place = (value) => Math.round(255 * Math.min(Math.max((value / limit + 1) / 2, 0), 1));
+    const place = (value) => colours.signedPlace(value, limit);
     return { table: "signed", place, ends: [-limit, limit] };
   }
   const root = Math.sqrt(Math.max(high, 1e-12));

@@ -4,6 +4,19 @@ import * as colours from "./colours.js";
 
 const ATOMS = { stick: { radius: 0.11, colorscheme: "Jmol" }, sphere: { scale: 0.24, colorscheme: "Jmol" } };
 
+const OPTIONS = { antialias: true, disableFog: true, backgroundColor: "white", minimumZoomToDistance: 2 };
+
+// A viewer of 3Dmol.js, or null in browsers without WebGL.
+function created(element) {
+  try {
+    const canvas = document.createElement("canvas");
+    if (!window.$3Dmol || !(canvas.getContext("webgl2") || canvas.getContext("webgl"))) return null;
+    return window.$3Dmol.createViewer(element, OPTIONS) ?? null;
+  } catch {
+    return null;
+  }
+}
+
 export class Viewer {
   constructor(element, changed) {
     this.element = element;
@@ -11,9 +24,7 @@ export class Viewer {
     this.plane = [];
     this.changed = changed;
     this.palettes = {};
-    this.three = window.$3Dmol
-      ? window.$3Dmol.createViewer(element, { antialias: true, disableFog: true, backgroundColor: "white" })
-      : null;
+    this.three = created(element);
     if (!this.three) return;
     this.three.setViewChangeCallback(() => changed());
     this.paint();
@@ -78,7 +89,9 @@ export class Viewer {
   first() {
     if (!this.works) return;
     this.three.zoomTo();
-    this.three.zoom(0.72);
+    // The library fits the height; a narrow picture has less room across.
+    const across = Math.min(1, (1.05 * this.element.clientWidth) / this.element.clientHeight);
+    this.three.zoom((this.tilted ? 0.95 : 0.85) * across);
     if (this.tilted) {
       this.three.rotate(-22, "y");
       this.three.rotate(14, "x");
@@ -120,7 +133,7 @@ export class Viewer {
     return this.three.addCustom({ vertexArr, normalArr, faceArr: faces, color, opacity });
   }
 
-  slice(found, table, place) {
+  slice(found, { table, place } = {}) {
     if (!this.works) return;
     for (const shape of this.plane) this.three.removeShape(shape);
     this.plane = [];

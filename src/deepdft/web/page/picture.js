@@ -1,0 +1,142 @@
+// Draws what is chosen: a surface with its legend, a slice, and the sentence below.
+
+import * as api from "./api.js";
+import { writeAddress } from "./address.js";
+import * as colours from "./colours.js";
+import { summaryOf } from "./panel.js";
+import { drawSlice, scaleOf } from "./slice.js";
+import { $, complain, fields, isSigned, keyOf, shown } from "./state.js";
+import { Viewer } from "./viewer.js";
+import { VIEWS, needed } from "./views.js";
+
+let rememberTimer = 0;
+let drawing = null;
+
+export const viewer = new Viewer($("viewer"), () => remember());
+
+// The view that can be drawn now: the one that is wanted may not have been computed yet.
+export function drawable() {
+  const there = fields();
+  if (needed(VIEWS[shown.view]).every((field) => field in there)) return shown.view;
+  return "density" in there ? "density" : null;
+}
+
+function levelOf(name, scale) {
+  const wanted = shown.wanted;
+  if (wanted?.level && (wanted.view ?? "density") === name) {
+    shown.levels[name] = wanted.level;
+    delete wanted.level;
+  }
+  const level = shown.levels[name] ?? scale.default;
+  return Math.min(Math.max(level, scale.levels[0]), scale.levels.at(-1));
+}
+
+const nearest = (levels, level) =>
+  levels.reduce((best, value, i) => (Math.abs(Math.log(value / level)) < Math.abs(Math.log(levels[best] / level)) ? i : best), 0);
+
+export async function draw() {
+  const name = drawable();
+  if (!name || !shown.result) return;
+  const view = VIEWS[name], scale = fields()[view.field];
+  const level = levelOf(name, scale), at = nearest(scale.levels, level);
+  $("level").max = scale.levels.length - 1;
+  $("level").value = at;
+  const words = `${colours.shown(level)} ${scale.unit}`;
+  $("level-value").textContent = words;
+  $("level").setAttribute("aria-valuetext", words);
+  const share = `${(100 * scale.shares[at]).toFixed(1)} %`;
+  const inside = view.field === "density" ? `${share} of the electrons inside` : `${share} of it inside`;
+  $("inside").textContent = inside;
+  const caption = view.caption(words);
+  $("caption").textContent = `${caption} · ${inside}`;
+  $("summary").textContent = summaryOf(shown.result, caption, inside);
+  await Promise.all([drawSurface(name, view, level), slice()]);
+  remember();
+}
+
+async function drawSurface(name, view, level) {
+  drawing?.abort();
+  const mine = (drawing = new AbortController());
+  const query = { field: view.field, level };
+  if (view.colour) query.colour = view.colour;
+  try {
+    const { pieces, values } = await api.surface(keyOf(view.field), query, mine.signal);
+    if (mine.signal.aborted) return;
+    const limit = values ? Math.max(Math.abs(values[0]), Math.abs(values[1]), 1e-9) : 1;
+    viewer.surface(pieces, shown.opacity / 100, view.colour ? byValue(limit) : view.paintedBy);
+    legend(view, limit);
+    const data = $("viewer").dataset;
+    data.triangles = String(pieces.reduce((sum, piece) => sum + piece.faces.length / 3, 0));
+    data.level = String(level);
+    data.view = name;
+    data.quality = shown.result.quality;
+  } catch (error) {
+    if (error.name !== "AbortError") complain(error);
+  }
+}
+
+function byValue(limit) {
+  if (!viewer.works) return () => colours.CLOUD;
+  const palette = viewer.palette("signed");
+  return (piece) => Array.from(piece.values, (value) => palette[colours.signedPlace(value, limit)]);
+}
+
+function legend(view, limit) {
+  const box = $("legend");
+  box.replaceChildren();
+  if (view.colour) {
+    const bar = document.createElement("span"), ends = document.createElement("span");
+    bar.className = "scale";
+    bar.style.background = colours.gradient(colours.signed);
+    ends.className = "ends";
+    for (const value of [-limit, 0, limit]) {
+      ends.append(Object.assign(document.createElement("span"), { textContent: colours.shown(value) }));
+    }
+    box.append(`electrostatic potential / ${fields()[view.colour].unit}`, bar, ends);
+  } else {
+    for (const [colour, words] of view.keys) {
+      const key = document.createElement("span"), patch = document.createElement("i");
+      key.className = "key";
+      patch.style.background = colour;
+      key.append(patch, words);
+      box.append(key);
+    }
+  }
+  box.hidden = !box.childNodes.length;
+}
+
+export async function slice() {
+  const on = $("sliced").checked, name = drawable();
+  $("slice").hidden = !on;
+  if (!on || !name) { viewer.slice(null); return; }
+  const field = VIEWS[name].colour ?? VIEWS[name].field;
+  $("position-value").textContent = `${$("position").value} %`;
+  try {
+    const query = { field, axis: $("axis").value, position: $("position").value / 100 };
+    const found = await api.slice(keyOf(field), query);
+    const scale = scaleOf(found, isSigned(field));
+    drawSlice($("slice-canvas"), found, scale, shown.result.structure.atoms);
+    viewer.slice(found, scale);
+    const [low, high] = scale.ends.map(colours.shown), unit = fields()[field].unit;
+    $("slice-words").textContent = isSigned(field)
+      ? `From ${low} (dark red) to ${high} ${unit} (dark blue).`
+      : `From ${low} (dark) to ${high} ${unit} (bright); colours follow the square root.`;
+  } catch (error) {
+    complain(error);
+  }
+}
+
+export function remember() {
+  clearTimeout(rememberTimer);
+  rememberTimer = setTimeout(() => {
+    if (!shown.result) return;
+    const sliced = $("sliced").checked;
+    writeAddress({
+      example: shown.asked.example, smiles: shown.asked.smiles, file: shown.asked.file?.name,
+      model: $("model").value, charge: $("charge").value, view: shown.view,
+      level: shown.levels[shown.view], opacity: shown.opacity,
+      axis: sliced ? Number($("axis").value) : null, slice: sliced ? Number($("position").value) : null,
+      camera: viewer.camera,
+    });
+  }, 250);
+}
