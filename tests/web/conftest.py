@@ -37,19 +37,19 @@ def models():
 @pytest.fixture
 def served(models):
     """An application that is running, before anybody has the token."""
-    with TestClient(_application(models), base_url="http://127.0.0.1:8642") as client:
+    with TestClient(guarded(models), base_url="http://127.0.0.1:8642") as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def visitor(models):
     """A client that has the token."""
-    with TestClient(_application(models), base_url="http://127.0.0.1:8642") as client:
+    with TestClient(guarded(models), base_url="http://127.0.0.1:8642") as client:
         client.headers["authorization"] = f"Bearer {TOKEN}"
         yield client
 
 
-def _application(models):
+def guarded(models):
     return application(TOKEN, limits=LIMITS, models=models, warm_up=False)
 
 
