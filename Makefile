@@ -10,13 +10,17 @@ CORE := $(VENV)/.core
 PLOT := $(VENV)/.plot
 DEVELOP := $(VENV)/.develop
 
-.PHONY: demo test test-fast check bench docs clean
+.PHONY: demo test test-all test-fast check bench docs clean
 
 demo: $(PLOT)
 	$(BIN)/deepdft demo
 
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# With the tests that take long: all of them in a browser, for one.
+test-all: check
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --thorough
 
 test-fast: $(DEVELOP)
 	$(BIN)/python -m pytest -n 2 --fast

@@ -10,7 +10,7 @@ from ase import Atoms
 
 from deepdft.testing.structures import STRUCTURES
 
-pytest_plugins = ["tests.durations"]
+pytest_plugins = ["tests.durations", "tests.thorough"]
 
 
 @pytest.fixture(autouse=True, scope="session")
