@@ -24,6 +24,7 @@ ARGUMENTS = [
 ]
 SHOTS = {
     "molecule": ("#example=caffeine", 1360, 860, "light"),
+    "charge": ("#example=glycine&view=charge&opacity=85", 1360, 860, "light"),
     "bonds": ("#example=benzene&view=bonds&opacity=85", 1360, 860, "light"),
     "crystal": ("#example=diamond&view=bonds", 1360, 860, "light"),
     "error": ("#smiles=C1CC", 1360, 860, "light"),
@@ -65,6 +66,14 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait()
+
+
+def smaller(path: Path) -> None:
+    """Leave fewer colours in a picture; dithering hides it."""
+    picture = Image.open(path).convert("RGB")
+    picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(
+        path, optimize=True
+    )
 
 
 def wait(page: Page, name: str) -> None:
