@@ -11,6 +11,7 @@ from deepdft.density import Density
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.fields.atoms import SuperposedAtoms
 from deepdft.geometry.grids import DEFAULT_SPACING
+from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.predict import reductions_for
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.structures import Structure
@@ -24,7 +25,6 @@ from deepdft.web.results import Result
 
 if TYPE_CHECKING:
     from deepdft.models.expected_errors.expected import Uncertainty
-    from deepdft.prediction.engine import ProbeEngine
 
 _COARSE_SPACING = 0.25
 
@@ -53,19 +53,18 @@ def predict(
     job.begin("loading the model")
     model = models.for_structure(atoms, model_name)
     job.begin("looking at the atoms")
-    engine = model.engine(atoms)
-    expected = _uncertainty(model, atoms, engine)
-    warning = model.warning(engine)
-    result = replace(
-        result,
-        model=model.name,
-        level=str(model.level),
-        warnings=() if warning is None else (f"{warning}.",),
-    )
+    quick = model.engine(atoms, exact_electrons=False)
+    result = replace(result, model=model.name, level=str(model.level))
     coarse = grid_within(atoms, limits.coarse_points, _COARSE_SPACING)
-    values = walked(job, "first picture", engine, coarse)
+    values = walked(job, "first picture", quick, coarse)
     density = Density(atoms, coarse, values, level=model.level)
     job.publish(replace(result, fields={"density": density}, quality="coarse"))
+    job.begin("counting the electrons")
+    engine = _exact(model, quick)
+    expected = _uncertainty(model, atoms, quick)
+    warning = model.warning(engine, expected)
+    if warning is not None:
+        result = replace(result, warnings=(f"{warning}.",))
     result = _whole(job, result, model, engine, expected, limits)
     job.publish(result)
     for step in (_with_deformation, with_charges, with_potential):
@@ -75,6 +74,14 @@ def predict(
         grid = grid_within(atoms, limits.points, _SMOOTH_SPACING)
         errors = walked(job, "estimating the error", expected, grid)
         job.publish(result.with_field("error", Density(atoms, grid, errors, level=model.level)))
+
+
+def _exact(model: TrainedModel, quick: ProbeEngine) -> ProbeEngine:
+    """Return an engine with the right number of electrons; no atom is encoded again."""
+    return ProbeEngine(
+        model.evaluator, model.baseline, quick.atoms, model.threads, quick.senders,
+        level=model.level, electrons=model.electron_target(quick.atoms),
+    )  # fmt: skip
 
 
 def _whole(
