@@ -94,6 +94,13 @@ def predict(
             help="Correct the density to have as many electrons as the structure.",
         ),
     ] = True,
+    all_electron: Annotated[
+        bool,
+        typer.Option(
+            "--all-electron",
+            help="Add the frozen cores of the atoms; not for .zarr.",
+        ),
+    ] = False,
     json_file: Annotated[
         Path | None,
         typer.Option(
@@ -144,6 +151,7 @@ def predict(
         item for source in structures for item in read_structures(source, options, refusals.add)
     ]
     targets = list(_targets(found, output, alone=len(found) + len(refusals.found) == 1))
+    _refuse_stores(targets if all_electron else [])
     cluster = _cluster(targets, workers, scheduler, device)
     print_notes(console, found)
     checked = _checked(found, targets, model, device, refusals)
@@ -179,8 +187,9 @@ def predict(
                 )  # fmt: skip
             else:
                 summary = predict_to_file(
-                    item.atoms, path, chosen, points, progress=advance, uncertainty=uncertainty
-                )
+                    item.atoms, path, chosen, points, progress=advance, uncertainty=uncertainty,
+                    all_electron=all_electron,
+                )  # fmt: skip
         summaries.append(summary.as_dict())
         _print_summary(console, summary)
         _print_uncertainty(console, summary)
@@ -343,6 +352,14 @@ def _cluster(
     from deepdft.prediction.distributed import Cluster
 
     return Cluster(scheduler=scheduler, workers=workers, device=device)
+
+
+def _refuse_stores(targets: list[Path]) -> None:
+    if any(path.suffix == ".zarr" for path in targets):
+        raise ConfigurationError(
+            "--all-electron is not for .zarr stores, which hold what a model predicts; write "
+            "another format."
+        )
 
 
 def _is_folder(path: Path) -> bool:

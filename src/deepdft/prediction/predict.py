@@ -16,6 +16,7 @@ from deepdft.fields.reductions import Reductions, Result, Subject, reductions_of
 from deepdft.fields.walk import Progress, density_on, slabs, walk
 from deepdft.geometry.grids import DEFAULT_VACUUM, choose_grid
 from deepdft.models.choice import choose_model
+from deepdft.prediction.all_electron import frozen_cores, level_with_cores, with_cores
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.storage.compression import codec_of_name
 from deepdft.structures import understood_atoms
@@ -94,6 +95,7 @@ def predict(
     multiplicity: int | None = None,
     progress: Progress | None = None,
     exact_electrons: bool = True,
+    all_electron: bool = False,
     return_uncertainty: Literal[False] = False,
 ) -> Density: ...
 
@@ -111,6 +113,7 @@ def predict(
     multiplicity: int | None = None,
     progress: Progress | None = None,
     exact_electrons: bool = True,
+    all_electron: bool = False,
     return_uncertainty: Literal[True],
 ) -> tuple[Density, Uncertainty]: ...
 
@@ -127,6 +130,7 @@ def predict(
     multiplicity: int | None = None,
     progress: Progress | None = None,
     exact_electrons: bool = True,
+    all_electron: bool = False,
     return_uncertainty: bool = False,
 ) -> Density | tuple[Density, Uncertainty]:
     """Predict the density of a structure on a grid, in memory.
@@ -150,6 +154,8 @@ def predict(
         progress: called with the number of points done.
         exact_electrons: correct the density to have as many electrons as the structure has, where
             the model knows how (`deepdft.prediction.electrons`).
+        all_electron: add the frozen cores of the atoms; what is added up (electrons, dipole, ...)
+            stays that of the valence density.
         return_uncertainty: also return what error to expect.
 
     Returns:
@@ -171,7 +177,10 @@ def predict(
     engine = chosen.engine(atoms, exact_electrons=exact_electrons)
     # Before the work: a model without an error model is refused at once.
     uncertainty = chosen.uncertainty(atoms, engine) if return_uncertainty else None
+    cores = frozen_cores(chosen, atoms) if all_electron else None
     density = density_on(engine, grid, reductions_for(chosen, atoms, grid), progress)
+    if cores is not None:
+        density = with_cores(density, cores)
     return density if uncertainty is None else (density, uncertainty)
 
 
@@ -183,6 +192,7 @@ def predict_to_file(
     *,
     progress: Progress | None = None,
     uncertainty: bool = False,
+    all_electron: bool = False,
 ) -> PredictionSummary:
     """Predict a density and write it block by block; memory does not grow with the grid.
 
@@ -193,6 +203,8 @@ def predict_to_file(
         grid: points.
         progress: called with the number of points done.
         uncertainty: write the expected absolute error as a second volume, at `uncertainty_path`.
+        all_electron: add the frozen cores of the atoms; the summary stays that of the valence
+            density.
 
     Raises:
         UnsupportedStructureError: if the model cannot treat the structure.
@@ -207,11 +219,11 @@ def predict_to_file(
     warning = model.warning(engine, expected)
     beside = uncertainty_path(path) if uncertainty else None
     properties = reductions_for(model, atoms, grid)
+    cores = frozen_cores(model, atoms) if all_electron else None
+    level = model.level if cores is None else level_with_cores(model.level)
     comment = f"predicted by deepdft, model {model.name}"
     with ExitStack() as stack:
-        writer = stack.enter_context(
-            open_writer(path, atoms, grid, level=model.level, comment=comment)
-        )
+        writer = stack.enter_context(open_writer(path, atoms, grid, level=level, comment=comment))
         boxes = list(slabs(grid, writer.axis))
         filled = [(writer, walk(engine, grid, boxes, properties, progress))]
         if beside is not None and expected is not None:
@@ -222,7 +234,10 @@ def predict_to_file(
             filled.append((second, walk(expected, grid, boxes)))
         for _ in boxes:
             for file, steps in filled:
-                file.write_slab(next(steps)[2])
+                start, stop, values = next(steps)
+                if cores is not None and file is writer:
+                    values = values + cores.box(grid, start, stop)
+                file.write_slab(values)
     return PredictionSummary(
         Path(path),
         atoms.get_chemical_formula(),
