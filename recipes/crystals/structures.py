@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -180,6 +181,8 @@ def chgnet() -> Calculator:
     require_extra("chgnet", "Relaxing crystals")
     from chgnet.model.dynamics import CHGNetCalculator
 
+    # That pymatgen knows no symmetry that is kept, at every step.
+    warnings.filterwarnings("ignore", "Only FixAtoms", module="chgnet")
     return CHGNetCalculator(use_device="cpu")
 
 

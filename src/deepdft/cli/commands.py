@@ -31,7 +31,7 @@ COMMANDS = {
     "combine": ("combine:combine", "Add and subtract densities on one grid."),
     "plot": ("plot:plot", "Draw a density: an isosurface with its atoms, a plane, or a line."),
     "demo": ("demo:demo", "Predict a molecule that no model has seen, and compare with DFT."),
-    "models": ("models:models", "List the bundled models."),
+    "models": ("models:models", "List the bundled models: what each is for, and how good it is."),
     "info": ("models:info", "Print a model's card."),
     "serve": ("serve:serve", "Open a page in the browser, to see the electrons of a structure."),
     "dft": ("dft:app", "Reference densities from DFT programs."),
