@@ -33,7 +33,6 @@ def main() -> None:
     all_expected: list[float] = []
     inside: list[bool] = []
     rows = []
-    print("fold  training  crystals   mean  median  rank  within 80 %")
     for fold in arguments.folds:
         held_out = [i for i in everything if crystals.fold(i, FOLDS) == fold]
         others = [i for i in everything if crystals.fold(i, FOLDS) != fold]
@@ -59,7 +58,7 @@ def main() -> None:
             row(str(fold), len(training), true, expected, within)
             | {"left_out": [names[i] for i in held_out if i not in set(usable)]}
         )
-    total = row("all", 0, all_true, all_expected, inside)
+    total = row("all together", 0, all_true, all_expected, inside)
     write(arguments.output / "folds.json", {"folds": rows, "all": total})
 
 
@@ -72,9 +71,11 @@ def row(
         "fold": name, "training": training, "crystals": len(true), "mean": float(np.mean(true)),
         "median": float(np.median(true)), "rank": rank, "within": float(np.mean(inside)),
     }  # fmt: skip
+    trained_on = f" trained on {training}" if training else ""
     print(
-        f"{name:>4s} {training or '':>9} {len(true):9d} {found['mean']:6.3f} "
-        f"{found['median']:7.3f} {rank:5.2f} {100 * np.mean(inside):8.0f} %",
+        f"fold {name}{trained_on}, {len(true)} crystals: mean {found['mean']:.3f} %, median "
+        f"{found['median']:.3f} %, rank correlation {rank:.2f}, "
+        f"{100 * np.mean(inside):.0f} % in the range of 80 %",
         flush=True,
     )
     return found
