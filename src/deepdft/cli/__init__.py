@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from deepdft.cli.commands import LazyGroup
+from deepdft.cli.first_words import FIRST
+from deepdft.cli.first_words import version as version_of
 from deepdft.errors import DeepDFTError
 from deepdft.extras import missing_extra
 
@@ -15,7 +17,7 @@ app = typer.Typer(
     name="deepdft",
     cls=LazyGroup,
     help="Electron densities of molecules, crystals and liquids in seconds, learned from DFT.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,7 +25,20 @@ app = typer.Typer(
 
 
 @app.callback()
-def _all_commands() -> None: ...
+def _all_commands(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --version: libraries and models too.")
+    ] = False,
+) -> None:
+    if version:
+        print(version_of(verbose))
+    elif context.invoked_subcommand is None:
+        print(FIRST)
+    else:
+        return
+    raise typer.Exit
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import typer
 from typer.core import TyperGroup
 
+from deepdft.cli.examples import with_examples
+
 Command: TypeAlias = Any
 """Of click, or of the copy of it that later versions of Typer bring."""
 
@@ -81,7 +83,7 @@ def load_command(name: str, where: str) -> Command:
     found.rich_markup_mode = None  # rich's boxes take longer to load than all of the rest
     command: Command = typer.main.get_command(found)
     command.name = name
-    return command
+    return with_examples(command, name)
 
 
 class LazyGroup(TyperGroup):
