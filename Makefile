@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 PLOT := $(VENV)/.plot
 DEVELOP := $(VENV)/.develop
+DOCS := $(VENV)/.docs
 
 .PHONY: demo test test-all test-fast check bench docs clean
 
@@ -18,7 +19,7 @@ demo: $(PLOT)
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# With the tests that take long: all of them in a browser, for one.
+# With the tests that take long: all in a browser, all pages and notebooks of the documentation.
 test-all: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --thorough
 
@@ -30,6 +31,9 @@ check: $(DEVELOP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(DOCS)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -b html docs docs/_build/html
 
 bench: $(DEVELOP)
 	$(BIN)/python benchmarks/run.py
@@ -49,5 +53,9 @@ $(DEVELOP): $(CORE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[develop]'
 	touch $@
 
+$(DOCS): $(CORE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache
