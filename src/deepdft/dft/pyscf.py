@@ -128,7 +128,9 @@ class MeanField:
         self.settings = settings
         self.log = log
         self._started = time.monotonic()
-        self._field = dft.RKS(_molecule(atoms, settings, log)).density_fit(settings.auxiliary_basis)
+        self._field = dft.RKS(molecule_of(atoms, settings, log)).density_fit(
+            settings.auxiliary_basis
+        )
         self._field.conv_tol = settings.convergence
         self._field.max_cycle = settings.max_iterations
         self._field.grids.atom_grid = {
@@ -248,7 +250,14 @@ def _require_molecule(atoms: Atoms, basis: str) -> None:
     load_basis(basis).shells(atoms.numbers)
 
 
-def _molecule(atoms: Atoms, settings: PySCFSettings, log: Path) -> Any:
+def molecule_of(atoms: Atoms, settings: PySCFSettings, log: Path) -> Any:
+    """Return PySCF's molecule of a structure, with basis set and pseudopotentials.
+
+    Args:
+        atoms: a molecule of elements that the basis set has.
+        settings: of the calculation.
+        log: where PySCF's output goes.
+    """
     from pyscf import gto
 
     charge, _ = charge_and_multiplicity(atoms)

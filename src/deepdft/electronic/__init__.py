@@ -12,7 +12,8 @@ mf.kernel(dm0=initial_guess(mf))         # an SCF calculation of PySCF's
 
 from deepdft.electronic.from_density import from_density
 from deepdft.electronic.initial_guess import initial_guess
+from deepdft.electronic.pyscf_objects import to_pyscf
 from deepdft.electronic.structure import ElectronicStructure
 from deepdft.electronic.vasp_start import vasp_start
 
-__all__ = ["ElectronicStructure", "from_density", "initial_guess", "vasp_start"]
+__all__ = ["ElectronicStructure", "from_density", "initial_guess", "to_pyscf", "vasp_start"]
