@@ -44,7 +44,7 @@ from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.devices import choose_device
 from deepdft.prediction.encoded_store import encode_for, stored_density
-from deepdft.prediction.store import open_store
+from deepdft.prediction.stored_prediction import open_store
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.threads import available_threads
 from reporting import add_output_option, write_result

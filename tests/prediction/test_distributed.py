@@ -26,11 +26,11 @@ from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.folder import save_checkpoint
 from deepdft.prediction.distributed import Cluster, compute_block
 from deepdft.prediction.encoded_store import encode_for
-from deepdft.prediction.store import open_store, predict_to_store
+from deepdft.prediction.stored_prediction import open_store, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.testing.networks import small_network
 from deepdft.testing.structures import sodium_chloride
-from tests.prediction.test_store import chunk_files
+from tests.prediction.test_stored_prediction import chunk_files
 
 BLOCK_POINTS = 5000
 

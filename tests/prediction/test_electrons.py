@@ -19,7 +19,7 @@ from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.folder import load_checkpoint, save_checkpoint
 from deepdft.prediction.electrons import fragments, whole_charges
 from deepdft.prediction.predict import predict
-from deepdft.prediction.store import predict_to_store
+from deepdft.prediction.stored_prediction import predict_to_store
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.testing.gaussians import PBE

@@ -30,7 +30,7 @@ from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.distributed import Cluster
 from deepdft.prediction.encoded_store import encode_for, stored_density
 from deepdft.prediction.engine import ProbeEngine
-from deepdft.prediction.store import open_store, predict_to_store
+from deepdft.prediction.stored_prediction import open_store, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.testing.networks import small_network

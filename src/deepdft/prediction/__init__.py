@@ -3,7 +3,7 @@
 from deepdft.geometry.grids import choose_grid
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.predict import PredictionSummary, predict, predict_to_file, resolve_model
-from deepdft.prediction.store import StoreSummary, predict_to_store
+from deepdft.prediction.stored_prediction import StoreSummary, predict_to_store
 from deepdft.prediction.trained_model import TrainedModel, load_model
 
 __all__ = [

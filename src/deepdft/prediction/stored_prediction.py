@@ -23,8 +23,8 @@ from deepdft.fields.walk import Progress
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
 from deepdft.prediction.encoded_store import atom_states_of, encode_for, stored_density
 from deepdft.prediction.predict import PredictionSummary, reductions_for, uncertainty_path
+from deepdft.prediction.stored_uncertainty import fill_uncertainty
 from deepdft.prediction.trained_model import TrainedModel
-from deepdft.prediction.uncertainty_store import fill_uncertainty
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.threads import available_threads
 
