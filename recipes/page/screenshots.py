@@ -23,13 +23,11 @@ ARGUMENTS = [
     "--enable-unsafe-swiftshader",
 ]
 SHOTS = {
-    "molecule": ("#example=caffeine", 1360, 860, "light"),
-    "charge": ("#example=glycine&view=charge&opacity=85", 1360, 860, "light"),
-    "bonds": ("#example=benzene&view=bonds&opacity=85", 1360, 860, "light"),
-    "crystal": ("#example=diamond&view=bonds", 1360, 860, "light"),
-    "error": ("#smiles=C1CC", 1360, 860, "light"),
+    "molecule": ("#example=caffeine&view=charge&opacity=85", 1280, 820, "light"),
+    "crystal": ("#example=diamond&view=bonds&opacity=85", 1280, 820, "light"),
+    "error": ("#smiles=C1CC", 1280, 820, "light"),
     "phone": ("#example=aspirin", 390, 844, "light"),
-    "dark": ("#example=salt&slice=50", 1360, 860, "dark"),
+    "dark": ("#example=salt&slice=50", 1280, 820, "dark"),
 }
 """Part of the address, width, height, colours."""
 

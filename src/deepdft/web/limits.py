@@ -11,7 +11,6 @@ class Limits:
 
     Attributes:
         upload_bytes: size of a file that is sent, and of what a compressed one expands to.
-        text: characters of a name, of SMILES or of a drawing.
         atoms: atoms of a structure.
         drawn_atoms: atoms other than hydrogen in SMILES or in a drawing, whose geometry is built.
         coarse_points: grid points of the first picture.
@@ -25,7 +24,6 @@ class Limits:
     """
 
     upload_bytes: int = 64 << 20
-    text: int = 20_000
     atoms: int = 500
     drawn_atoms: int = 100
     coarse_points: int = 40_000

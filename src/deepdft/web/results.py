@@ -112,6 +112,9 @@ class Result:
     level: str = ""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    _known: dict[FieldName, tuple[Density, FieldScale]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def field_named(self, name: FieldName) -> Density:
         """Return a field.
@@ -136,11 +139,16 @@ class Result:
     @cached_property
     def scales(self) -> dict[FieldName, FieldScale]:
         """The scale of each field that surfaces are drawn of."""
-        return {
-            name: _scale(name, density, self.is_periodic)
-            for name, density in self.fields.items()
-            if np.any(density.values)
-        }
+        found = {}
+        for name, density in self.fields.items():
+            # Sorting a field takes a while, and the next result has most of them again.
+            known = self._known.get(name)
+            if known is None or known[0] is not density:
+                if not np.any(density.values):
+                    continue
+                known = self._known[name] = (density, _scale(name, density, self.is_periodic))
+            found[name] = known[1]
+        return found
 
 
 def _scale(name: FieldName, density: Density, periodic: bool) -> FieldScale:
