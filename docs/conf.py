@@ -43,20 +43,24 @@ napoleon_google_docstring = True
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-_LINK = re.compile(r"\[([^\]]*)\]\(([^):#\s]+)(#[^)]*)?\)")
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^):#\s]+)(#[^)]*)?\)")
 _LITERAL = re.compile(r"(``.*?``|`[^`]*`)")
 
 
 def _link_outside(app: Any, page: str, source: list[str]) -> None:
-    """Turn links to folders and to what is outside the documentation into names that exist."""
+    """Turn links that the site does not have into names.
+
+    These are folders, files outside the documentation, and what a command has yet to write.
+    """
     folder = (Path(app.srcdir) / page).parent
 
     def named(match: re.Match[str]) -> str:
         target = (folder / match[2]).resolve()
         inside = target.is_relative_to(Path(app.srcdir).resolve())
-        if inside and not target.is_dir():
+        later = inside and not target.exists() and target.suffix != ".md"
+        if inside and not target.is_dir() and not later:
             return match[0]
-        if not target.exists():
+        if not target.exists() and not later:
             raise FileNotFoundError(f"{page} links to {match[2]}, which does not exist.")
         name = str(target.relative_to(_ROOT))
         return f"{match[1]} (`{name}`)" if match[1].strip("`") != Path(name).name else f"`{name}`"
