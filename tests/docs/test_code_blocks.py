@@ -2,10 +2,9 @@
 
 Pages under `start`, `how-to` and `tutorials`, and the conventions, are run block by block, in an
 empty folder with the files that a page asks for in its first line. A comment before a block says
-otherwise: `not run: REASON` or `slow`, which only
-`--thorough` runs. In all other pages, and in the
-README, Python has to parse, what it imports from deepdft has to exist, and commands have to have
-the options they are given.
+otherwise: `not run: REASON` or `slow`, which only `--thorough` runs. In all other pages, and in
+the README, Python has to parse, what it imports from deepdft has to exist, and commands have to
+have the options they are given.
 """
 
 from __future__ import annotations
