@@ -144,6 +144,7 @@ def main() -> None:
     print(f"left out, spin-polarised: {', '.join(magnetic) or 'none'}")
     structures = [data.atoms(i) for i in chosen]
     costs = guessed_costs(structures, [float(data.preview(i).info["electrons"]) for i in chosen])
+    model.warm_up()  # so that the first prediction takes no longer than the others
     began = time.monotonic()
     rows: dict[str, Row] = {}
     for position in np.argsort(costs):
