@@ -114,7 +114,7 @@ def peptide(glycines: int) -> Atoms:
 
 
 class Program:
-    """A calculation of PySCF: fresh, with nothing built."""
+    """A calculation of PySCF: fresh, with nothing built but the density fitting."""
 
     def __init__(self, atoms: Atoms, options: argparse.Namespace, kept: bool) -> None:
         from pyscf import dft, gto
@@ -140,7 +140,8 @@ class Program:
             self.field.grids.atom_grid = {symbol: settings.grid_of(symbol) for symbol in symbols}
         if kept:
             self.field._numint = KeptFunctions()
-            self.field.with_df.build()
+        # Otherwise PySCF computes the integrals anew in every iteration.
+        self.field.with_df.build()
 
     def converge(self, start: np.ndarray | None = None) -> int:
         """Return the number of iterations."""

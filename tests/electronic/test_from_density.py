@@ -12,6 +12,7 @@ from ase.build import molecule
 import deepdft
 from deepdft.dft.pyscf import MeanField, PySCFSettings
 from deepdft.electronic import from_density
+from deepdft.electronic.from_density import KOHN_SHAM_SHARE
 from deepdft.errors import CalculationError, ConfigurationError, LevelOfTheoryError
 from deepdft.fields.orbitals import OrbitalDensity
 from deepdft.levels import LevelOfTheory
@@ -53,6 +54,8 @@ def test_a_predicted_density_brackets_the_energy(tmp_path):
     reference, program = converged(atoms, tmp_path, PySCFSettings(convergence=1e-9))
     found = from_density(model.engine(atoms))
     assert found.harris_energy < reference.energy < found.kohn_sham_energy
+    mixed = found.harris_energy + KOHN_SHAM_SHARE * found.bracket
+    assert found.energy == pytest.approx(mixed, abs=1e-9)
     assert found.bracket == pytest.approx(found.kohn_sham_energy - found.harris_energy)
     assert abs(found.energy - reference.energy) < 1e-4 * HARTREE
     again = from_density(model.engine(atoms), steps=3)

@@ -10,10 +10,18 @@ found.energy, found.homo, found.lumo, found.dipole
 mf.kernel(dm0=initial_guess(mf))         # an SCF calculation of PySCF's
 """
 
+from deepdft.electronic.cp2k_start import cp2k_start
 from deepdft.electronic.from_density import from_density
 from deepdft.electronic.initial_guess import initial_guess
 from deepdft.electronic.pyscf_objects import to_pyscf
 from deepdft.electronic.structure import ElectronicStructure
 from deepdft.electronic.vasp_start import vasp_start
 
-__all__ = ["ElectronicStructure", "from_density", "initial_guess", "to_pyscf", "vasp_start"]
+__all__ = [
+    "ElectronicStructure",
+    "cp2k_start",
+    "from_density",
+    "initial_guess",
+    "to_pyscf",
+    "vasp_start",
+]
