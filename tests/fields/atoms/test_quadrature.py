@@ -41,7 +41,7 @@ def test_integrals_of_smooth_functions(bumps, atoms):
     exact = sum(bumps.electrons(symbol) for symbol in atoms.symbols)
     shares = integrals_by_atom(field.at, atoms, REACH, threads=1)
     assert shares.shape == (len(atoms),)
-    assert shares.sum() == pytest.approx(exact, rel=5e-4)
+    assert shares.sum() == pytest.approx(exact, rel=2e-4)
 
 
 def test_equivalent_atoms_have_equal_shares(bumps):

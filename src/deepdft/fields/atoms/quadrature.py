@@ -25,16 +25,16 @@ from deepdft.fields.atoms.tabulation import switch_off
 from deepdft.geometry.blocks import spatial_groups
 from deepdft.geometry.spheres import sphere_rule, spread_rotations
 
-SHELLS = 20
+SHELLS = 22
 """Spheres around an atom."""
 
-_MIDDLE = 1.6
+_MIDDLE = 2.2
 """Half of the spheres are, about, within this radius (of a large reach), Å."""
 
 _DEGREES = ((0.5, 7), (2.6, 15), (np.inf, 11))
 """Degree of the rule on spheres up to a radius, Å."""
 
-_DECAY = 3.2
+_DECAY = 5.0
 """p falls as exp(-decay |r - r_i|), 1/Å."""
 
 _SOFT = 0.1
