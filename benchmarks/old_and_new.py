@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("old_tree", type=Path, help="checkout of the older version")
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--only", choices=CASES, action="append", help="may be repeated")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of repeats, in each process")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of repeats, in each process")
     add_output_option(parser)
     options = parser.parse_args()
     trees = {"old": options.old_tree.resolve(), "new": HERE}
