@@ -5,7 +5,8 @@ const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678
 
 export const POSITIVE = "#2166ac";
 export const NEGATIVE = "#d6604d";
-export const CLOUD = "#3f7fe0";
+// Brighter on a dark page.
+export const cloud = () => getComputedStyle(document.documentElement).getPropertyValue("--cloud").trim();
 export const DOUBT = "#d98e04";
 
 const parsed = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));

@@ -144,6 +144,10 @@ function listenToPicture() {
 
 function listenToTheme() {
   const system = matchMedia("(prefers-color-scheme: dark)");
+  const repaint = () => {
+    viewer.paint();
+    draw();
+  };
   $("theme").addEventListener("click", () => {
     const root = document.documentElement;
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : system.matches;
@@ -153,9 +157,9 @@ function listenToTheme() {
     } catch {
       // Storage may be switched off.
     }
-    viewer.paint();
+    repaint();
   });
-  system.addEventListener("change", () => viewer.paint());
+  system.addEventListener("change", repaint);
 }
 
 function offerExamples() {

@@ -61,7 +61,7 @@ async function drawSurface(name, view, level) {
   if (view.colour) query.colour = view.colour;
   try {
     const { pieces, values } = await api.surface(keyOf(view.field), query, mine.signal);
-    if (mine.signal.aborted) return;
+    if (mine.signal.aborted || !shown.result) return;
     const limit = values ? Math.max(Math.abs(values[0]), Math.abs(values[1]), 1e-9) : 1;
     viewer.surface(pieces, shown.opacity / 100, view.colour ? byValue(limit) : view.paintedBy);
     legend(view, limit);
@@ -76,7 +76,7 @@ async function drawSurface(name, view, level) {
 }
 
 function byValue(limit) {
-  if (!viewer.works) return () => colours.CLOUD;
+  if (!viewer.works) return () => colours.cloud();
   const palette = viewer.palette("signed");
   return (piece) => Array.from(piece.values, (value) => palette[colours.signedPlace(value, limit)]);
 }
@@ -114,13 +114,14 @@ export async function slice() {
   try {
     const query = { field, axis: $("axis").value, position: $("position").value / 100 };
     const found = await api.slice(keyOf(field), query);
+    if (!shown.result) return;
     const scale = scaleOf(found, isSigned(field));
     drawSlice($("slice-canvas"), found, scale, shown.result.structure.atoms);
     viewer.slice(found, scale);
     const [low, high] = scale.ends.map(colours.shown), unit = fields()[field].unit;
     $("slice-words").textContent = isSigned(field)
       ? `From ${low} (dark red) to ${high} ${unit} (dark blue).`
-      : `From ${low} (dark) to ${high} ${unit} (bright); colours follow the square root.`;
+      : `From ${low} (dark) to ${high} ${unit} and more (bright); colours follow the square root.`;
   } catch (error) {
     complain(error);
   }

@@ -3,6 +3,7 @@
 import * as colours from "./colours.js";
 
 const SIZE = 480;
+const MOST = 0.98; // of the points are within the scale
 
 // Returns which colour of a scale a value has, and the names of the scale and of its ends.
 export function scaleOf(found, signed) {
@@ -12,9 +13,11 @@ export function scaleOf(found, signed) {
     const place = (value) => colours.signedPlace(value, limit);
     return { table: "signed", place, ends: [-limit, limit] };
   }
-  const root = Math.sqrt(Math.max(high, 1e-12));
-  const place = (value) => Math.round(255 * Math.min(Math.sqrt(Math.max(value, 0)) / root, 1));
-  return { table: "rising", place, ends: [0, high] };
+  // Near nuclei a density is so high that nothing else would be seen.
+  const sorted = Float32Array.from(found.values).sort();
+  const top = Math.max(Math.min(high, sorted[Math.floor(MOST * (sorted.length - 1))]), 1e-12);
+  const place = (value) => Math.round(255 * Math.min(Math.sqrt(Math.max(value, 0) / top), 1));
+  return { table: "rising", place, ends: [0, top] };
 }
 
 export function drawSlice(canvas, found, scale, atoms) {

@@ -90,7 +90,7 @@ export class Viewer {
     if (!this.works) return;
     this.three.zoomTo();
     // The library fits the height; a narrow picture has less room across.
-    const across = Math.min(1, (1.05 * this.element.clientWidth) / this.element.clientHeight);
+    const across = Math.min(1, (0.9 * this.element.clientWidth) / this.element.clientHeight);
     this.three.zoom((this.tilted ? 0.95 : 0.85) * across);
     if (this.tilted) {
       this.three.rotate(-22, "y");

@@ -8,7 +8,7 @@ export const VIEWS = {
     words: "Where the electrons are likely to be.",
     field: "density",
     caption: (level) => `Electron density isosurface at ${level}`,
-    paintedBy: () => colours.CLOUD,
+    paintedBy: () => colours.cloud(),
     keys: [],
   },
   bonds: {
