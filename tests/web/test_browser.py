@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import re
 import shutil
-from dataclasses import replace
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 
 import deepdft
+from deepdft.web.jobs import Job
 from tests.web.conftest import LIMITS
 from tests.web.server import running
 
@@ -173,9 +174,18 @@ def test_a_crystal(visit, address):
 
 
 @pytest.mark.thorough
-def test_stopping(visit, models):
-    with running(models, replace(LIMITS, points=6_000_000)) as address:
-        page = visit(f"{address}#example=glucose")
+def test_stopping(visit, address, monkeypatch):
+    advance = Job.advance
+
+    def slowly(job, points):
+        time.sleep(1)
+        advance(job, points)
+
+    with monkeypatch.context() as changed:
+        page = visit(f"{address}#example=water")
+        complete(page, "Water")
+        changed.setattr(Job, "advance", slowly)
+        ask(page, "glucose")
         page.get_by_text("computing the density").wait_for()
         assert "points/s" in page.locator("#stage").inner_text()
         page.get_by_role("button", name="Stop").click()
