@@ -211,3 +211,9 @@ def test_slices_and_lines_name_quantity_unit_and_atoms(water, salt):
     assert re.search(r"\bO\b", words)
     with pytest.raises(ConfigurationError, match="no length"):
         line_picture([("a", water)], ends[0], ends[0])
+
+
+def test_a_figure_shows_itself_in_a_notebook(water):
+    shown = slice_picture(water, plane_of_atoms(water))._repr_png_()
+    with Image.open(io.BytesIO(shown)) as image:
+        assert image.size[0] == pytest.approx(3.5 * 150, abs=2)

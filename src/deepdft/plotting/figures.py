@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from deepdft.errors import ConfigurationError
@@ -29,6 +30,8 @@ def new_figure(
     """
     figures = import_extra("matplotlib.figure", "A picture")
     figure: Figure = figures.Figure(figsize=(width, height), layout=layout)
+    # Notebooks ask for this; matplotlib answers for figures of pyplot alone.
+    setattr(figure, "_repr_png_", partial(png, figure))  # noqa: B010
     return figure
 
 
