@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import threading
 import time
 from urllib.parse import parse_qs, urlsplit
 
@@ -175,22 +176,24 @@ def test_a_crystal(visit, address):
 
 @pytest.mark.thorough
 def test_stopping(visit, address, monkeypatch):
-    advance = Job.advance
+    advance, released = Job.advance, threading.Event()
 
-    def slowly(job, points):
-        time.sleep(1)
+    def held(job, points):
+        time.sleep(0.1)
         advance(job, points)
+        if job.stage == "computing the density":
+            released.wait(200)
 
     with monkeypatch.context() as changed:
         page = visit(f"{address}#example=water")
         complete(page, "Water")
-        changed.setattr(Job, "advance", slowly)
+        changed.setattr(Job, "advance", held)
         ask(page, "glucose")
-        page.get_by_text("computing the density").wait_for()
-        assert "points/s" in page.locator("#stage").inner_text()
+        page.get_by_text("computing the density · ").filter(has_text="points/s").wait_for()
         page.get_by_role("button", name="Stop").click()
         page.get_by_role("heading", name="See the electrons").wait_for()
         page.locator("#progress").wait_for(state="hidden")
+        released.set()
         ask(page, "watr")
         page.get_by_role("alert").wait_for()
 
