@@ -36,9 +36,9 @@ def cycles(field, start=None) -> int:
 @pytest.mark.parametrize(
     ("kind", "functional", "basis", "saved"),
     [
-        ("RKS", "PBE", "gth-dzvp", 3),
+        ("RKS", "PBE", "gth-dzvp", 2),
         ("RKS", "BLYP", "gth-tzvp", 1),
-        ("UKS", "PBE", "gth-dzvp", 3),
+        ("UKS", "PBE", "gth-dzvp", 2),
         ("RKS", "PBE0", "gth-dzvp", 1),
     ],
 )

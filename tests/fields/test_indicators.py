@@ -77,6 +77,10 @@ def test_dori_is_its_definition_by_differences_and_one_in_a_bond():
     assert InteractionRegion(field).at([[0.0, 0.0, 0.7]])[0] == pytest.approx(0, abs=1e-12)
 
 
+class ValuesAlone(SuperposedAtoms):
+    largest_order = 0
+
+
 def test_fields_of_a_network_have_boxes_and_a_sum_is_one():
     tables = AtomicDensityTables.load("pbe-gth-dzvp")
     atoms = Atoms("OH", [(0.1, 0.2, 0.3), (0.1, 0.2, 1.2)], cell=[3, 3, 3], pbc=True)
@@ -92,7 +96,7 @@ def test_fields_of_a_network_have_boxes_and_a_sum_is_one():
     for one, two in zip(field.at(points, 2), double.at(points, 2), strict=True):
         np.testing.assert_array_equal(two, 2 * one)
     assert double.box(grid, (0, 0, 0), grid.shape, 1).hessian is None
-    amplitudes = SuperposedAtoms(tables, atoms, np.ones(2))
-    assert FieldSum([field, amplitudes]).largest_order == 0
+    values = ValuesAlone(tables, atoms)
+    assert FieldSum([field, values]).largest_order == 0
     with pytest.raises(ConfigurationError, match="order 2, and this one has them up to order 0"):
-        DensityOverlapRegion(amplitudes)
+        DensityOverlapRegion(values)

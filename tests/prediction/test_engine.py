@@ -228,7 +228,7 @@ def test_memory_depends_on_the_block(dtype):
 def test_failures_in_threads_are_reported(monkeypatch):
     engine = engine_for(ethanol(), threads=2)
 
-    def fail(points, search):
+    def fail(*_):
         raise MemoryError("not enough")
 
     monkeypatch.setattr(engine, "_density", fail)

@@ -131,7 +131,7 @@ def test_from_smiles_to_a_surface_and_a_file(visit, address, tmp_path):
     page.wait_for_function(
         "old => document.getElementById('viewer').dataset.level !== old", arg=before[1]
     )
-    page.wait_for_function("location.hash.includes('level')")
+    page.wait_for_function("() => location.hash.includes('level')")
     assert covered(page) < 0.9 * before[0]
     assert float(state_of(page)["level"]) > float(before[1])
     assert electrons(page, tmp_path)[0] == pytest.approx(14, abs=0.1)
@@ -294,7 +294,7 @@ def test_a_link_brings_the_view_back(visit, address):
     page.locator("#level").focus()
     page.keyboard.press("PageUp")
     page.get_by_role("button", name="Come closer").click()
-    page.wait_for_function("location.hash.includes('level')")
+    page.wait_for_function("() => location.hash.includes('level')")
     page.wait_for_timeout(600)
     kept = state_of(page)
     again = visit(f"{address}#{urlsplit(page.url).fragment}")

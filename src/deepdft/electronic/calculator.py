@@ -4,7 +4,7 @@
 >>> water = molecule("H2O")
 >>> water.calc = DeepDFT(spacing=0.2)
 >>> charges = water.get_charges()
->>> bool(charges[0] < 0), abs(round(charges.sum(), 6))
+>>> bool(charges[0] < 0), abs(round(float(charges.sum()), 6))
 (True, 0.0)
 """
 

@@ -79,6 +79,13 @@ def view(
     Raises:
         LevelOfTheoryError: if levels of theory would be mixed and `mix_levels` is not set.
         MissingDependencyError: if scikit-image is not installed.
+
+    Example:
+        >>> from ase.build import molecule
+        >>> import deepdft
+        >>> density = deepdft.predict(molecule("H2O"), spacing=0.3)
+        >>> deepdft.view(density, iso=0.3).html.startswith("<!doctype html>")
+        True
     """
     if difference is not None:
         density = difference_of(density, difference, mix_levels=mix_levels)

@@ -114,4 +114,4 @@ def _refused(path: Path, error: Exception) -> DeepDFTError:
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     if isinstance(error, np.linalg.LinAlgError):
         reason = "its cell spans no volume"
-    return FileFormatError(f"ASE cannot read a structure from {path}: {reason}")
+    return FileFormatError(f"ASE cannot read a structure from {path}: {reason.rstrip('.')}.")

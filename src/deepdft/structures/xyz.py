@@ -113,7 +113,9 @@ def _extended(
         atoms = ase_io().read(io.StringIO(text), format="extxyz", index=0)
     except Exception as error:  # whatever ASE's parsing runs into
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileFormatError(f"ASE cannot read a structure from {path}: {reason}") from None
+        raise FileFormatError(
+            f"ASE cannot read a structure from {path}: {reason.rstrip('.')}."
+        ) from None
     assert isinstance(atoms, Atoms)
     return atoms
 
