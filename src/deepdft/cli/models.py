@@ -11,6 +11,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+_FEW = 10
+"""More elements than this are counted as well as listed."""
+
 
 def models(
     json_file: Annotated[
@@ -30,25 +33,23 @@ def models(
     deepdft models --json models.json
     """
     from rich.console import Console
-    from rich.table import Table
 
     from deepdft.models.overview import bundled_overviews
 
-    console = Console(markup=False)
-    table = Table()
-    for column in (
-        "name", "for", "elements", "charges", "eps_mae / %", "electrons off", "level of theory",
-    ):  # fmt: skip
-        table.add_column(column)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
     found = bundled_overviews()
     for model in found:
-        error = "-" if model.error is None else f"{model.error:.3g} ({model.part})"
-        off = "-" if model.electrons_off is None else f"{model.electrons_off:.3f}"
-        table.add_row(
-            model.coverage.model, model.coverage.made_for, " ".join(model.coverage.elements),
-            model.charges, error, off, str(model.level),
-        )  # fmt: skip
-    console.print(table)
+        elements = model.coverage.elements
+        listed = f"{len(elements)} elements: " if len(elements) > _FEW else ""
+        console.print(model.coverage.model, style="bold")
+        console.print(f"  for        {model.coverage.made_for}, net charge {model.charges}")
+        console.print(f"  elements   {listed}{' '.join(elements)}")
+        if model.error is not None:
+            off = (
+                "" if model.electrons_off is None else f"; electrons off {model.electrons_off:.3f}"
+            )
+            console.print(f"  eps_mae    {model.error:.3g} % ({model.part}){off}")
+        console.print(f"  trained on {model.level}")
     if json_file is not None:
         from deepdft.storage.whole_files import replace_file
 
