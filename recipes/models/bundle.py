@@ -81,7 +81,11 @@ def without_places(training: dict[str, Any]) -> dict[str, Any]:
         }
     if "started_from" in training:
         start = training["started_from"]
-        result["started_from"] = {**start, "training": without_places(start["training"])}
+        place = Path(start["model"])
+        name = place.parent.name if place.name == "best" else place.name
+        result["started_from"] = {
+            **start, "model": name, "training": without_places(start["training"])
+        }  # fmt: skip
     return result
 
 
