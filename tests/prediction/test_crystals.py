@@ -128,7 +128,7 @@ def test_a_thin_cell_is_one_in_which_no_atom_meets_its_images(crystals: TrainedM
     block = atoms * 6
     reach = max(crystals.cutoff, getattr(crystals.checkpoint.options, "atom_cutoff", 0.0))
     heights = 1 / np.linalg.norm(np.linalg.inv(block.cell.array), axis=0)
-    assert heights.min() > 2 * reach > 4 * heights.min() / 6
+    assert heights.min() > 2 * reach > 3 * heights.min() / 6
     require_same(crystals, atoms, block)
 
 
