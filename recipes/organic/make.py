@@ -25,10 +25,9 @@ import ase.io
 import molecules
 from ase import Atoms
 from geometries import Geometries
-from rich.console import Console
 
-from deepdft.cli.campaign_progress import Shown, progress_bar
-from deepdft.dft import create_calculation, read_manifest, run_campaign
+from deepdft.cli.campaign_progress import run_and_collect
+from deepdft.dft import create_calculation, read_manifest
 from deepdft.dft.manifest import DONE, write_json
 from deepdft.errors import ConfigurationError, MissingDependencyError
 from deepdft.fields.orbitals import OrbitalArchive, write_orbital_archive
@@ -131,21 +130,11 @@ def main() -> None:
         print(f"written: {arguments.folder}/geometries, {len(structures)} structures")
         return
     store = arguments.folder / "campaign"
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    try:
-        with progress_bar(console) as bar:
-            run_campaign(
-                structures, create_calculation("pyscf", arguments.settings), store,
-                jobs=arguments.jobs, progress=Shown(bar),
-            )  # fmt: skip
-    finally:
-        if (store / "manifest.json").exists():
-            print(
-                f"written: {arguments.folder}, {collect(arguments.folder, structures)} structures"
-            )
-    for record in read_manifest(store).structures.values():
-        if record.error:
-            print(f"failed: {record.name}: {record.error}")
+    run_and_collect(
+        structures, create_calculation("pyscf", arguments.settings), store,
+        lambda: f"{arguments.folder}, {collect(arguments.folder, structures)} structures",
+        jobs=arguments.jobs,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -28,10 +28,9 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
-from rich.console import Console
 
-from deepdft.cli.campaign_progress import Shown, progress_bar
-from deepdft.dft import create_calculation, read_manifest, run_campaign
+from deepdft.cli.campaign_progress import run_and_collect
+from deepdft.dft import create_calculation, read_manifest
 from deepdft.dft.manifest import DONE, write_json
 from deepdft.errors import ConfigurationError, MissingDependencyError
 from deepdft.fields.orbitals import OrbitalArchive, write_orbital_archive
@@ -149,19 +148,10 @@ def main() -> None:
     folder = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     store = folder / "campaign"
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    try:
-        with progress_bar(console) as bar:
-            run_campaign(
-                structures, create_calculation("pyscf", arguments.settings), store,
-                jobs=arguments.jobs, progress=Shown(bar),
-            )  # fmt: skip
-    finally:
-        if (store / "manifest.json").exists():
-            print(f"written: {folder}, {collect(folder, indices)} molecules")
-    for record in read_manifest(store).structures.values():
-        if record.error:
-            print(f"failed: {record.name}: {record.error}")
+    run_and_collect(
+        structures, create_calculation("pyscf", arguments.settings), store,
+        lambda: f"{folder}, {collect(folder, indices)} molecules", jobs=arguments.jobs,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

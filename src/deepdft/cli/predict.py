@@ -15,10 +15,13 @@ from rich.text import Text
 
 from deepdft.cli.structure_inputs import (
     Charge,
+    ChosenModel,
     Multiplicity,
     Ordered,
     Refusals,
     Relax,
+    Skip,
+    Structures,
     print_notes,
 )
 from deepdft.errors import ConfigurationError, UnsupportedStructureError
@@ -47,17 +50,8 @@ class _PointRate(ProgressColumn):
 
 
 def predict(
-    structures: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="STRUCTURE...",
-            help="Structure files (xyz, cif, POSCAR, pdb, sdf, ...; all frames), or SMILES.",
-        ),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="Bundled name or model folder; default: chosen."),
-    ] = None,
+    structures: Structures,
+    model: ChosenModel = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -127,10 +121,7 @@ def predict(
     multiplicity: Multiplicity = None,
     ordered: Ordered = False,
     relax: Relax = False,
-    skip: Annotated[
-        bool,
-        typer.Option("--skip", help="Go on behind structures that cannot be treated, list them."),
-    ] = False,
+    skip: Skip = False,
 ) -> None:
     """Predict electron densities and write them to files."""
     from deepdft.kernels.announcement import told_of_compilation

@@ -13,10 +13,13 @@ from rich.table import Table
 
 from deepdft.cli.structure_inputs import (
     Charge,
+    ChosenModel,
     Multiplicity,
     Ordered,
     Refusals,
     Relax,
+    Skip,
+    Structures,
     print_notes,
 )
 
@@ -29,17 +32,8 @@ _SHOWN_ATOMS = 60
 
 
 def properties(
-    structures: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="STRUCTURE...",
-            help="Structure files (xyz, cif, POSCAR, pdb, sdf, ...; all frames), or SMILES.",
-        ),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="Bundled name or model folder; default: chosen."),
-    ] = None,
+    structures: Structures,
+    model: ChosenModel = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Table to write, .csv or .json."),
@@ -84,10 +78,7 @@ def properties(
     multiplicity: Multiplicity = None,
     ordered: Ordered = False,
     relax: Relax = False,
-    skip: Annotated[
-        bool,
-        typer.Option("--skip", help="Go on behind structures that cannot be treated, list them."),
-    ] = False,
+    skip: Skip = False,
 ) -> None:
     """Charges, dipole, quadrupole, energy and levels of structures, from predicted densities.
 

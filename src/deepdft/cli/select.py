@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deepdft.cli.structure_inputs import Refusals
+from deepdft.cli.structure_inputs import ChosenModel, Refusals, Skip
 
 if TYPE_CHECKING:
     from deepdft.prediction import TrainedModel
@@ -29,10 +29,7 @@ def select(
         Path,
         typer.Option("-o", "--output", metavar="FILE", help="Extended XYZ file to write."),
     ] = Path("chosen.extxyz"),
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="Bundled name or model folder; default: chosen."),
-    ] = None,
+    model: ChosenModel = None,
     known: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,10 +47,7 @@ def select(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the table to JSON.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
-    skip: Annotated[
-        bool,
-        typer.Option("--skip", help="Go on behind structures that cannot be treated, list them."),
-    ] = False,
+    skip: Skip = False,
 ) -> None:
     """Choose the structures whose densities would teach a model most.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from deepdft.cli.structure_inputs import Ordered, is_setting, print_notes
+from deepdft.cli.structure_inputs import ChosenModel, Ordered, is_setting, print_notes
 from deepdft.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ def start(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Is made.")],
     program: Annotated[str, typer.Option(help="quantum-espresso.")] = "quantum-espresso",
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="Bundled name or model folder; default: chosen."),
-    ] = None,
+    model: ChosenModel = None,
     density: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A density instead of a prediction.")
     ] = None,

@@ -13,6 +13,21 @@ from deepdft.errors import DeepDFTError
 if TYPE_CHECKING:
     from deepdft.structures import Structure
 
+Structures = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="STRUCTURE...",
+        help="Structure files (xyz, cif, POSCAR, pdb, sdf, ...; all frames), or SMILES.",
+    ),
+]
+ChosenModel = Annotated[
+    str | None,
+    typer.Option("-m", "--model", help="Bundled name or model folder; default: chosen."),
+]
+Skip = Annotated[
+    bool,
+    typer.Option("--skip", help="Go on behind structures that cannot be treated, list them."),
+]
 Charge = Annotated[
     int | None,
     typer.Option(metavar="E", help="Net charge of the structures, where their files state none."),
