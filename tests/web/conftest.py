@@ -50,7 +50,7 @@ def visitor(models):
 
 
 def guarded(models):
-    return application(TOKEN, limits=LIMITS, models=models, warm_up=False)
+    return application(TOKEN, limits=LIMITS, models=models, warmed_up=False)
 
 
 def finished(client, answer):

@@ -20,7 +20,7 @@ TOKEN = "open-sesame"
 def running(models: Models, limits: Limits) -> Iterator[str]:
     """Yield the address that opens the page."""
     listener = listening_socket("127.0.0.1", 0)
-    guarded = application(TOKEN, limits=limits, models=models, warm_up=False)
+    guarded = application(TOKEN, limits=limits, models=models, warmed_up=False)
     server = uvicorn.Server(uvicorn.Config(guarded, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

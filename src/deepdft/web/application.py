@@ -23,6 +23,7 @@ from deepdft.web.models import Models
 from deepdft.web.problems import status_of
 from deepdft.web.routes import router
 from deepdft.web.service import Service
+from deepdft.web.warm_up import warm_up
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """Names of this machine for itself."""
@@ -37,7 +38,7 @@ def application(
     limits: Limits | None = None,
     models: Models | None = None,
     cookie: str = "deepdft",
-    warm_up: bool = True,
+    warmed_up: bool = True,
 ) -> Guard:
     """Return the application, which nobody but who has the token may use.
 
@@ -47,19 +48,19 @@ def application(
         limits: what one visitor may ask for.
         models: what densities are predicted with.
         cookie: name of the cookie that keeps the token.
-        warm_up: load models in the background when it starts.
+        warmed_up: in the background when it starts, see `deepdft.web.warm_up`.
     """
     limits = limits or Limits()
     service = Service(limits, models or Models())
-    inner = _application(service, warm_up)
+    inner = _application(service, warmed_up)
     return Guard(inner, token, hosts, limits.upload_bytes, cookie)
 
 
-def _application(service: Service, warm_up: bool) -> FastAPI:
+def _application(service: Service, warmed_up: bool) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        if warm_up:
-            threading.Thread(target=service.models.warm_up, daemon=True).start()
+        if warmed_up:
+            threading.Thread(target=warm_up, args=(service,), daemon=True).start()
         yield
         service.queue.close()
 

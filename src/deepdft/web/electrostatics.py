@@ -6,7 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deepdft.density import Density
-from deepdft.electronic.charges import charges_and_moments, electrostatic_potential
+from deepdft.electronic.charges import (
+    ValuesOnGrid,
+    charges_and_moments_over,
+    electrostatic_potential,
+)
 from deepdft.errors import DeepDFTError
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.web.facts import dipole_fact
@@ -25,10 +29,13 @@ _POINTS = 250_000
 
 def with_charges(job: Job, result: Result, model: TrainedModel, _: ProbeEngine) -> Result:
     """Return a result with atomic charges and the dipole moment, or with a note why not."""
-    job.begin("sharing the electrons out among the atoms")
     density = result.field_named("density")
+    job.begin("sharing the electrons out among the atoms", density.grid.n_points)
     try:
-        found = charges_and_moments(density, model.core_charges(result.atoms))
+        found = charges_and_moments_over(
+            ValuesOnGrid(density.values), result.atoms, density.level, density.grid,
+            model.core_charges(result.atoms), job.advance,
+        )  # fmt: skip
     except DeepDFTError as error:
         return replace(result, notes=(*result.notes, f"No atomic charges: {error}"))
     known = result.atom_facts or (AtomFact(),) * len(result.atoms)

@@ -17,6 +17,12 @@ from deepdft.web.jobs import Job
 _STEPS = 24
 """Parts of a walk; after each the job may be stopped, and says how far it is."""
 
+_FIRST_SECONDS = 0.25
+"""For which the first picture may be computed."""
+
+_FEWEST = 12_000
+"""Points of a first picture in which a molecule is still recognised."""
+
 _WIDEST = 2.0
 """Å between points from which on a picture shows nothing."""
 
@@ -49,3 +55,15 @@ def grid_within(atoms: Atoms, points: int, spacing: float) -> Grid:
             )
         grid = choose_grid(atoms, spacing=spacing)
     return grid
+
+
+def first_points(rate: float | None, most: int) -> int:
+    """Return how many points a first picture may have, so that it is there at once.
+
+    Args:
+        rate: points per second that the model last did, or None where that is not known.
+        most: not more than these.
+    """
+    if rate is None:
+        return most
+    return min(most, max(_FEWEST, int(rate * _FIRST_SECONDS)))

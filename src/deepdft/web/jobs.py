@@ -164,6 +164,11 @@ class JobQueue:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing runs any more."""
+        return self._closed
+
     def submit(self, kind: str, work: Callable[[Job], None]) -> Job:
         """Take in a job.
 

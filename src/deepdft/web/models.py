@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 
 from ase import Atoms
@@ -27,7 +28,9 @@ class Models:
         self._device = device
         self._threads = threads
         self._loaded: dict[str, TrainedModel] = {}
-        self._lock = threading.Lock()
+        # One for each model: who needs one that is there does not wait for the others.
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._rates: dict[str, float] = {}
         self.names = [coverage.model for coverage in bundled_coverages()] + list(given)
 
     def get(self, name: str) -> TrainedModel:
@@ -38,7 +41,7 @@ class Models:
         """
         if name not in self.names:
             raise Refusal(f"There is no model '{name[:80]}' here ({', '.join(self.names)}).", 404)
-        with self._lock:
+        with self._locks[name]:
             if name not in self._loaded:
                 model = load_model(name, self._device)
                 model.threads = self._threads
@@ -55,8 +58,11 @@ class Models:
         """
         return self.get(choose_model([atoms]).model if name is None else name)
 
-    def warm_up(self) -> None:
-        """Load what the first visitors will need, and compile it."""
-        for name in ("default", "organic", "crystals"):
-            if name in self.names:
-                self.get(name)
+    def rate(self, name: str) -> float | None:
+        """Return how many points per second a model last did here, None where it did none."""
+        return self._rates.get(name)
+
+    def note_rate(self, name: str, rate: float | None) -> None:
+        """Keep how many points per second a model did."""
+        if rate is not None:
+            self._rates[name] = rate

@@ -17,7 +17,7 @@ from deepdft.prediction.trained_model import TrainedModel
 from deepdft.structures import Structure
 from deepdft.web.electrostatics import with_charges, with_potential
 from deepdft.web.facts import atom_facts, facts_of
-from deepdft.web.grids import grid_within, walked
+from deepdft.web.grids import first_points, grid_within, walked
 from deepdft.web.jobs import Job
 from deepdft.web.limits import Limits
 from deepdft.web.models import Models
@@ -55,7 +55,8 @@ def predict(
     job.begin("looking at the atoms")
     quick = model.engine(atoms, exact_electrons=False)
     result = replace(result, model=model.name, level=str(model.level))
-    coarse = grid_within(atoms, limits.coarse_points, _COARSE_SPACING)
+    points = first_points(models.rate(model.name), limits.coarse_points)
+    coarse = grid_within(atoms, points, _COARSE_SPACING)
     values = walked(job, "first picture", quick, coarse)
     density = Density(atoms, coarse, values, level=model.level)
     job.publish(replace(result, fields={"density": density}, quality="coarse"))
@@ -66,6 +67,7 @@ def predict(
     if warning is not None:
         result = replace(result, warnings=(f"{warning}.",))
     result = _whole(job, result, model, engine, expected, limits)
+    models.note_rate(model.name, job.rate)
     job.publish(result)
     for step in (_with_deformation, with_charges, with_potential):
         result = step(job, result, model, engine)

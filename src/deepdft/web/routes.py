@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,6 +41,10 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _BYTES: dict[int | str, dict[str, Any]] = {200: {"content": _BINARY}}
 _SUFFIXES = {"cube": ".cube", "chgcar": ".CHGCAR", "xsf": ".xsf", "npz": ".npz"}
+
+_LONGEST_WAIT = 2.0
+_LOOK = 0.01
+"""Seconds between two looks at a job for somebody who waits."""
 
 router = APIRouter(prefix="/api", responses=_REFUSALS)
 
@@ -116,9 +122,20 @@ def start_comparison(request: ComparisonRequest, service: Serving) -> JobStatus:
 
 
 @router.get("/jobs/{key}")
-def status(key: Key, service: Serving) -> JobStatus:
-    """Say where a job stands."""
-    return JobStatus.of(service.queue.find(key), service.queue)
+async def status(
+    key: Key,
+    service: Serving,
+    revision: Annotated[int | None, Query(ge=0, description="The one that is known.")] = None,
+    wait: Annotated[
+        float, Query(ge=0, le=_LONGEST_WAIT, description="Seconds to wait for another revision.")
+    ] = 0.0,
+) -> JobStatus:
+    """Say where a job stands; with `wait`, as soon as there is more to see, or after that time."""
+    job = service.queue.find(key)
+    end = time.monotonic() + wait
+    while job.revision == revision and not job.is_over and time.monotonic() < end:
+        await asyncio.sleep(_LOOK)
+    return JobStatus.of(job, service.queue)
 
 
 @router.delete("/jobs/{key}", status_code=204, response_class=Response)

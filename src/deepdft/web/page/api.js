@@ -31,7 +31,7 @@ export const about = () => json("/api/about");
 export const examples = () => json("/api/examples");
 export const predict = (request) => sent("/api/jobs", request);
 export const compare = (request) => sent("/api/comparisons", request);
-export const status = (key) => json(`/api/jobs/${key}`);
+export const status = (key, known = {}) => json(`/api/jobs/${key}?${new URLSearchParams(known)}`);
 export const result = (key) => json(`/api/jobs/${key}/result`);
 export const stop = (key) => answered(`/api/jobs/${key}`, { method: "DELETE" });
 export const halt = (key) => answered(`/api/jobs/${key}/halt`, { method: "POST" });

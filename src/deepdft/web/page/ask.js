@@ -12,6 +12,8 @@ export async function ask(asked, restored = null) {
   const token = ++shown.token;
   const current = () => token === shown.token;
   const before = shown.key;
+  // What it has made may still be asked for, but nobody waits for the rest of it.
+  if (before) api.halt(before).catch(() => {});
   Object.assign(shown, {
     asked, key: null, result: null, comparison: null, reference: null, levels: {}, wanted: restored,
     view: restored?.view in VIEWS ? restored.view : "density",
