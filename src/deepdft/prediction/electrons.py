@@ -7,7 +7,9 @@ network predicts a density that holds nearly as many. What is missing, or too mu
 
 with f_Z, fitted to errors of the model (`deepdft.uncertainty.electrons`), telling where errors are
 expected, and v_Z its integral. N_pred is an integral over points around the atoms
-(`deepdft.fields.atoms.quadrature`), so that the correction does not depend on what is asked for.
+(`deepdft.fields.atoms.quadrature`), so that the correction does not depend on what is asked for; in
+crystals over the cell (`deepdft.fields.atoms.cell_integral`), which does not change when they are
+turned, or described by another cell.
 
 Atoms so far from all others that no point feels both are a fragment of their own, with a whole
 number of electrons: two ions far from each other are each as they are alone, and so is a neutral
@@ -17,14 +19,16 @@ sum is the given one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike
 
-from deepdft.arrays import FloatArray, IntegerArray
+from deepdft.arrays import FloatArray, Index, IntegerArray
+from deepdft.density import Grid
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
+from deepdft.fields.atoms.cell_integral import Valued, cell_integral
 from deepdft.fields.atoms.quadrature import integrals_by_atom
 from deepdft.geometry.connections import connected_parts
 from deepdft.geometry.pairs import near_pairs
@@ -108,41 +112,65 @@ class ElectronCount:
 
 
 def counted(
-    density: Callable[[FloatArray], FloatArray], atoms: Atoms, target: ElectronTarget,
+    density: Valued, atoms: Atoms, target: ElectronTarget,
     baseline: AtomicDensityTables | None, cutoff: float, threads: int | None = None,
 ) -> ElectronCount:  # fmt: skip
     """Count the electrons of a predicted density.
 
     Args:
-        density: values at points (n, 3) in Å, e/Å^3, without correction.
+        density: e/Å^3, without correction.
         atoms: the structure.
         target: how many there should be.
         baseline: superposed atoms, whose electrons are known, or None.
         cutoff: distance from atoms beyond which the density is that of the superposed atoms, Å.
         threads: CPU threads; default: all that this process may use.
     """
-    by_atom = electrons_by_atom(density, atoms, baseline, cutoff, threads)
     fragment = fragments(atoms, target.reach)
     cores = _sums(fragment, target.core_charges)
-    suggested = cores - _sums(fragment, by_atom)
+    found = electrons_by_fragment(density, atoms, fragment, baseline, cutoff, threads)
+    suggested = cores - found
     charges = whole_charges(suggested, target.charge)
     sizes = _sums(fragment, _integrals(target.shapes, atoms))
     amplitudes = ((suggested - charges) / sizes)[fragment]
     return ElectronCount(atoms, fragment, charges, suggested, cores - charges, amplitudes)
 
 
-def electrons_by_atom(
-    density: Callable[[FloatArray], FloatArray], atoms: Atoms,
-    baseline: AtomicDensityTables | None, cutoff: float, threads: int | None = None,
+def electrons_by_fragment(
+    density: Valued, atoms: Atoms, fragment: IntegerArray, baseline: AtomicDensityTables | None,
+    cutoff: float, threads: int | None = None,
 ) -> FloatArray:  # fmt: skip
-    """Return the electrons of a density, shared out among the atoms, (atoms,); see `counted`."""
-    if baseline is None:
-        return integrals_by_atom(density, atoms, cutoff, threads)
-    below = SuperposedAtoms(baseline, atoms, threads=threads)
-    difference = integrals_by_atom(
-        lambda points: density(points) - below.at(points), atoms, cutoff, threads
-    )
-    return _integrals(baseline, atoms) + difference
+    """Return the electrons of a density by fragment, (fragments,); see `counted`.
+
+    Args:
+        density: see `counted`.
+        atoms: the structure.
+        fragment: (atoms,) number of each atom's fragment.
+        baseline: see `counted`.
+        cutoff: see `counted`.
+        threads: see `counted`.
+    """
+    function = density
+    known = np.zeros(len(atoms))
+    if baseline is not None:
+        function = _Difference(density, SuperposedAtoms(baseline, atoms, threads=threads))
+        known = _integrals(baseline, atoms)
+    if atoms.pbc.all() and not fragment.any():
+        return np.array([known.sum() + cell_integral(function, atoms, threads)])
+    return _sums(fragment, known + integrals_by_atom(function.at, atoms, cutoff, threads))
+
+
+@dataclass(frozen=True, eq=False)
+class _Difference:
+    """A density less superposed atoms, whose sharp parts are theirs."""
+
+    density: Valued
+    below: SuperposedAtoms
+
+    def at(self, points: ArrayLike) -> FloatArray:
+        return self.density.at(points) - self.below.at(points)
+
+    def box(self, grid: Grid, start: Index, stop: Index) -> FloatArray:
+        return self.density.box(grid, start, stop) - self.below.box(grid, start, stop)
 
 
 def _integrals(tables: AtomicDensityTables, atoms: Atoms) -> FloatArray:

@@ -8,6 +8,7 @@ are. On a GPU with Triton, where the architecture suits it, all but the cell lis
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -163,20 +164,25 @@ class ProbeEngine:
     ) -> FloatArray | Derivatives:
         """Return the density on the index box start:stop of a grid, (mx, my, mz), as `at`."""
         check_order(order, self.largest_order, "A predicted density")
-        shape = tuple(high - low for low, high in zip(start, stop, strict=True))
-        correction = self._correction
         if order:
+            shape = tuple(high - low for low, high in zip(start, stop, strict=True))
             found = self._derivatives_without_atoms(shape, order)
-            blocks = partial(self._derivatives, order, correction)
+            blocks = partial(self._derivatives, order, self._correction)
             self.walk.grid(grid, start, stop, self.probes_per_block(order), blocks, found.assign)
             return found
-        result = self._without_atoms(shape)
+        if self._on_device is not None and self._correction is not None:
+            values = self._density_on(grid, start, stop, None)
+            return self._limited(values + self._corrections.box(grid, start, stop))
+        return self._density_on(grid, start, stop, self._correction)
+
+    def _density_on(
+        self, grid: Grid, start: Index, stop: Index, correction: BlockSuperposition | None
+    ) -> FloatArray:
+        """Return the density on a box; on a GPU without the correction."""
+        result = self._without_atoms([high - low for low, high in zip(start, stop, strict=True)])
         if result.size and self._on_device is not None:
             search = self.walk.grid_search(grid, start, stop)
-            result = self._limited(self._on_device.box(grid, start, stop, search))
-            if correction is not None:
-                result = self._limited(result + self._corrections.box(grid, start, stop))
-            return result
+            return self._limited(self._on_device.box(grid, start, stop, search))
         block = partial(self._density, correction)
         self.walk.grid(grid, start, stop, self.block_size, block, into(result))
         return result
@@ -187,12 +193,10 @@ class ProbeEngine:
         if self._electrons is None:
             return None
 
-        def density(points: FloatArray) -> FloatArray:
-            return self._density_at(moved_into_cell(points, self.atoms), None)
-
         return counted(
-            density, self.atoms, self._electrons, self.baseline, self.network.cutoff, self.threads
-        )
+            _Uncorrected(self), self.atoms, self._electrons, self.baseline, self.network.cutoff,
+            self.threads,
+        )  # fmt: skip
 
     @cached_property
     def _correction(self) -> BlockSuperposition | None:
@@ -270,3 +274,16 @@ class ProbeEngine:
 
     def _run(self, work: Callable[[T], None], items: Sequence[T]) -> None:
         run_in_threads(work, items, self.threads)
+
+
+@dataclass(frozen=True, eq=False)
+class _Uncorrected:
+    """The density of an engine without the correction of its electrons."""
+
+    engine: ProbeEngine
+
+    def at(self, points: ArrayLike) -> FloatArray:
+        return self.engine._density_at(moved_into_cell(as_points(points), self.engine.atoms), None)
+
+    def box(self, grid: Grid, start: Index, stop: Index) -> FloatArray:
+        return self.engine._density_on(grid, start, stop, None)

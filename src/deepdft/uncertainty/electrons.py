@@ -25,7 +25,7 @@ from deepdft.data import DensityDataset
 from deepdft.fields.atoms.fit import RadialBasis, tables_of
 from deepdft.geometry.graphs import probe_edges
 from deepdft.levels import LevelOfTheory
-from deepdft.prediction.electrons import electrons_by_atom, fragments
+from deepdft.prediction.electrons import electrons_by_fragment, fragments
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.uncertainty.fit import check_disjoint
 
@@ -222,7 +222,8 @@ def _errors_of(
     elements: Sequence[str], basis: RadialBasis, generator: np.random.Generator,
 ) -> SignedErrors:  # fmt: skip
     engine = model.engine(atoms, exact_electrons=False)
-    by_atom = electrons_by_atom(engine.at, atoms, model.baseline, model.cutoff, model.threads)
+    whole = np.zeros(len(atoms), dtype=np.int64)
+    found = electrons_by_fragment(engine, atoms, whole, model.baseline, model.cutoff, model.threads)
     probes = dataset.draw(index, _POINTS, generator, cutoff=_REACH, importance=0.5)
     absolute = dataset.n_electrons(index) / (probes.weights @ np.abs(probes.values))
     species, kinds = np.unique([elements.index(s) for s in atoms.symbols], return_inverse=True)
@@ -234,7 +235,7 @@ def _errors_of(
     place = (row, kinds[edges.senders.numpy()])
     np.add.at(functions, place, splines(within).astype(np.float32))
     return SignedErrors(
-        electrons - float(by_atom.sum()), float(electrons), probes.weights * absolute,
+        electrons - float(found.sum()), float(electrons), probes.weights * absolute,
         probes.values - engine.at(probes.points), species, np.bincount(kinds), functions,
     )  # fmt: skip
 

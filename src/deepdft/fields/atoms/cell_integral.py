@@ -1,0 +1,114 @@
+"""Integrals over a periodic cell that do not change when it is turned or chosen otherwise.
+
+A function f is cut in two by Gaussians g_i(r) = exp(-|r - r_i|^2 / a^2) around all atoms and their
+images,
+
+    f = f sum over atoms i of g_i + f (1 - sum over atoms i of g_i)
+
+The first part is integrated on spheres around the atoms of the cell. The second one is smooth near
+the nuclei: its sum over a uniform grid converges faster than any power of the spacing.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike
+
+from deepdft.arrays import FloatArray, Index
+from deepdft.density import Grid
+from deepdft.fields.atoms.field import SuperposedAtoms
+from deepdft.fields.atoms.tables import AtomicDensityTables
+from deepdft.fields.walk import slabs
+from deepdft.geometry.blocks import spatial_groups
+from deepdft.geometry.grids import choose_grid
+from deepdft.geometry.spheres import sphere_rule
+
+SPACING = 0.15
+"""Of the grid, Å."""
+
+_WIDTH, _SHELLS, _DEGREE = 0.3, 14, 11
+"""a, Å; spheres around an atom, and the degree of the rule on each."""
+
+_REACH = 4.0
+"""Where a Gaussian ends, in units of a: at 1e-7."""
+
+_KNOTS = 0.01
+"""Distance between the knots of a Gaussian's table, Å."""
+
+_BATCH_ATOMS, _BATCH_EDGE = 256, 12.0
+"""Most atoms whose points are in memory at once, and the edge of the box that holds them, Å."""
+
+
+class Valued(Protocol):
+    """Has values at points and on boxes of grids."""
+
+    def at(self, points: ArrayLike) -> FloatArray:
+        """Return the values at points (n, 3) in Å, (n,)."""
+        ...
+
+    def box(self, grid: Grid, start: Index, stop: Index) -> FloatArray:
+        """Return the values on the index box start:stop of a grid, (mx, my, mz)."""
+        ...
+
+
+def cell_integral(function: Valued, atoms: Atoms, threads: int | None = None) -> float:
+    """Return the integral of a function over the cell of a structure.
+
+    Memory holds some layers of the grid, or the points around some atoms, at a time.
+
+    Args:
+        function: repeats with the cell; zero far from all atoms along other directions.
+        atoms: the structure, periodic along all three cell vectors.
+        threads: CPU threads; default: all that this process may use.
+    """
+    grid = choose_grid(atoms, spacing=SPACING)
+    near = SuperposedAtoms(_gaussians(atoms), atoms, threads=threads)
+    smooth = 0.0
+    for start, stop in slabs(grid):
+        values = function.box(grid, start, stop)
+        smooth += float((values * (1.0 - near.box(grid, start, stop))).sum())
+    return smooth * grid.voxel_volume + _near_nuclei(function, atoms)
+
+
+def _near_nuclei(function: Valued, atoms: Atoms) -> float:
+    """Return the integral of a function times all Gaussians of the atoms of a cell."""
+    points, weights = _points_of_atom()
+    total = 0.0
+    # Atoms that are near each other have points that are.
+    for batch in spatial_groups(atoms.positions, _BATCH_ATOMS, _BATCH_EDGE):
+        positions = (atoms.positions[batch, None] + points).reshape(-1, 3)
+        total += float((function.at(positions).reshape(len(batch), -1) @ weights).sum())
+    return total
+
+
+@cache
+def _points_of_atom() -> tuple[FloatArray, FloatArray]:
+    """Return points (n, 3) around an atom, and the volumes they stand for times the Gaussian."""
+    nodes, steps = np.polynomial.legendre.leggauss(_SHELLS)
+    end = _REACH * _WIDTH
+    radii, lengths = end * (nodes + 1) / 2, end * steps / 2
+    directions, parts = sphere_rule(_DEGREE)
+    points = (radii[:, None, None] * directions).reshape(-1, 3)
+    shells = 4 * np.pi * radii**2 * lengths * np.exp(-((radii / _WIDTH) ** 2))
+    return points, np.outer(shells, parts).ravel()
+
+
+def _gaussians(atoms: Atoms) -> AtomicDensityTables:
+    """Return the Gaussian as a table, the same for all elements."""
+    elements = tuple(sorted(set(atoms.get_chemical_symbols())))
+    return AtomicDensityTables(elements, np.repeat(_knots()[None], len(elements), axis=0), _KNOTS)
+
+
+@cache
+def _knots() -> FloatArray:
+    """Return value, slope and curvature at the knots, (knots, 3)."""
+    x = np.arange(round(_REACH * _WIDTH / _KNOTS) + 1) * _KNOTS / _WIDTH
+    value = np.exp(-(x**2))
+    slope, curvature = -2 * x * value / _WIDTH, (4 * x**2 - 2) * value / _WIDTH**2
+    knots = np.stack([value, slope, curvature], axis=1)
+    knots[-1] = 0.0
+    return knots
