@@ -31,6 +31,7 @@ check: $(DEVELOP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config paper/pyproject.toml
 
 docs: $(DOCS)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -b html docs docs/_build/html
@@ -49,8 +50,9 @@ $(PLOT): $(CORE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[plot]'
 	touch $@
 
-$(DEVELOP): $(CORE)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[develop]'
+# The paper's package comes along: its tests are among ours, and `deepdft reproduce` is there.
+$(DEVELOP): $(CORE) paper/pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[develop]' --editable paper
 	touch $@
 
 $(DOCS): $(CORE)

@@ -12,10 +12,11 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "bench
 PLUG_IN = ROOT / "examples" / "plugin"
 
 
-def test_code_about_architectures_is_that_of_the_example():
-    text = (ROOT / "docs" / "architectures.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("page", "count"), [("architectures.md", 5), ("extending.md", 1)])
+def test_code_about_plug_ins_is_that_of_the_example(page, count):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     blocks = re.findall(r"```(?:python|toml)\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) >= 5
+    assert len(blocks) >= count
     files = [*PLUG_IN.rglob("*.py"), PLUG_IN / "pyproject.toml"]
     sources = "\n".join(file.read_text(encoding="utf-8") for file in files)
     for block in blocks:

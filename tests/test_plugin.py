@@ -1,18 +1,30 @@
-"""The sample package with an architecture of its own is installed, found, and passes its tests."""
+"""Packages that bring something: the sample one works, and broken ones break nothing else."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ase import Atoms
 
+from deepdft import plug_ins
 from deepdft.architectures import registry
 from deepdft.architectures.deepdft import DEEPDFT
-from deepdft.errors import ConfigurationError
+from deepdft.cli.commands import CommandPlace
+from deepdft.density import Density, Grid
+from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.formats import read
+from deepdft.formats import registry as formats
+from tests.commands import run
+
+__all__ = ["run"]
 
 _PLUGIN = Path(__file__).parents[1] / "examples" / "plugin"
 
@@ -88,16 +100,82 @@ class _EntryPoint:
         return self._content
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (ImportError("no torch here"), "'mine' of the package .* cannot be imported: no torch"),
-        (3, "not the description of one by that name"),
-        (DEEPDFT, "not the description of one by that name"),
-    ],
-)
-def test_packages_that_cannot_be_used_are_named(monkeypatch, content, sentence):
-    monkeypatch.setattr(registry, "_plug_ins", lambda: {"mine": _EntryPoint(content)})
+@pytest.fixture
+def brought(monkeypatch):
+    """Make a package bring something under the name `mine`, in every group."""
+
+    def bring(content, name="mine"):
+        monkeypatch.setattr(plug_ins, "plug_ins", lambda group: {name: _EntryPoint(content)})
+        for module in (registry, formats):
+            monkeypatch.setattr(module, "plug_ins", plug_ins.plug_ins)
+
+    return bring
+
+
+NO_DESCRIPTION = "not the description of one by that name"
+BROKEN = [
+    (ImportError("no torch here"), "'mine' of the package .* cannot be imported: no torch"),
+    (SyntaxError("two\nlines."), "cannot be imported: two lines"),
+    (3, NO_DESCRIPTION),
+    (DEEPDFT, NO_DESCRIPTION),
+]
+
+
+@pytest.mark.parametrize(("content", "sentence"), BROKEN)
+def test_packages_that_cannot_be_used_are_named(brought, content, sentence):
+    brought(content)
     assert "mine" in registry.architectures()
     with pytest.raises(ConfigurationError, match=sentence):
         registry.architecture("mine")
+
+
+@pytest.mark.parametrize(("content", "sentence"), BROKEN)
+def test_a_broken_format_spoils_no_other(brought, tmp_path, content, sentence):
+    brought(content)
+    density = Density(Atoms("H"), Grid(np.eye(3), (2, 2, 2)), np.ones((2, 2, 2)))
+    density.write(tmp_path / "rho.cube")
+    assert read(tmp_path / "rho.cube").grid.shape == (2, 2, 2)
+    (tmp_path / "rho.mine").write_text("content of mine")
+    with pytest.raises(FileFormatError, match=f"in no known format.*{sentence}"):
+        read(tmp_path / "rho.mine")
+    with pytest.raises(ConfigurationError, match=sentence):
+        read(tmp_path / "rho.cube", format="mine")
+
+
+@pytest.mark.parametrize(("content", "sentence"), BROKEN)
+def test_a_broken_command_spoils_no_other(brought, run, content, sentence):
+    brought(content)
+    result = run("--help")
+    assert result.code == 0
+    assert re.search(r"^  predict ", result.output, re.M)
+    unusable = " ".join(result.output.partition("Commands that cannot be used")[2].split())
+    assert re.search(sentence, unusable)
+    assert run("models").code == 0
+    result = run("mine")
+    assert (result.code, result.error.count("\n")) == (2, 1)
+    assert re.search(sentence, result.error)
+
+
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        ("nothing_of_this_name:run", "No module named 'nothing_of_this_name'"),
+        ("deepdft.errors:absent", "has no attribute 'absent'"),
+    ],
+)
+def test_a_command_that_is_not_where_its_package_says(brought, run, where, sentence):
+    brought(CommandPlace(where, "What it does."))
+    assert re.search(r"^  mine +What it does", run("--help").output, re.M)
+    result = run("mine")
+    assert (result.code, result.error.count("\n")) == (2, 1)
+    assert sentence in result.error
+
+
+def test_our_own_commands_and_formats_are_not_replaced(brought, run):
+    brought(CommandPlace("nothing:run", "Something else."), "predict")
+    result = run("--help")
+    assert "Something else" not in result.output
+    assert run("predict", "--help").code == 0
+    brought(dataclasses.replace(formats.find_format("npz"), name="cube"), "cube")
+    assert formats.find_format("cube").title == "Gaussian cube"
+    assert len(formats.formats()) == len(formats.FORMATS)

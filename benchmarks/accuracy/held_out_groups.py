@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 from groups import GROUPS, groups_of, without_groups
-from runs import write_json
 
 from deepdft.data import DensityDataset, open_dataset, read_split, split_part
 from deepdft.errors import DeepDFTError
 from deepdft.evaluation.evaluate import evaluate
 from deepdft.models.expected_errors.error_model import FILE, save_error_model
 from deepdft.prediction import TrainedModel, load_model
+from deepdft.storage.whole_files import replace_file
 from deepdft.training import train
 from deepdft.training.config import read_config
 from deepdft.training.run import STATE
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     split = options.output / "split.json"
     if not split.exists():
         given = read_split(options.split, dataset)
-        write_json(split, without_groups(dataset, given, list(GROUPS)))
+        _write(split, without_groups(dataset, given, list(GROUPS)))
     model = trained(options, split)
     parts = {name: split_part(split, name, dataset)
              for name in ("train", "validation", "left_out", "test")}  # fmt: skip
@@ -96,6 +96,11 @@ def trained(options: argparse.Namespace, split: Path) -> TrainedModel:
     model = load_model(folder, "cpu")
     model.threads = options.threads
     return model
+
+
+def _write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def measured(
@@ -148,7 +153,7 @@ def measured(
         "rank_correlation": rank_correlation(expected, true),
         "rank_correlation_without_groups": rank_correlation(expected[~has], true[~has]),
     }  # fmt: skip
-    write_json(path, result)
+    _write(path, result)
     return result
 
 

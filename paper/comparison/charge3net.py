@@ -2,7 +2,7 @@
 
     git clone https://github.com/AIforGreatGood/charge3net
     pip install e3nn
-    python benchmarks/accuracy/compare.py ... --rows charge3net --charge3net charge3net
+    python paper/comparison/compare.py ... --rows charge3net --charge3net charge3net
 
 The network is that of the clone: its layers are called, not copied. Only edges come from here,
 which their code keeps padded, structure by structure. What it costs on an edge is its own: for

@@ -1,6 +1,6 @@
 """Compare architectures on the same data: errors at equal steps and at equal time.
 
-    python benchmarks/accuracy/compare.py DATA --split DATA/split.json --output runs/accuracy \\
+    python paper/comparison/compare.py DATA --split DATA/split.json --output runs/accuracy \\
         --sizes 400 1532 --steps 20000 --minutes 60
 
 Every row of `rows.yaml` is trained by the package's own training, with the same training,
@@ -40,7 +40,7 @@ from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.storage.whole_files import replace_file
 from deepdft.threads import available_threads
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from reporting import machine
 
 SUPERPOSED = "superposed atoms"
@@ -269,7 +269,7 @@ class Comparison:
     def _write(self, titles: dict[str, list[Record]]) -> str:
         text = "".join(self._text(titles))
         output = self.settings.output
-        words = ["python", "benchmarks/accuracy/compare.py", *sys.argv[1:]]
+        words = ["python", "paper/comparison/compare.py", *sys.argv[1:]]
         content = {"command": shlex.join(words), "machine": machine(), "tables": titles}
         write_json(output / "tables.json", content)
         replace_file(output / "tables.md", text.encode())

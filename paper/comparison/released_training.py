@@ -1,9 +1,9 @@
 """Train with the authors' own released code on the densities of a comparison.
 
     git clone https://github.com/peterbjorgensen/DeepDFT released
-    python benchmarks/accuracy/released_training.py released DATA --split DATA/split.json \\
+    python paper/comparison/released_training.py released DATA --split DATA/split.json \\
         --size 400 --network painn --steps 600 --output runs/released_painn_code
-    python benchmarks/accuracy/compare.py ... --also "authors' PaiNN code=runs/released_painn_code"
+    python paper/comparison/compare.py ... --also "authors' PaiNN code=runs/released_painn_code"
 
 Their `runner.py` runs as it is: its loaders, batch of 2 x 1000 uniform grid points, loss, learning
 rate and schedule, and the options their README gives for QM9. The densities are written for it as
@@ -34,7 +34,7 @@ from deepdft.data import open_dataset, read_split, shuffled_with_elements_first
 from deepdft.errors import DeepDFTError
 from deepdft.storage.whole_files import replace_file
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from released_code import load_released_code
 
 NETWORKS = {"schnet": ["--num_interactions", "6"], "painn": ["--num_interactions", "3"]}

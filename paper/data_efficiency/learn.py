@@ -1,6 +1,6 @@
 """Are energy and gap learned from fewer molecules when a density model's states are given?
 
-    python benchmarks/data_efficiency/learn.py DATA --split DATA/split.json \\
+    python paper/data_efficiency/learn.py DATA --split DATA/split.json \\
         --density runs/learning_curve/equivariant --output runs/data_efficiency
 
 All ways to learn see the same molecules, sizes and validation part, and choose what they have to
@@ -74,7 +74,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("data", nargs="+", help="orbital archives of QM9 molecules with energies")
     parser.add_argument("--split", required=True, help="JSON file with train, validation and test")
     parser.add_argument(
-        "--density", type=Path, help="runs of benchmarks/accuracy/compare.py with the same split"
+        "--density", type=Path, help="runs of paper/comparison/compare.py with the same split"
     )
     parser.add_argument("--output", type=Path, default=Path("runs/data_efficiency"))
     parser.add_argument(

@@ -16,7 +16,7 @@ from properties import PROPERTIES, Molecules
 
 from deepdft.storage.whole_files import replace_file
 
-sys.path.append(str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from reporting import machine
 
 Record = dict[str, Any]
@@ -120,7 +120,7 @@ def write_report(
     replace_file(folder / "tables.md", text.encode())
     words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     summary = {
-        "command": shlex.join(["python", "benchmarks/data_efficiency/learn.py", *words]),
+        "command": shlex.join(["python", "paper/data_efficiency/learn.py", *words]),
         "machine": machine(),
         "mean_absolute_errors_meV": {
             name: {

@@ -10,8 +10,8 @@ import pytest
 
 from deepdft.models.bundled import bundled_models, model_digest
 from deepdft.models.folder import read_description
-from deepdft.reproduce.environments import environments
-from deepdft.reproduce.systems import SYSTEMS, find_system
+from deepdft_paper.reproduce.environments import environments
+from deepdft_paper.reproduce.systems import SYSTEMS, find_system
 
 QM9 = find_system("qm9")
 

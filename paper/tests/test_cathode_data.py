@@ -15,10 +15,11 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 
 import deepdft
+import deepdft_paper
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "cathode"
 STRUCTURES = RECIPE / "cathode.extxyz"
-BUNDLED = Path(deepdft.__file__).parent / "bundled" / "densities" / "cathode"
+BUNDLED = Path(deepdft_paper.__file__).parent / "densities" / "cathode"
 DENSITIES = BUNDLED / "densities.zip"
 METALS = ("Ni", "Mn", "Co")
 

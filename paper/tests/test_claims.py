@@ -10,13 +10,13 @@ import pytest
 from ase.build import molecule
 from scipy.stats import sem
 
-from deepdft.reproduce.claims import outliers_of, rarity, tail
-from deepdft.reproduce.drawing import flattened, structures_picture
-from deepdft.reproduce.environments import bonds, count_environments, environments, rarest
-from deepdft.reproduce.histograms import Panel, histogram_picture
-from deepdft.reproduce.measure import Measured
-from deepdft.reproduce.systems import composition
-from deepdft.reproduce.table import statistics
+from deepdft_paper.reproduce.claims import outliers_of, rarity, tail
+from deepdft_paper.reproduce.drawing import flattened, structures_picture
+from deepdft_paper.reproduce.environments import bonds, count_environments, environments, rarest
+from deepdft_paper.reproduce.histograms import Panel, histogram_picture
+from deepdft_paper.reproduce.measure import Measured
+from deepdft_paper.reproduce.systems import composition
+from deepdft_paper.reproduce.table import statistics
 
 PNG = b"\x89PNG\r\n"
 

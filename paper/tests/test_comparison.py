@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-
-from deepdft.errors import ConfigurationError
 from tests.small_data import write_archive
 
-FOLDER = Path(__file__).parents[1] / "benchmarks" / "accuracy"
-RELEASED = Path(__file__).parent / "architectures" / "released" / "painn"
+from deepdft.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "paper" / "comparison"
+RELEASED = ROOT / "tests" / "architectures" / "released" / "painn"
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.fixture(scope="module")
 def modules():
     """The benchmark's modules, which are scripts beside each other."""
-    paths = [str(FOLDER), str(FOLDER.parent)]
+    paths = [str(FOLDER), str(ROOT / "benchmarks")]
     sys.path[:0] = paths
     import compare
     import report

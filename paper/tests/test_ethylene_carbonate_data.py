@@ -1,4 +1,4 @@
-"""The densities that ship with the package."""
+"""The densities of the liquid that ship with the paper's package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deepdft.units import BOHR
 MIDDLE = 0.04684701
 """Density of the first configuration in the middle of its cell, e/Å^3."""
 
-FOLDER = Path(str(files("deepdft"))) / "bundled" / "densities" / "ethylene_carbonate"
+FOLDER = Path(str(files("deepdft_paper"))) / "densities" / "ethylene_carbonate"
 
 
 @pytest.fixture(scope="module")

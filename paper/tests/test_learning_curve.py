@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deepdft.reproduce import learning_curve
-from deepdft.reproduce.learning_curve import shipped_model
+from deepdft_paper.reproduce import learning_curve
+from deepdft_paper.reproduce.learning_curve import shipped_model
 
 
 def card_of(*steps):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepdft.reproduce.power_law import bootstrapped, fit_power_law, seed_scatter
+from deepdft_paper.reproduce.power_law import bootstrapped, fit_power_law, seed_scatter
 
 SIZES = (50, 100, 200, 400, 800)
 

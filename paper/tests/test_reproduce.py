@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.small_data import MOLECULES, write_archive
 
 from deepdft.data import open_dataset
 from deepdft.evaluation.evaluate import AtomicSuperposition, evaluate
 from deepdft.prediction import load_model
-from deepdft.reproduce import measure, systems, table1
-from tests.small_data import MOLECULES, write_archive
+from deepdft_paper.reproduce import measure, systems, table1
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def two_systems(tmp_path, monkeypatch, small_model):
     (folder / "training_environments.json").write_text(
         json.dumps({"molecules": 3, "environments": counts})
     )
-    molecules = replace(systems.find_system("qm9"), folder=str(folder), model="small")
-    absent = replace(systems.find_system("cathode"), folder=str(folder), file="molecules.npz",
+    molecules = replace(systems.find_system("qm9"), path=folder, model="small")
+    absent = replace(systems.find_system("cathode"), path=folder, file="molecules.npz",
                      model="nobody-trained-this", trains_on_bundled=False)  # fmt: skip
     monkeypatch.setattr(systems, "SYSTEMS", (molecules, absent))
     monkeypatch.setattr(table1, "bundled_models", lambda: {"small": small_model})

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from safetensors.torch import load_file, save_file
+from tests.small_data import orbital_density
 
 import deepdft
 from deepdft.density import Grid
-from deepdft.dft.functionals import EIGHT, libxc_code
-from deepdft.dft.measure_spread import measure_spread
+from deepdft.dft.functionals import EIGHT
 from deepdft.dft.pyscf import PySCFSettings
-from deepdft.dft.spread import functional_spread, prediction_error
-from deepdft.dft.spread_table import SpreadTable
 from deepdft.errors import ConfigurationError
 from deepdft.fields.orbitals import OrbitalDensity
 from deepdft.structures import Structure
-from tests.small_data import orbital_density
+from deepdft_paper.spread.functional_spread import functional_spread, prediction_error
+from deepdft_paper.spread.measure_spread import measure_spread
+from deepdft_paper.spread.spread_table import SpreadTable
 
 
 class Constant:
@@ -67,17 +70,6 @@ def test_spread_is_equation_8():
     other = orbital_density("NH3", 1)
     with pytest.raises(ConfigurationError, match="one molecule"):
         functional_spread({"a": densities["PBE"], "b": other}, "a", {"": ["a", "b"]})
-
-
-def test_functionals_are_those_of_their_names():
-    libxc = pytest.importorskip("pyscf.dft.libxc")
-    # Numbers in libxc's own list of functionals.
-    for name, numbers in (
-        ("PBE", [101, 130]), ("pw91", [109, 134]), ("RPBE", [117, 130]), ("revPBE", [102, 130]),
-        ("PBEsol", [116, 133]), ("PZ", [1, 9]), ("CA", [1, 12]), ("BEEF", [286]),
-    ):  # fmt: skip
-        assert [number for number, _ in libxc.parse_xc(libxc_code(name))[1]] == numbers
-    assert libxc_code("TPSS") == "TPSS"
 
 
 def hydrogen(length: float = 0.74) -> Atoms:
@@ -126,3 +118,34 @@ def test_a_measurement_goes_on_where_it_was(tmp_path):
     (copy / "spread.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="damaged"):
         SpreadTable.read(Path(copy))
+
+
+def test_the_spread_stands_beside_a_model_s_error(run, small_model, tmp_path):
+    pytest.importorskip("pyscf")
+    ase.io.write(tmp_path / "h2.xyz", Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]))
+    options = ("--spacing", 0.3, "--margin", 3)
+    result = run("spread", "h2.xyz", "-o", "out", *options)
+    assert result.code == 0, result.error
+    # A model that comes later is measured on the densities that are there.
+    kept = (tmp_path / "out" / "densities" / "PBE" / "h2.npz").stat()
+    result = run("spread", "h2.xyz", "-o", "out", *options, "--model", small_model)
+    assert result.code == 0, result.error
+    assert (tmp_path / "out" / "densities" / "PBE" / "h2.npz").stat() == kept
+    (row,) = csv.DictReader((tmp_path / "out" / "spread.csv").open())
+    run("evaluate", small_model, "out/densities/PBE", *options, "-o", "evaluation")
+    (known,) = csv.DictReader((tmp_path / "evaluation" / "structures.csv").open())
+    assert float(row[f"eps_mae {small_model}"]) == pytest.approx(float(known["eps_mae"]), rel=1e-4)
+    below = float(row[f"eps_mae {small_model}"]) < float(row["eps_mad"])
+    assert f"is below eps_mad (K = 8) for {int(below)} of 1 molecules" in result.output
+    # Another model by the same name is measured anew.
+    shutil.copytree(small_model, "model")
+    run("spread", "h2.xyz", "-o", "out", *options, "--model", "model")
+    weights = load_file("model/model.safetensors")
+    save_file({name: 1.5 * values for name, values in weights.items()}, "model/model.safetensors")
+    result = run("spread", "h2.xyz", "-o", "out", *options, "--model", "model")
+    (other,) = csv.DictReader((tmp_path / "out" / "spread.csv").open())
+    assert other[f"eps_mae {small_model}"] == row[f"eps_mae {small_model}"]
+    assert other["eps_mae model"] != row[f"eps_mae {small_model}"]
+    assert run("spread", "-o", "out").output.strip() == result.output.strip()
+    assert run("spread", "-o", "nothing").code == 2
+    assert run("spread", "h2.xyz", "-o", "out", "functional=PBE").code == 2

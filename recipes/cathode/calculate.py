@@ -39,7 +39,7 @@ from deepdft.structures import Structure
 
 HERE = Path(__file__).resolve().parent
 STRUCTURES = HERE / "cathode.extxyz"
-BUNDLED = HERE.parents[1] / "src" / "deepdft" / "bundled" / "densities" / "cathode"
+BUNDLED = HERE.parents[1] / "paper" / "src" / "deepdft_paper" / "densities" / "cathode"
 SPLIT = BUNDLED / "split.json"
 PACKED = BUNDLED / "densities.zip"
 TABLES = HERE.parents[1] / "src" / "deepdft" / "atomic" / "pbe-paw-gpaw-350ev.npz"

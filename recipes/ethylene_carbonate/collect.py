@@ -21,7 +21,9 @@ from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity, write_orbita
 from deepdft.levels import LevelOfTheory
 from structures import bonds, build_molecule, expected_bonds
 
-TARGET = Path(__file__).resolve().parents[2] / ("src/deepdft/bundled/densities/ethylene_carbonate")
+TARGET = Path(__file__).resolve().parents[2] / (
+    "paper/src/deepdft_paper/densities/ethylene_carbonate"
+)
 CHECKED_POINTS = 500
 
 

@@ -5,9 +5,10 @@
 DATA is a folder of orbital archives with its split.json (`make.py` beside this script makes one).
 Written are `molecules.npz`, the occupied orbitals of the test part; `split.json`, QM9's numbers of
 all three parts; and `training_environments.json`, in how many training molecules each atom's
-environment (`deepdft.reproduce.environments`) occurs. What storing changes is printed: eps_mae
-between the densities before and after, at random points. With `--coefficients int16` the file has
-half the size, but its largest error is above the 0.005 % that bundled densities are allowed.
+environment (`deepdft_paper.reproduce.environments`) occurs. What storing changes is printed:
+eps_mae between the densities before and after, at random points. With `--coefficients int16` the
+file has half the size, but its largest error is above the 0.005 % that bundled densities are
+allowed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from deepdft.data import DensityDataset, open_dataset, split_part
 from deepdft.data.orbital_dataset import OrbitalDataset
 from deepdft.dft.manifest import write_json
 from deepdft.fields.orbitals import OrbitalArchive, write_orbital_archive
-from deepdft.reproduce.environments import count_environments
+from deepdft_paper.reproduce.environments import count_environments
 
 TARGET = Path(__file__).parents[2] / "src" / "deepdft" / "bundled" / "densities" / "qm9_test"
 PARTS = ("train", "validation", "test")

@@ -7,7 +7,7 @@ The first command calculates 2000 molecules with PySCF (PBE, GTH-PBE, gth-dzvp) 
 `qm9_pbe_gth/campaign` and collects them in `qm9_pbe_gth/part_*.npz`, 50 molecules each, beside
 `split.json`; these are what models are trained on. Ended at any moment, by Ctrl-C or a kill, and
 given again, it goes on; with a larger count it goes further. The second only writes the chosen
-geometries to a file, for `deepdft dft run` or `deepdft dft spread`.
+geometries to a file, for `deepdft dft run` or `deepdft spread`.
 
 Geometries are those of QM9 (Ramakrishnan et al., Sci. Data 1, 140022, 2014), from the PyPI package
 qm9pack, without the 3,054 molecules that failed QM9's own consistency check. Molecules come in a

@@ -10,7 +10,7 @@ import pytest
 from ase.formula import Formula
 
 import deepdft
-from tests.cli.conftest import Outcome
+from tests.commands import Outcome
 
 FOLDER = Path(__file__).parents[2] / "examples" / "crystals"
 CRYSTALS = {

@@ -19,8 +19,8 @@ def all_commands() -> Iterator[str]:
         for word, sub in getattr(command, "commands", {}).items():
             yield from below(sub, f"{name} {word}")
 
-    for name, (where, _) in COMMANDS.items():
-        yield from below(load_command(name, where), name)
+    for name in COMMANDS:
+        yield from below(load_command(name), name)
 
 
 @pytest.mark.parametrize("command", list(all_commands()))
@@ -53,7 +53,7 @@ def test_examples_name_options_that_exist():
 
 def load_path(name: str) -> Any:
     first, *others = name.split()
-    command = load_command(first, COMMANDS[first][0])
+    command = load_command(first)
     for word in others:
         command = command.commands[word]
     return command

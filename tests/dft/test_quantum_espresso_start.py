@@ -27,7 +27,7 @@ from deepdft.dft.quantum_espresso_input import QuantumEspressoSettings
 from deepdft.dft.quantum_espresso_start import bands_of_density, prepare_start, require_startable
 from deepdft.errors import CalculationError, ConfigurationError, UnsupportedStructureError
 from deepdft.levels import LevelOfTheory
-from tests.cli.conftest import Outcome, run
+from tests.commands import Outcome, run
 
 __all__ = ["run"]
 

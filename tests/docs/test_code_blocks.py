@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from deepdft.cli.commands import COMMANDS, load_command
+from deepdft.cli.commands import Commands, load_command
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -186,8 +186,8 @@ def check_command(words: list[str], where: str) -> None:
         return
     if words[0].isupper():
         return
-    assert words[0] in COMMANDS, f"{where}: there is no command {words[0]}"
-    command = load_command(words[0], COMMANDS[words[0]][0])
+    assert words[0] in Commands(), f"{where}: there is no command {words[0]}"
+    command = load_command(words[0])
     rest = words[1:]
     while rest and rest[0] in getattr(command, "commands", {}):
         command, rest = command.commands[rest[0]], rest[1:]

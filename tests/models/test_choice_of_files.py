@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from ase import Atoms
 from ase.build import add_adsorbate, bulk, fcc111, graphene, molecule, nanotube
-from ase.io import write
+from ase.io import read, write
 
-from deepdft.data import open_dataset
 from deepdft.errors import UnsupportedStructureError
 from deepdft.models.choice import choose_model
 from deepdft.prediction import predict
 from deepdft.structures import ReadOptions, read_structures
 
-DENSITIES = files("deepdft") / "bundled" / "densities"
+LIQUID = Path(__file__).parents[2] / "benchmarks" / "ethylene_carbonate.xyz"
 
 
 def boxed(name: str, edge: float = 14.0) -> Atoms:
@@ -30,7 +28,7 @@ def boxed(name: str, edge: float = 14.0) -> Atoms:
 
 
 def liquid() -> Atoms:
-    atoms = open_dataset(str(DENSITIES / "ethylene_carbonate")).atoms(0)
+    atoms: Atoms = read(LIQUID)
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
 
 

@@ -16,7 +16,7 @@ from deepdft.density import Density, Grid
 from deepdft.levels import LevelOfTheory
 from deepdft.models.bundled import bundled_models
 from deepdft.models.folder import read_description
-from tests.cli.conftest import Outcome, run
+from tests.commands import Outcome, run
 
 __all__ = ["run"]
 

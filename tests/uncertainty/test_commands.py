@@ -22,7 +22,7 @@ from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.testing.gaussians import Gaussians
 from deepdft.testing.structures import ethanol
 from deepdft.uncertainty.measure import UncertaintyMeasurement, write_measurement
-from tests.cli.conftest import run
+from tests.commands import run
 from tests.uncertainty.conftest import molecules
 
 __all__ = ["run"]

@@ -18,7 +18,7 @@ from deepdft.prediction import load_model
 from deepdft.structures import Structure
 from deepdft.uncertainty.costs import guessed_costs
 from deepdft.uncertainty.selection import LENGTH, Candidate, candidate, choose
-from tests.cli.conftest import Outcome, run  # noqa: F401
+from tests.commands import Outcome, run  # noqa: F401
 
 K = 4
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -19,6 +17,7 @@ from deepdft.architectures.options import ArchitectureOptions
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.arrays import Array
 from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.plug_ins import ARCHITECTURES, load_plug_in, plug_ins
 
 if TYPE_CHECKING:
     from deepdft.architectures.base import DensityModel
@@ -90,31 +89,6 @@ def _load(place: str) -> Any:
 
 _ARCHITECTURES: dict[str, Architecture] = {}
 
-ENTRY_POINTS = "deepdft.architectures"
-"""Where other packages name their architectures: each an `Architecture`, under its own name."""
-
-
-@cache
-def _plug_ins() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-
-
-def _add_plug_in(name: str) -> None:
-    point = _plug_ins()[name]
-    package = "?" if point.dist is None else point.dist.name
-    try:
-        found = point.load()
-    except Exception as error:  # whatever a package of others does while it is imported
-        raise ConfigurationError(
-            f"The architecture '{name}' of the package {package} cannot be imported: {error}."
-        ) from error
-    if not isinstance(found, Architecture) or found.name != name:
-        raise ConfigurationError(
-            f"The package {package} names {point.value} as the architecture '{name}', which is not "
-            "the description of one by that name."
-        )
-    add_architecture(found)
-
 
 def add_architecture(architecture: Architecture) -> None:
     """Make an architecture known."""
@@ -140,7 +114,7 @@ def register(name: str, options: type[ArchitectureOptions], **can: Any) -> Calla
 
 def architectures() -> list[str]:
     """Return the names of all architectures, those of other packages included."""
-    return sorted({*_ARCHITECTURES, *_plug_ins()})
+    return sorted({*_ARCHITECTURES, *plug_ins(ARCHITECTURES)})
 
 
 def architecture(name: str) -> Architecture:
@@ -150,8 +124,8 @@ def architecture(name: str) -> Architecture:
         ConfigurationError: if there is none of this name, or the package that brings it cannot be
             imported.
     """
-    if name not in _ARCHITECTURES and name in _plug_ins():
-        _add_plug_in(name)
+    if name not in _ARCHITECTURES and name in plug_ins(ARCHITECTURES):
+        add_architecture(load_plug_in(ARCHITECTURES, name, Architecture, "architecture"))
     if name not in _ARCHITECTURES:
         raise ConfigurationError(
             f"There is no architecture '{name}'; known are {', '.join(architectures())}."

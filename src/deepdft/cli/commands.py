@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import typer
 from typer.core import TyperGroup
 
-from deepdft.cli.examples import with_examples
+from deepdft import plug_ins
+from deepdft.cli.examples import EXAMPLES, with_examples
+from deepdft.errors import ConfigurationError, DeepDFTError
+from deepdft.extras import missing_extra
 
 Command: TypeAlias = Any
 """Of click, or of the copy of it that later versions of Typer bring."""
+
+
+@dataclass(frozen=True)
+class CommandPlace:
+    """Where a command of another package is, and what it does.
+
+    Packages name theirs under `deepdft.commands`. It is imported to print the list of commands, so
+    the module with it should import little.
+
+    Attributes:
+        where: "module:name" of a function with Typer's annotations, or of a `typer.Typer`.
+        summary: one line in the list.
+        examples: lines at the end of its help, by the words behind `deepdft`; two or more each.
+    """
+
+    where: str
+    summary: str
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
 
 COMMANDS = {
     "predict": ("predict:predict", "Predict electron densities and write them to files."),
@@ -37,7 +60,6 @@ COMMANDS = {
     "info": ("models:info", "Print a model's card."),
     "serve": ("serve:serve", "Open a page in the browser, to see the electrons of a structure."),
     "dft": ("dft:app", "Reference densities from DFT programs."),
-    "reproduce": ("reproduce:app", "The paper's results on our own densities."),
     "import": (
         "models:import_model",
         "Turn a checkpoint of the authors' released code into a model folder.",
@@ -47,35 +69,61 @@ COMMANDS = {
 
 
 class Commands(MutableMapping[str, Command]):
-    """The commands of `COMMANDS`, and others that were added."""
+    """The commands of `COMMANDS`, those of other packages, and others that were added."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Command] = {}
-        self._names = dict.fromkeys(COMMANDS)
 
     def __getitem__(self, name: str) -> Command:
-        if name not in self._loaded and name in COMMANDS:
-            self._loaded[name] = load_command(name, COMMANDS[name][0])
+        if name not in self._loaded and (name in COMMANDS or name in _of_others()):
+            self._loaded[name] = load_command(name)
         return self._loaded[name]
 
     def __setitem__(self, name: str, command: Command) -> None:
         self._loaded[name] = command
-        self._names[name] = None
 
     def __delitem__(self, name: str) -> None:
-        del self._names[name], self._loaded[name]
+        del self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter({**COMMANDS, **dict.fromkeys(_of_others()), **self._loaded})
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(list(iter(self)))
 
 
-def load_command(name: str, where: str) -> Command:
-    """Return a command, given its module in `deepdft.cli` and its function or group there."""
-    module, _, attribute = where.partition(":")
-    found: Any = getattr(importlib.import_module(f"deepdft.cli.{module}"), attribute)
+def _of_others() -> list[str]:
+    """Return the names of commands that other packages bring; ours cannot be replaced."""
+    return [name for name in plug_ins.plug_ins(plug_ins.COMMANDS) if name not in COMMANDS]
+
+
+def place_of(name: str) -> CommandPlace:
+    """Return where a command is.
+
+    Raises:
+        ConfigurationError: if the package that brings it cannot be imported.
+    """
+    if name in COMMANDS:
+        where, summary = COMMANDS[name]
+        return CommandPlace(f"deepdft.cli.{where}", summary, EXAMPLES)
+    return plug_ins.load_plug_in(plug_ins.COMMANDS, name, CommandPlace, "command")
+
+
+def load_command(name: str) -> Command:
+    """Return a command, of ours or of another package.
+
+    Raises:
+        ConfigurationError: if the package that brings it cannot be imported.
+        MissingDependencyError: if it needs an extra of deepdft that is not installed.
+    """
+    place = place_of(name)
+    if name in COMMANDS:
+        found = _found(place)
+    else:
+        try:
+            found = _found(place)
+        except Exception as error:  # whatever a package of others does while it is imported
+            raise _unusable(name, place, error) from error
     if not isinstance(found, typer.Typer):
         function, found = found, typer.Typer()
         found.command(name)(function)
@@ -83,7 +131,23 @@ def load_command(name: str, where: str) -> Command:
     found.rich_markup_mode = None  # rich's boxes take longer to load than all of the rest
     command: Command = typer.main.get_command(found)
     command.name = name
-    return with_examples(command, name)
+    return with_examples(command, name, place.examples)
+
+
+def _found(place: CommandPlace) -> Any:
+    module, _, attribute = place.where.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _unusable(name: str, place: CommandPlace, error: Exception) -> DeepDFTError:
+    if isinstance(error, ModuleNotFoundError):
+        missing = missing_extra(error, f"'deepdft {name}'")
+        if missing is not None:
+            return missing
+    return ConfigurationError(
+        f"The command '{name}' cannot be loaded from {place.where}: {error}. Its package does not "
+        "fit this version of deepdft; install it anew."
+    )
 
 
 class LazyGroup(TyperGroup):
@@ -97,5 +161,14 @@ class LazyGroup(TyperGroup):
         return list(self.commands)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
+        rows, unusable = [], []
+        for name in (*COMMANDS, *_of_others()):
+            try:
+                rows.append((name, place_of(name).summary))
+            except ConfigurationError as error:
+                unusable.append((name, str(error)))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+            formatter.write_dl(rows)
+        if unusable:
+            with formatter.section("Commands that cannot be used"):
+                formatter.write_dl(unusable)

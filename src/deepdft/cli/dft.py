@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deepdft.cli.spread import spread
 from deepdft.cli.start import start
 from deepdft.cli.structure_inputs import (
     Charge,
@@ -22,7 +21,6 @@ from deepdft.cli.structure_inputs import (
 )
 
 app = typer.Typer(help="Reference densities from DFT programs.", no_args_is_help=True)
-app.command("spread")(spread)
 app.command("start")(start)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -75,31 +76,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "deepdft dft settings cp2k",
         "deepdft dft settings quantum-espresso",
     ),
-    "dft spread": (
-        "deepdft dft spread molecules.extxyz -o spread/",
-        "deepdft dft spread -o spread/ --model default     measured before: another model",
-    ),
-    "reproduce": (
-        "deepdft reproduce table1",
-        "deepdft reproduce learning-curve",
-    ),
-    "reproduce table1": (
-        "deepdft reproduce table1",
-        "deepdft reproduce table1 -o report/",
-    ),
-    "reproduce learning-curve": (
-        "deepdft reproduce learning-curve",
-        "deepdft reproduce learning-curve -o curve/",
-    ),
 }
 """By the words of a command; what a command's own description shows is not repeated here."""
 
 
-def with_examples(command: Any, name: str) -> Any:
+def with_examples(command: Any, name: str, examples: Mapping[str, tuple[str, ...]]) -> Any:
     """Put the examples of a command, and of those below it, at the end of its help."""
-    lines = EXAMPLES.get(name)
+    lines = examples.get(name)
     if lines and not command.epilog:
         command.epilog = "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
     for below, sub in getattr(command, "commands", {}).items():
-        with_examples(sub, f"{name} {below}")
+        with_examples(sub, f"{name} {below}", examples)
     return command

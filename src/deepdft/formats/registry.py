@@ -8,7 +8,8 @@ A format is a module with
 - ``write(path, density, **options)`` and ``open_writer(path, atoms, grid, *, level, comment,
   **options) -> SlabWriter``, if it can be written.
 
-It is imported when it is needed. To add a format, add its module and one entry to `FORMATS`.
+It is imported when it is needed. To add a format, add its module and one entry to `FORMATS`; a
+package of its own names its entry, a `Format`, under `deepdft.formats`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from typing import Any
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.formats import hdf5
 from deepdft.formats.source import Source
+from deepdft.plug_ins import FORMATS as GROUP
+from deepdft.plug_ins import load_plug_in, plug_ins
 from deepdft.storage.compression import CODECS
 
 
@@ -215,16 +218,39 @@ FORMATS = (
 )
 
 
+def formats() -> list[Format]:
+    """Return all formats, ours first; those of packages that cannot be used are left out."""
+    return [*FORMATS, *(entry for _, entry in _of_others() if isinstance(entry, Format))]
+
+
+def _of_others() -> Iterator[tuple[str, Format | ConfigurationError]]:
+    """Yield names and formats of other packages, or why they cannot be used."""
+    ours = {entry.name for entry in FORMATS}
+    for name in plug_ins(GROUP):
+        if name in ours:
+            continue
+        try:
+            yield name, load_plug_in(GROUP, name, Format, "format")
+        except ConfigurationError as error:
+            yield name, error
+
+
 def find_format(name: str) -> Format:
     """Return the format that `name` names.
 
     Raises:
-        ConfigurationError: if there is none.
+        ConfigurationError: if there is none, or the package that brings it cannot be used.
     """
     for entry in FORMATS:
         if entry.name == name:
             return entry
-    names = [entry.name for entry in FORMATS]
+    others = dict(_of_others())
+    found = others.get(name)
+    if isinstance(found, Format):
+        return found
+    if found is not None:
+        raise found
+    names = [*(entry.name for entry in FORMATS), *others]
     raise ConfigurationError(
         f"There is no format '{name}' (known: {', '.join(names)}).{did_you_mean(name, names)}"
     )
@@ -244,9 +270,18 @@ def format_to_read(source: Source) -> Format:
     for entry in FORMATS:
         if entry.sniff(source.head):
             return entry
+    unusable = []
+    for name, other in _of_others():
+        try:
+            if isinstance(other, Format) and other.sniff(source.head):
+                return other
+        except Exception as error:  # whatever a module of others does while it is imported
+            other = ConfigurationError(f"The format '{name}' cannot be used: {error}.")
+        if isinstance(other, ConfigurationError):
+            unusable.append(f" {other}")
     raise FileFormatError(
         f"{source.path} is in no known format, neither by its name nor by its content (known: "
-        f"{', '.join(entry.title for entry in FORMATS)})."
+        f"{', '.join(entry.title for entry in formats())}).{''.join(unusable)}"
     )
 
 
@@ -273,8 +308,9 @@ def format_to_write(path: str | Path) -> Format:
 
 def _format_of_name(name: str) -> Format | None:
     """Return the format that the end of a file name speaks of: `CHGCAR.xsf` is an XSF file."""
-    ends = [match.end() if (match := entry.pattern.search(name)) else 0 for entry in FORMATS]
-    return FORMATS[ends.index(max(ends))] if max(ends) else None
+    known = formats()
+    ends = [match.end() if (match := entry.pattern.search(name)) else 0 for entry in known]
+    return known[ends.index(max(ends))] if max(ends) else None
 
 
 def check_options(function: Callable[..., Any], options: dict[str, Any], what: str) -> None:

@@ -15,8 +15,8 @@ from deepdft.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deepdft.reproduce.systems import System
-    from deepdft.reproduce.table1 import Choices, SystemResult
+    from deepdft_paper.reproduce.systems import System
+    from deepdft_paper.reproduce.table1 import Choices, SystemResult
 
 app = typer.Typer(help="The paper's results on our own densities.", no_args_is_help=True)
 
@@ -50,7 +50,7 @@ def table1(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder of `deepdft dft spread`, laid over the histogram of QM9 "
+            help="Folder of `deepdft spread`, laid over the histogram of QM9 "
             "[default: docs/evaluation/spread, where there is one].",
         ),
     ] = None,
@@ -58,9 +58,9 @@ def table1(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
 ) -> None:
     """Print Table 1 on the test densities that ship; given again, it goes on where it was."""
-    from deepdft.reproduce.report import default_spread, write_report
-    from deepdft.reproduce.systems import SYSTEMS, find_system
-    from deepdft.reproduce.table1 import Choices
+    from deepdft_paper.reproduce.report import default_spread, write_report
+    from deepdft_paper.reproduce.systems import SYSTEMS, find_system
+    from deepdft_paper.reproduce.table1 import Choices
 
     systems = [find_system(key) for key in system] if system else list(SYSTEMS)
     folders = _folders(data or [])
@@ -87,7 +87,7 @@ def _folders(texts: Sequence[str]) -> dict[str, Path]:
 def _with_progress(
     systems: Sequence[System], choices: Choices, console: Console
 ) -> list[SystemResult]:
-    from deepdft.reproduce.table1 import reproduce
+    from deepdft_paper.reproduce.table1 import reproduce
 
     results = []
     with Progress(
@@ -105,8 +105,8 @@ def _with_progress(
 
 
 def _show(console: Console, results: Sequence[SystemResult], choices: Choices) -> None:
-    from deepdft.reproduce.report import claims, notes, title
-    from deepdft.reproduce.table import COLUMNS, cells
+    from deepdft_paper.reproduce.report import claims, notes, title
+    from deepdft_paper.reproduce.table import COLUMNS, cells
 
     table = Table(title=title(choices))
     for column in COLUMNS:
@@ -124,7 +124,7 @@ def learning_curve(
         Path | None,
         typer.Argument(
             metavar="[RUNS]",
-            help="Output folder of benchmarks/accuracy/compare.py. Without it, what the output "
+            help="Output folder of paper/comparison/compare.py. Without it, what the output "
             "folder has is fitted and shown.",
         ),
     ] = None,
@@ -134,8 +134,8 @@ def learning_curve(
     row: Annotated[str, typer.Option(help="Whose runs: a row of the comparison.")] = "equivariant",
 ) -> None:
     """Print QM9's error against the number of training molecules, with a power law."""
-    from deepdft.reproduce.curve_report import COLUMNS, fitted, rows, sentences, write_curve
-    from deepdft.reproduce.learning_curve import read_curve, read_runs, shipped_model
+    from deepdft_paper.reproduce.curve_report import COLUMNS, fitted, rows, sentences, write_curve
+    from deepdft_paper.reproduce.learning_curve import read_curve, read_runs, shipped_model
 
     curve = read_curve(output) if runs is None else read_runs(runs, row)
     result = fitted(curve, shipped_model())

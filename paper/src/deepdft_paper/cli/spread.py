@@ -1,4 +1,4 @@
-"""`deepdft dft spread`."""
+"""`deepdft spread`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepdft.cli.structure_inputs import is_setting
 from deepdft.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from deepdft.dft.spread_table import SpreadTable
+    from deepdft_paper.spread.spread_table import SpreadTable
 
 
 def spread(
@@ -50,9 +50,9 @@ def spread(
     """
     from deepdft.cli.campaign_progress import Shown, progress_bar
     from deepdft.dft import create_calculation, read_inputs
-    from deepdft.dft.measure_spread import measure_spread
     from deepdft.dft.pyscf import PySCFSettings
-    from deepdft.dft.spread_table import SpreadTable
+    from deepdft_paper.spread.measure_spread import measure_spread
+    from deepdft_paper.spread.spread_table import SpreadTable
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
     texts = arguments or []

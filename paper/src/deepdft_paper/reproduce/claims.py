@@ -15,8 +15,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu, spearmanr
 
-from deepdft.reproduce.environments import rarest
-from deepdft.reproduce.measure import Measured
+from deepdft_paper.reproduce.environments import rarest
+from deepdft_paper.reproduce.measure import Measured
 
 PERCENTILE = 95.0
 """Structures with errors above this percentile are the outliers that are looked at."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from deepdft.plotting.figures import new_figure, png
-from deepdft.reproduce.learning_curve import CURVE, PAPER_SIZE, Curve, Shipped
-from deepdft.reproduce.power_law import Estimate, Fit, bootstrapped, seed_scatter
 from deepdft.storage.whole_files import AtomicFile
+from deepdft_paper.reproduce.learning_curve import CURVE, PAPER_SIZE, Curve, Shipped
+from deepdft_paper.reproduce.power_law import Estimate, Fit, bootstrapped, seed_scatter
 
 LABEL_NOISE = 0.03
 """eps_mae between the labels and the same calculation with tighter settings, %; no model that is

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepdft.extras import import_extra
 from deepdft.plotting.figures import new_figure, png
-from deepdft.reproduce.environments import bonds
+from deepdft_paper.reproduce.environments import bonds
 
 _DISC = 0.55
 """Radius of a disc in covalent radii."""

@@ -1,6 +1,6 @@
 """The learning curve of QM9: errors of runs with different numbers of training structures.
 
-The runs are those of `benchmarks/accuracy/compare.py`: folders with `training.json` and, once
+The runs are those of `paper/comparison/compare.py`: folders with `training.json` and, once
 evaluated, `test.json`.
 """
 
@@ -139,8 +139,7 @@ def read_runs(folder: Path, row: str = "equivariant") -> Curve:
         runs.append(_run(trained, tested))
     if not runs:
         raise ConfigurationError(
-            f"{folder} holds no evaluated runs of '{row}'; benchmarks/accuracy/compare.py makes "
-            "them."
+            f"{folder} holds no evaluated runs of '{row}'; paper/comparison/compare.py makes them."
         )
     runs.sort(key=lambda run: (run.size, run.seed))
     return Curve(runs, sorted(outstanding), None if points is None else points.get("spacing"))

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.dft.spread_table import TABLE, SpreadTable
-from deepdft.reproduce.claims import FENCE, PERCENTILE, SIGNIFICANCE, errors_of
-from deepdft.reproduce.drawing import structures_picture
-from deepdft.reproduce.histograms import Panel, histogram_picture
-from deepdft.reproduce.systems import PAPER_BASELINE_QM9
-from deepdft.reproduce.table import COLUMNS, cells
-from deepdft.reproduce.table1 import MARGIN, Choices, SystemResult
 from deepdft.storage.whole_files import AtomicFile
+from deepdft_paper.reproduce.claims import FENCE, PERCENTILE, SIGNIFICANCE, errors_of
+from deepdft_paper.reproduce.drawing import structures_picture
+from deepdft_paper.reproduce.histograms import Panel, histogram_picture
+from deepdft_paper.reproduce.systems import PAPER_BASELINE_QM9
+from deepdft_paper.reproduce.table import COLUMNS, cells
+from deepdft_paper.reproduce.table1 import MARGIN, Choices, SystemResult
+from deepdft_paper.spread.spread_table import TABLE, SpreadTable
 
 TEN_TIMES = 10.0
 
@@ -155,7 +155,7 @@ def write_report(
     Args:
         results: of the systems.
         choices: how they were made.
-        spread: folder of `deepdft dft spread` for QM9, laid over its histogram, or None.
+        spread: folder of `deepdft spread` for QM9, laid over its histogram, or None.
 
     Returns:
         The names of the files.

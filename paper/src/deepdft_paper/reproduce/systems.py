@@ -12,10 +12,12 @@ from pathlib import Path
 
 from ase import Atoms
 
+import deepdft
 from deepdft.data import DensityDataset, open_dataset
 from deepdft.errors import ConfigurationError, did_you_mean
 
-_BUNDLED = Path(__file__).resolve().parent.parent / "bundled" / "densities"
+_OURS = Path(__file__).resolve().parent.parent / "densities"
+_OF_DEEPDFT = Path(deepdft.__file__).resolve().parent / "bundled" / "densities"
 _SPLIT = "split.json"
 _ENVIRONMENTS = "training_environments.json"
 
@@ -52,7 +54,7 @@ class System:
         title: heading of its row.
         model: name of the bundled model.
         config: training configuration, a file among the repository's `configs`.
-        folder: test densities with `split.json`, below the package's bundled densities.
+        path: folder of test densities with `split.json`.
         file: the densities in that folder.
         paper: what the paper reports.
         trains_on_bundled: whether the training part is in that folder as well.
@@ -65,18 +67,13 @@ class System:
     title: str
     model: str
     config: str
-    folder: str
+    path: Path
     file: str
     paper: PaperRow
     trains_on_bundled: bool = True
     grids_first: bool = False
     group: Callable[[Atoms], str] | None = None
     groups: str = "structures"
-
-    @property
-    def path(self) -> Path:
-        """The folder of the densities."""
-        return _BUNDLED / self.folder
 
     @property
     def split(self) -> Path:
@@ -143,7 +140,7 @@ SYSTEMS = (
         title="QM9",
         model="default",
         config="default.yaml",
-        folder="qm9_test",
+        path=_OF_DEEPDFT / "qm9_test",
         file="molecules.npz",
         paper=PaperRow(123_835, 50, 10_000, 0.36, 2.35),
         trains_on_bundled=False,
@@ -153,7 +150,7 @@ SYSTEMS = (
         title="lithium-ion cathode",
         model="cathode",
         config="cathode.yaml",
-        folder="cathode",
+        path=_OURS / "cathode",
         file="densities.zip",
         paper=PaperRow(3_903, 50, 1_000, 0.10, 0.29),
         grids_first=True,
@@ -165,7 +162,7 @@ SYSTEMS = (
         title="liquid ethylene carbonate",
         model="ethylene-carbonate",
         config="ethylene_carbonate.yaml",
-        folder="ethylene_carbonate",
+        path=_OURS / "ethylene_carbonate",
         file="configurations.npz",
         paper=PaperRow(7_330, 50, 4_000, 0.53, 0.69),
         grids_first=True,

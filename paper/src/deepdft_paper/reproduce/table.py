@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from deepdft.arrays import FloatArray
-from deepdft.reproduce.measure import Measured
-from deepdft.reproduce.systems import PaperRow, System
+from deepdft_paper.reproduce.measure import Measured
+from deepdft_paper.reproduce.systems import PaperRow, System
 
 _RESAMPLES = 4000
 

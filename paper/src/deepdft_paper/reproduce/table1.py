@@ -14,12 +14,12 @@ from deepdft.data.conversion import fill_store
 from deepdft.errors import ConfigurationError
 from deepdft.models.bundled import bundled_models, find_model, model_digest
 from deepdft.prediction.trained_model import load_model
-from deepdft.reproduce.claims import Outlier, Rarity, Tail, outliers_of, rarity, tail
-from deepdft.reproduce.environments import count_environments
-from deepdft.reproduce.measure import Measured, Results, measure
-from deepdft.reproduce.systems import Missing, System
-from deepdft.reproduce.table import Row, row_of, without_model
 from deepdft.training.config import read_config
+from deepdft_paper.reproduce.claims import Outlier, Rarity, Tail, outliers_of, rarity, tail
+from deepdft_paper.reproduce.environments import count_environments
+from deepdft_paper.reproduce.measure import Measured, Results, measure
+from deepdft_paper.reproduce.systems import Missing, System
+from deepdft_paper.reproduce.table import Row, row_of, without_model
 
 SPACING, MARGIN = 0.1, 5.0
 QUICK_SPACING = 0.25

@@ -1,6 +1,6 @@
 """Measuring equation (8) for many molecules, in parallel and resumable.
 
-A folder gets the table (`deepdft.dft.spread_table`) and, below `densities/FUNCTIONAL/`, an archive
+A folder gets the table (`spread_table.py`) and, below `densities/FUNCTIONAL/`, an archive
 of each molecule's orbitals, so that another model is measured without calculating anything again.
 """
 
@@ -24,13 +24,13 @@ from deepdft.dft.folders import SCRATCH, clean_scratch, sole_campaign, working_i
 from deepdft.dft.functionals import EIGHT
 from deepdft.dft.pool import Lost, WorkerPool
 from deepdft.dft.pyscf import MeanField, PySCFCalculation, PySCFSettings
-from deepdft.dft.spread import functional_spread, prediction_error
-from deepdft.dft.spread_table import DESCRIPTION, FIRST, SETS, SpreadTable
 from deepdft.errors import ConfigurationError, DeepDFTError
 from deepdft.fields.field import OnBoxes
 from deepdft.fields.orbitals import OrbitalArchive, OrbitalDensity, write_orbital_archive
 from deepdft.models.bundled import find_model, model_digest
 from deepdft.structures import Structure
+from deepdft_paper.spread.functional_spread import functional_spread, prediction_error
+from deepdft_paper.spread.spread_table import DESCRIPTION, FIRST, SETS, SpreadTable
 
 if TYPE_CHECKING:
     from deepdft.prediction.trained_model import TrainedModel

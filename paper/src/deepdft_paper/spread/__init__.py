@@ -1,0 +1,1 @@
+"""The spread of functionals, equation (8) of the paper."""
