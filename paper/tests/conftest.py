@@ -6,10 +6,9 @@ from importlib.metadata import entry_points
 
 import pytest
 from tests.commands import run, small_model
+from tests.conftest import _one_thread, pytest_plugins
 
-__all__ = ["run", "small_model"]
-
-pytest_plugins = ["tests.conftest"]
+__all__ = ["_one_thread", "pytest_plugins", "run", "small_model"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
