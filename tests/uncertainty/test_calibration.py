@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from deepdft.models.expected_errors.calibration import (
     Calibration,
+    Excess,
     cross_validated_eps_mae,
     fit_calibration,
 )
@@ -56,12 +57,27 @@ def test_shares_and_volume_follow_the_whole(model):
     model.error_model = replace(model.require_error_model(), calibration=calibration)
     without = model.uncertainty_of_encoded(atoms, engine.senders)
     np.testing.assert_array_equal(without.shares, plain.shares)
-    found = model.uncertainty_of_encoded(atoms, engine.senders, excess=0.2)
+    excess = Excess(np.zeros(len(atoms), dtype=np.int64), np.array([14.0]), np.array([0.2]))
+    found = model.uncertainty_of_encoded(atoms, engine.senders, excess=excess)
     whole = calibration.eps_mae(np.array(plain.eps_mae), np.array(0.2 / 14))
     assert found.eps_mae == pytest.approx(float(whole))
     ratio = found.eps_mae / plain.eps_mae
     point = atoms.positions[:1] + 0.3
     assert found.at(point) == pytest.approx(ratio * plain.at(point))
+
+
+def test_each_fragment_has_its_own():
+    calibration = Calibration(0.3, 0.1, 0.2, 0.8)
+    shares = np.array([0.01, 0.02, 0.04, 0.05])
+    whole = Excess(np.array([0, 0, 1, 1]), np.array([8.0, 10.0]), np.array([0.02, 0.3]))
+    expected = []
+    for part, electrons, off in ((shares[:2], 8.0, 0.02), (shares[2:], 10.0, 0.3)):
+        alone = Excess(np.zeros(2, dtype=np.int64), np.array([electrons]), np.array([off]))
+        found = calibration.calibrated(part, alone)
+        eps_mae = calibration.eps_mae(np.array(part.sum() / electrons), np.array(off / electrons))
+        assert found.sum() / electrons == pytest.approx(float(eps_mae))
+        expected.append(found)
+    np.testing.assert_allclose(calibration.calibrated(shares, whole), np.concatenate(expected))
 
 
 def test_folders_keep_it_and_older_ones_are_read(model, folder, tmp_path):

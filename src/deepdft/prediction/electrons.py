@@ -32,6 +32,7 @@ from deepdft.fields.atoms.cell_integral import Valued, cell_integral
 from deepdft.fields.atoms.quadrature import integrals_by_atom
 from deepdft.geometry.connections import connected_parts
 from deepdft.geometry.pairs import near_pairs
+from deepdft.models.expected_errors.calibration import Excess
 
 SUSPICIOUS = 0.3
 """Electrons by which a fragment may be off before its charge is doubted."""
@@ -86,6 +87,11 @@ class ElectronCount:
     def deviation(self) -> float:
         """Electrons that the prediction has too many of, in all."""
         return float(self.deviations.sum())
+
+    @property
+    def excess(self) -> Excess:
+        """What the prediction's counting says of its other errors."""
+        return Excess(self.fragment, self.electrons, np.abs(self.deviations))
 
     def warning(self) -> str | None:
         """Return a sentence where the charge is not what the atoms suggest, else None."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepdft.fields.stored import StoredField
+from deepdft.models.expected_errors.calibration import Excess
 from deepdft.prediction.atom_states import map_atom_states, write_atom_states
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.prediction.trained_model import TrainedModel
@@ -14,7 +15,7 @@ from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.storage.whole_files import AtomicFile
 
 _STATES = "atom_states.npy"
-_AMPLITUDES = "electron_correction.npy"
+_AMPLITUDES, _EXCESS = "electron_correction.npy", "electron_excess.npz"
 
 
 def encode_for(store: ChunkedDensity, model: TrainedModel) -> None:
@@ -32,11 +33,21 @@ def encode_for(store: ChunkedDensity, model: TrainedModel) -> None:
     )  # fmt: skip
     count = engine.electron_count
     assert count is not None
-    excess = float(np.abs(count.deviations).sum())
-    about = {"deviation": count.deviation, "excess": excess, "warning": count.warning()}
+    about = {"deviation": count.deviation, "warning": count.warning()}
     store.update_attributes(electron_count=about)
+    with AtomicFile(store.work_folder / _EXCESS) as file:
+        np.savez(file, **vars(count.excess))
     with AtomicFile(store.work_folder / _AMPLITUDES) as file:
         np.save(file, count.amplitudes)
+
+
+def excess_of(store: ChunkedDensity) -> Excess | None:
+    """Return by how many electrons the network is off for a store's atoms, None if not known."""
+    path = store.work_folder / _EXCESS
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        return Excess(**file)
 
 
 def atom_states_of(store: ChunkedDensity) -> Any:

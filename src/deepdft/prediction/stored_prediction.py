@@ -21,7 +21,12 @@ from deepdft.errors import ConfigurationError
 from deepdft.fields.reductions import Reductions
 from deepdft.fields.walk import Progress
 from deepdft.prediction.block_plan import BlockPlan, block_shape_for
-from deepdft.prediction.encoded_store import atom_states_of, encode_for, stored_density
+from deepdft.prediction.encoded_store import (
+    atom_states_of,
+    encode_for,
+    excess_of,
+    stored_density,
+)
 from deepdft.prediction.predict import PredictionSummary, reductions_for, uncertainty_path
 from deepdft.prediction.stored_uncertainty import fill_uncertainty
 from deepdft.prediction.trained_model import TrainedModel
@@ -127,8 +132,7 @@ def _uncertainty(store: ChunkedDensity, model: TrainedModel) -> Uncertainty:
     """Return what error to expect; the atoms of an unfinished store are encoded for both uses."""
     encode_for(store, model)
     states = atom_states_of(store)
-    excess = store.attributes.get("electron_count", {}).get("excess")
-    return model.uncertainty_of_encoded(store.atoms, states, excess)
+    return model.uncertainty_of_encoded(store.atoms, states, excess_of(store))
 
 
 def _warning(store: ChunkedDensity, expected: Uncertainty | None) -> str | None:

@@ -29,6 +29,7 @@ from deepdft.structures import Coverage, charge_and_multiplicity
 if TYPE_CHECKING:
     from deepdft.architectures.base import DensityModel
     from deepdft.electronic.properties import Properties
+    from deepdft.models.expected_errors.calibration import Excess
     from deepdft.models.expected_errors.error_model import ErrorModel
     from deepdft.models.expected_errors.expected import Uncertainty
 
@@ -264,10 +265,8 @@ class TrainedModel:
         engine = self.engine(atoms) if engine is None else engine
         return self.uncertainty_of_encoded(atoms, engine.senders, self.excess(engine))
 
-    def excess(self, engine: ProbeEngine) -> float | None:
+    def excess(self, engine: ProbeEngine) -> Excess | None:
         """Return by how many electrons the network is off for a structure, None if not known.
-
-        The sum over its fragments without regard to the sign, before their number is corrected.
 
         Args:
             engine: of the structure.
@@ -280,7 +279,7 @@ class TrainedModel:
                 self.evaluator, self.baseline, engine.atoms, self.threads, engine.senders,
                 self.level, target,
             ).electron_count  # fmt: skip
-        return None if count is None else float(np.abs(count.deviations).sum())
+        return None if count is None else count.excess
 
     def warning(self, engine: ProbeEngine, expected: Uncertainty | None = None) -> str | None:
         """Return sentences where a structure lies outside what the model knows, else None.
@@ -310,7 +309,7 @@ class TrainedModel:
             return None
 
     def uncertainty_of_encoded(
-        self, atoms: Atoms, senders: Any, excess: float | None = None
+        self, atoms: Atoms, senders: Any, excess: Excess | None = None
     ) -> Uncertainty:
         """Return what `uncertainty` does, from what the atoms send to probes.
 

@@ -5,7 +5,7 @@
 a is the sum of the atoms' shares over the electrons, and delta how far the network is off in the
 number of electrons, before it is corrected, over the electrons. That is known of every structure,
 and a network that counts badly is wrong elsewhere as well. Both are intensive, so that twice the
-structure has the same eps.
+structure has the same eps. Fragments far from each other have each their own a and delta.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepdft.arrays import FloatArray
+from deepdft.arrays import FloatArray, IntegerArray
 
 FEWEST = 30
 """Held-out structures below which nothing is fitted."""
@@ -25,6 +25,26 @@ _STRENGTH = 1.0
 """So many structures' worth of a departure of one from the prior."""
 
 _SMALLEST = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Excess:
+    """By how many electrons a network is off, before their number is corrected.
+
+    Attributes:
+        fragment: (atoms,) number of each atom's fragment.
+        electrons: (fragments,) that there are.
+        deviations: (fragments,) electrons too many or too few, without the sign.
+    """
+
+    fragment: IntegerArray
+    electrons: FloatArray
+    deviations: FloatArray
+
+    @property
+    def fraction(self) -> float:
+        """Delta of the structure as a whole."""
+        return float(self.deviations.sum() / self.electrons.sum())
 
 
 @dataclass(frozen=True)
@@ -56,6 +76,18 @@ class Calibration:
             self.scale + self.power * np.log(shares) + self.joint_power * joint
         )
         return result
+
+    def calibrated(self, shares: FloatArray, excess: Excess) -> FloatArray:
+        """Return the atoms' shares of the error, scaled fragment by fragment, (atoms,) electrons.
+
+        Args:
+            shares: (atoms,) electrons.
+            excess: of the structure.
+        """
+        by_fragment = np.bincount(excess.fragment, shares) / excess.electrons
+        expected = self.eps_mae(by_fragment, excess.deviations / excess.electrons)
+        factors = expected / np.maximum(by_fragment, _SMALLEST)
+        return np.asarray(shares * factors[excess.fragment])
 
     @property
     def numbers(self) -> list[float]:

@@ -15,6 +15,7 @@ from deepdft.arrays import FloatArray, Index
 from deepdft.density import Density, Grid
 from deepdft.fields.atoms import SuperposedAtoms
 from deepdft.fields.walk import density_on
+from deepdft.models.expected_errors.calibration import Excess
 from deepdft.models.expected_errors.error_model import ErrorModel
 
 _CHUNK_ATOMS = 16_384
@@ -43,8 +44,7 @@ class Uncertainty:
         network: what evaluates the network.
         senders: what its `encode` returned for the structure.
         electrons: electrons of the structure, or None where the model's card does not tell.
-        excess: by how many electrons the network is off, without regard to the sign, before their
-            number is corrected; None where that is not known.
+        excess: by how many electrons the network is off; None where that is not known.
         threads: CPU threads; default: all that this process may use.
 
     Attributes:
@@ -65,7 +65,7 @@ class Uncertainty:
         network: CpuNetwork,
         senders: Any,
         electrons: float | None = None,
-        excess: float | None = None,
+        excess: Excess | None = None,
         threads: int | None = None,
     ) -> None:
         species = error_model.species(atoms.numbers)
@@ -80,9 +80,7 @@ class Uncertainty:
         self._model = error_model
         self._electrons = electrons or float(error_model.electrons[species].sum())
         if error_model.calibration is not None and excess is not None:
-            by_atoms = self.shares.sum() / self._electrons
-            whole = error_model.calibration.eps_mae(by_atoms, np.array(excess / self._electrons))
-            self.shares *= float(whole) / by_atoms
+            self.shares = error_model.calibration.calibrated(self.shares, excess)
         self._threads = threads
 
     @property
