@@ -43,7 +43,7 @@ def main() -> None:
         table.add_column(column, justify="right" if column else "left")
     figures, rows = {}, []
     for name, path in (
-        ("default", MOLECULE),
+        ("qm9", MOLECULE),
         ("ethylene-carbonate", HERE / "ethylene_carbonate.xyz"),
     ):
         atoms = ase.io.read(path)

@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", nargs="+", type=Path, help="archives of orbitals")
     parser.add_argument("--key", action="append", required=True, help="of a reaction (repeat)")
-    parser.add_argument("--model", default="organic")
+    parser.add_argument("--model", default="default")
     parser.add_argument("--spacing", type=float, default=0.15)
     parser.add_argument("--energies", action="store_true")
     options = parser.parse_args()

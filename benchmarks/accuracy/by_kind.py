@@ -1,6 +1,6 @@
 """Errors of a model by group, element, charge, size and strain: a page and pictures.
 
-    deepdft evaluate organic ORGANIC QM9 --split split.json:validation -o report/
+    deepdft evaluate default ORGANIC QM9 --split split.json:validation -o report/
     python benchmarks/accuracy/by_kind.py report/ ORGANIC QM9 -o docs/evaluation/organic
 
 The first command measures eps_mae; the second one reads `report/structures.csv`, looks at the

@@ -42,7 +42,7 @@ from deepdft.uncertainty.measure import (
     write_measurement,
 )
 
-CONFIGURATION = Path(__file__).parents[2] / "configs" / "default.yaml"
+CONFIGURATION = Path(__file__).parents[2] / "configs" / "qm9.yaml"
 
 
 def main() -> None:

@@ -259,7 +259,7 @@ class Experiment:
         return [known[i] for i in rows]
 
     def _encoder(self, start: str, size: int, seed: int) -> Equivariant:
-        bundled = open_checkpoint("default").network
+        bundled = open_checkpoint("qm9").network
         if start == "untrained":
             torch.manual_seed(seed)
             network = create_model("equivariant", bundled.options.model_dump(), bundled.elements)

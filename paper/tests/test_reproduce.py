@@ -104,7 +104,7 @@ def test_an_interrupted_table_goes_on(run, two_systems, evaluated, monkeypatch, 
 
 def test_training_first(run, two_systems, tmp_path):
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "default.yaml").write_text(
+    (tmp_path / "configs" / "qm9.yaml").write_text(
         "model: {options: {steps: 2, channels: 8}}\nsampling: {probes: 20}\n"
         "trainer: {max_steps: 2, validation_interval: 1, validation_probes: 20}\n"
     )

@@ -1,11 +1,11 @@
 """Turn a finished run into a bundled model with its card.
 
-    python recipes/models/bundle.py runs/default default \\
+    python recipes/models/bundle.py runs/qm9 default \\
         --test evaluation/default/summary.json --minutes 80
 
 Then it learns which errors to expect (docs/uncertainty.md):
 
-    deepdft uncertainty default DATA --train DATA/split.json:train \\
+    deepdft uncertainty qm9 DATA --train DATA/split.json:train \\
         --split DATA/split.json:validation
 
 The card's errors come from the summary that `deepdft evaluate -o` wrote on the test split; nothing

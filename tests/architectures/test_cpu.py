@@ -201,7 +201,7 @@ def bundled(name):
 
 def structure_of(name):
     root = deepdft.__path__[0]
-    if name == "default":
+    if name in ("default", "qm9"):
         return read(f"{root}/bundled/molecules/C6H9NO.xyz")
     if name == "ethylene-carbonate":
         return read("benchmarks/ethylene_carbonate.xyz")
@@ -211,7 +211,7 @@ def structure_of(name):
     return atoms
 
 
-@pytest.mark.parametrize("name", ["default", "ethylene-carbonate", "cathode"])
+@pytest.mark.parametrize("name", ["default", "qm9", "ethylene-carbonate", "cathode"])
 def test_bundled_models(name):
     description, elements, weights = bundled(name)
     atoms = structure_of(name)
@@ -253,7 +253,7 @@ import deepdft.architectures.deepdft.cpu
 assert np.abs(gradient).max() > 0 and architectures()
 assert "torch" not in sys.modules, [m for m in sys.modules if "torch" in m][:5]
 """
-    folder = str(bundled_models()["default"])
+    folder = str(bundled_models()["qm9"])
     subprocess.run([sys.executable, "-c", script, folder], check=True)
 
 

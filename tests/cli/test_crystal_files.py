@@ -47,9 +47,9 @@ def test_models_say_what_they_are_for(run: Callable[..., Outcome]) -> None:
     assert said["crystals"]["for"] == "crystals"
     assert said["cathode"]["for"] == "crystals with Ni or Mn or Co and O"
     assert said["ethylene-carbonate"]["for"] == "liquid C3H4O3"
-    assert said["organic"]["charges"] == [-1, 0, 1]
-    assert said["default"]["eps_mae_percent"] < 0.3
-    assert said["default"]["measured_on"] == "test"
+    assert said["default"]["charges"] == [-1, 0, 1]
+    assert said["qm9"]["eps_mae_percent"] < 0.3
+    assert said["qm9"]["measured_on"] == "test"
     assert said["crystals"]["electrons"]["Si"] == 4
     for name, row in said.items():
         assert name in outcome.output

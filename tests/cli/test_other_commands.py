@@ -143,7 +143,8 @@ def test_models_and_info_show_the_bundled_model(run):
     listed = run("models")
     assert listed.code == 0
     assert "default" in listed.output
-    card = run("info", "default")
+    assert "qm9" in listed.output
+    card = run("info", "qm9")
     assert card.code == 0
     for expected in ("PBE", "elements: H C N O F", "test", "label noise", "split"):
         assert expected in card.output

@@ -214,10 +214,10 @@ def test_without_a_model_a_bundled_one_is_chosen_and_named(run, methanol):
         (["methanol.xyz", "-o", "x.nonsense"], "x.nonsense"),
         (["broken.xyz"], "broken.xyz"),
         (["not-a-molecule!"], "neither a file nor a valid SMILES"),
-        (["C[Si](C)(C)C", "-m", "default"], "covers H, C, N, O, F"),
-        (["[NH4+]", "-m", "default"], "net charge"),
+        (["C[Si](C)(C)C", "-m", "qm9"], "covers H, C, N, O, F"),
+        (["[NH4+]", "-m", "qm9"], "net charge"),
         (["C[Ge](C)(C)C"], "'crystals' is for crystals, not for molecules"),
-        (["[NH3+]CC[NH3+]"], "'organic' knows net charges of -1 and 0 and +1, not of +2"),
+        (["[NH3+]CC[NH3+]"], "'default' knows net charges of -1 and 0 and +1, not of +2"),
         (["[CH3]"], "odd number of electrons"),
     ],
 )

@@ -18,7 +18,7 @@ from deepdft.fields.walk import density_on
 
 @pytest.fixture(scope="module")
 def water():
-    return deepdft.predict(molecule("H2O"), "default", spacing=0.2)
+    return deepdft.predict(molecule("H2O"), "qm9", spacing=0.2)
 
 
 def test_water(water):

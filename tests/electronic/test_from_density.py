@@ -50,7 +50,7 @@ def test_the_converged_density_gives_the_converged_energy(tmp_path, functional):
 
 def test_a_predicted_density_brackets_the_energy(tmp_path):
     atoms = turned("CH3OH")
-    model = deepdft.load_model("default")
+    model = deepdft.load_model("qm9")
     reference, program = converged(atoms, tmp_path, PySCFSettings(convergence=1e-9))
     found = from_density(model.engine(atoms))
     assert found.harris_energy < reference.energy < found.kohn_sham_energy

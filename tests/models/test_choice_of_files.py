@@ -60,12 +60,12 @@ def slab_with_molecule() -> Atoms:
 CASES: list[tuple[str, Callable[[], Atoms], int | None, str]] = [
     ("methanol.xyz", lambda: molecule("CH3OH"), None, "default"),
     ("methanol.pdb", lambda: molecule("CH3OH"), None, "default"),
-    ("chloride.xyz", lambda: molecule("CH3Cl"), None, "organic"),
-    ("hydroxide.xyz", lambda: Atoms("OH", [(0, 0, 0), (0, 0, 0.97)]), -1, "organic"),
-    ("salt.xyz", lambda: molecule("NaCl"), None, "organic"),
+    ("chloride.xyz", lambda: molecule("CH3Cl"), None, "default"),
+    ("hydroxide.xyz", lambda: Atoms("OH", [(0, 0, 0), (0, 0, 0.97)]), -1, "default"),
+    ("salt.xyz", lambda: molecule("NaCl"), None, "default"),
     ("POSCAR", lambda: boxed("CH3OH"), None, "default"),
     ("boxed.cif", lambda: boxed("C6H6"), None, "default"),
-    ("boxed.extxyz", lambda: boxed("CH3Cl"), None, "organic"),
+    ("boxed.extxyz", lambda: boxed("CH3Cl"), None, "default"),
     ("liquid.cif", liquid, None, "ethylene-carbonate"),
     ("nickel_oxide.cif", cathode, None, "cathode"),
     ("salt.cif", lambda: bulk("NaCl", "rocksalt", a=5.64), None, "crystals"),
@@ -89,7 +89,7 @@ def test_the_model_of_a_file(
 @pytest.mark.parametrize(
     ("build", "charge", "words"),
     [
-        (lambda: molecule("SiH4"), 3, "'organic' knows net charges of -1 and 0 and \\+1"),
+        (lambda: molecule("SiH4"), 3, "'default' knows net charges of -1 and 0 and \\+1"),
         (lambda: bulk("NaCl", "rocksalt", a=5.64), 1, "'crystals' knows net charges of 0"),
         (lambda: bulk("Po", "sc", a=3.35), None, "'crystals' does not know Po"),
         (lambda: Atoms("FeCl2", [(0, 0, 0), (2.2, 0, 0), (-2.2, 0, 0)]), None, "'crystals' is for"),

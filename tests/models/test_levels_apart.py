@@ -64,7 +64,7 @@ def test_the_same_structure_has_other_electrons_at_other_levels() -> None:
     """So that a difference of two such densities would mean nothing."""
     electrons = {
         name: read_description(bundled_models()[name])["card"]["electrons"]
-        for name in ("organic", "crystals", "cathode")
+        for name in ("default", "crystals", "cathode")
     }
-    assert electrons["organic"]["Zn"] != electrons["crystals"]["Zn"]
+    assert electrons["default"]["Zn"] != electrons["crystals"]["Zn"]
     assert electrons["cathode"]["Li"] != electrons["crystals"]["Li"]

@@ -34,7 +34,7 @@ def test_a_server_that_has_warmed_up_knows_how_fast_it_is(models):
     service = Service(LIMITS, models)
     warm_up(service)
     service.queue.close()
-    for name in ("default", "organic", "crystals"):
+    for name in ("default", "crystals"):
         assert models.rate(name) > 0
 
 

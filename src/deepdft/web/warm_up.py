@@ -14,7 +14,7 @@ from deepdft.web.prediction import predict
 from deepdft.web.results import Result
 from deepdft.web.service import Service
 
-_FIRST = {"default": "water", "organic": "water", "crystals": "copper"}
+_FIRST = {"default": "water", "crystals": "copper"}
 """Models that most visitors need, and what each is tried on."""
 
 _COARSE, _POINTS = 2_000, 30_000

@@ -187,7 +187,7 @@ def read_curve(folder: Path) -> Curve:
         raise ConfigurationError(f"{path} is damaged: {error!r}.") from None
 
 
-def shipped_model(name: str = "default") -> Shipped:
+def shipped_model(name: str = "qm9") -> Shipped:
     """Return what a bundled model's card says of its training and test."""
     card = read_description(find_model(name))["card"]
     training, test = card["training"], card["test"]

@@ -138,8 +138,8 @@ SYSTEMS = (
     System(
         key="qm9",
         title="QM9",
-        model="default",
-        config="default.yaml",
+        model="qm9",
+        config="qm9.yaml",
         path=_OF_DEEPDFT / "qm9_test",
         file="molecules.npz",
         paper=PaperRow(123_835, 50, 10_000, 0.36, 2.35),
