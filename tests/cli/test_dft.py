@@ -19,7 +19,7 @@ def test_a_campaign_of_molecules(run, tmp_path):
     triplet.info["name"] = "oxygen"
     ase.io.write(tmp_path / "molecules.extxyz", [charged, triplet])
     result = run("dft", "run", "molecules.extxyz", "-o", "store", "functional=PBEsol")
-    assert result.code == 0, result.error
+    assert result.code == 1, result.error
     assert "1 done, 1 failed" in result.output
     assert "failed: oxygen: O2 has initial magnetic moments" in result.output
     dataset = deepdft.open_dataset(tmp_path / "store")

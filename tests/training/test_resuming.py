@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from deepdft.errors import ConfigurationError, FileFormatError
-from deepdft.training import callbacks, train
+from deepdft.failures import ending_of
+from deepdft.training import TrainingStopped, train
+from deepdft.training.ending import EndWhenTold
 from deepdft.training.trainer import STATE
 from tests.training.small_runs import (
     Killed,
@@ -93,23 +96,54 @@ def test_a_kill_while_the_state_is_written_leaves_a_valid_one(
     finished, archive, tmp_path, monkeypatch
 ):
     config = small_config(tmp_path / "run", archive)
-    save = torch.save
+    write = Path.write_bytes
     calls = []
 
-    def fail_the_second_time(state, path):
+    def fail_the_second_time(path, content):
         calls.append(path)
         if len(calls) == 2:
-            path.write_bytes(b"half of a state")
+            write(path, b"half of a state")
             raise Killed
-        save(state, path)
+        return write(path, content)
 
-    monkeypatch.setattr(callbacks.torch, "save", fail_the_second_time)
+    monkeypatch.setattr(Path, "write_bytes", fail_the_second_time)
     with pytest.raises(Killed):
         train(config)
     monkeypatch.undo()
     assert len(calls) == 2
     assert read_state(tmp_path / "run")["global_step"] == 3
     assert not list((tmp_path / "run").glob(f".{STATE}*"))
+    train(config, resume=True)
+    assert_same_run(tmp_path / "run", directory_of(finished[0]))
+
+
+@pytest.mark.parametrize(
+    ("hook", "step", "number"),
+    [
+        ("on_train_batch_end", 2, signal.SIGTERM),
+        ("on_train_batch_end", 6, signal.SIGINT),
+        ("on_validation_batch_end", 3, signal.SIGTERM),
+    ],
+)
+def test_a_run_that_is_told_to_end_saves_its_state(
+    finished, archive, tmp_path, monkeypatch, hook, step, number
+):
+    told = []
+
+    def tell(self, trainer, *arguments, **options):
+        if trainer.global_step == step and not told:
+            told.append(step)
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(EndWhenTold, hook, tell, raising=False)
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    config = small_config(tmp_path / "run", archive)
+    with pytest.raises(TrainingStopped) as stopped:
+        train(config)
+    assert ending_of(stopped.value)[1] == 128 + number
+    assert stopped.value.resumable
+    assert stopped.value.result.steps == read_state(tmp_path / "run")["global_step"] == step
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
     train(config, resume=True)
     assert_same_run(tmp_path / "run", directory_of(finished[0]))
 

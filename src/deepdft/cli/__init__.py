@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from deepdft.cli.commands import LazyGroup
+from deepdft.cli.endings import ended_with_a_sentence
 from deepdft.cli.first_words import FIRST
 from deepdft.cli.first_words import version as version_of
-from deepdft.errors import DeepDFTError
-from deepdft.extras import missing_extra
 
 app = typer.Typer(
     name="deepdft",
@@ -42,21 +42,10 @@ def _all_commands(
 
 
 def main() -> None:
-    """Run the command; errors of input become one sentence and exit code 2."""
-    try:
+    """Run the command; every failure becomes one sentence and an exit code (`cli.endings`)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files need not be text.
+            stream.reconfigure(errors="backslashreplace")
+    with ended_with_a_sentence():
         app()
-    except DeepDFTError as error:
-        _leave(error)
-    except ModuleNotFoundError as error:
-        missing = missing_extra(error, f"'{' '.join(['deepdft', *sys.argv[1:2]])}'")
-        if missing is None:
-            raise
-        _leave(missing)
-    except KeyboardInterrupt:
-        print("deepdft: interrupted.", file=sys.stderr)
-        sys.exit(130)
-
-
-def _leave(error: DeepDFTError) -> NoReturn:
-    print(f"deepdft: {error}", file=sys.stderr)
-    sys.exit(2)

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from deepdft import plug_ins
+from deepdft.cli.endings import ended_with_a_sentence
 from deepdft.cli.examples import EXAMPLES, with_examples
 from deepdft.errors import ConfigurationError, DeepDFTError
 from deepdft.extras import missing_extra
@@ -159,6 +160,10 @@ class LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, ctx: Any) -> Any:
+        with ended_with_a_sentence():  # before Typer, which swallows interrupts
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         rows, unusable = [], []

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deepdft.cli.endings import DONE_IN_PART
 from deepdft.cli.start import start
 from deepdft.cli.structure_inputs import (
     Charge,
@@ -54,6 +55,8 @@ def run(
 ) -> None:
     """Calculate the densities of structures; given again, it goes on where it was.
 
+    The exit code is 1 where calculations have failed; they are listed.
+
     STORE can be trained on as it is. `deepdft dft settings PROGRAM` lists the settings.
     """
     from deepdft.cli.campaign_progress import Shown, progress_bar
@@ -85,6 +88,8 @@ def run(
         f"{manifest.level})"
     )
     refusals.finish(console)
+    if counts["failed"]:
+        raise typer.Exit(DONE_IN_PART)
 
 
 _STATUSES = ("done", "failed", "pending")

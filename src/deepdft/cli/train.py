@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from deepdft.training import TrainingResult
 
 
 def train(
@@ -28,6 +33,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a model on DFT densities."""
+    from deepdft.training import TrainingStopped
     from deepdft.training import train as run
     from deepdft.training.config import read_config
     from deepdft.training.module import RunEndedError
@@ -47,6 +53,18 @@ def train(
         if is_first_process():
             raise
         raise typer.Exit(2) from None
+    except TrainingStopped as stopped:
+        _say_result(say, stopped.result)
+        if stopped.resumable:
+            say(f"stopped after {stopped.result.steps} steps; --resume goes on from there")
+        raise
+    _say_result(say, result)
+
+
+def _say_result(say: Callable[[str], None], result: TrainingResult) -> None:
+    if math.isnan(result.eps_mae):
+        say("no model yet: the first validation was not reached")
+        return
     before = (
         "" if result.eps_mae_before is None else f" ({100 * result.eps_mae_before:.3f} % before)"
     )

@@ -28,6 +28,7 @@ from deepdft.data.training_store_layout import (
 )
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
+from deepdft.failures import RefusedBySystemError, unwritable
 from deepdft.levels import LevelOfTheory, common_level
 from deepdft.storage.density_group import storable
 from deepdft.storage.growing_array import METADATA, GrowingArray
@@ -336,7 +337,7 @@ def _create(path: str) -> None:
                 GrowingArray.create(place / array, dtype, row_shape, max(1, chunk_bytes // row))
             _write_group(os.fspath(place), 0, 0, [])
         except OSError as error:
-            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
+            raise RefusedBySystemError(unwritable(error, path)) from None
 
 
 def _is_intact(store: TrainingStore, index: int) -> bool:

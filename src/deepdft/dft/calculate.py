@@ -15,6 +15,7 @@ from deepdft.dft.calculation import CalculatedDensity, ReferenceCalculation
 from deepdft.dft.folders import SCRATCH, working_in
 from deepdft.dft.manifest import DONE, FAILED, StructureRecord, write_json
 from deepdft.errors import DeepDFTError
+from deepdft.failures import RefusedBySystemError, refused_by_disk
 from deepdft.formats import npz
 
 RECORD = ".record.json"
@@ -40,7 +41,8 @@ class Job:
 class Calculate:
     """Calculates a structure; density and record are on disk when a call returns.
 
-    Whatever goes wrong becomes part of the record: a campaign goes on.
+    Whatever goes wrong becomes part of the record: a campaign goes on. Only where the disk takes
+    no more does it end, because that is no fault of the structure.
 
     Attributes:
         calculation: program and settings.
@@ -60,6 +62,9 @@ class Calculate:
             write_density(job.store / f"{record.name}.npz", result, record, job.atoms)
             shutil.rmtree(directory, ignore_errors=True)
         except Exception as error:  # programs raise whatever they run into
+            sentence = refused_by_disk(error, job.store)
+            if sentence is not None:
+                raise RefusedBySystemError(sentence) from None
             (directory / "error.log").write_text(traceback.format_exc())
             text = (
                 str(error)

@@ -15,7 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from deepdft.dft.worker import Refused
 from deepdft.errors import ConfigurationError
+from deepdft.failures import RefusedBySystemError
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -94,11 +96,18 @@ class _Worker:
             self.connection.send(job)
 
     def result(self) -> Any:
-        """Return the result of the job that has ended, or `Lost` if the process died of it."""
+        """Return the result of the job that has ended, or `Lost` if the process died of it.
+
+        Raises:
+            RefusedBySystemError: if the system lets no job be done.
+        """
         try:
-            return self.connection.recv()
+            result = self.connection.recv()
         except (EOFError, OSError):
             return Lost(f"The worker process {self.cause_of_death()}.")
+        if isinstance(result, Refused):
+            raise RefusedBySystemError(result.sentence)
+        return result
 
     @property
     def alive(self) -> bool:

@@ -11,7 +11,21 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+
+from deepdft.failures import sentence_of
+
+
+@dataclass(frozen=True)
+class Refused:
+    """In place of a result: the system does not let any job be done.
+
+    Attributes:
+        sentence: what to tell.
+    """
+
+    sentence: str
 
 
 def _end_with(lifeline: int) -> None:
@@ -40,4 +54,11 @@ def main(connection_number: int, lifeline: int) -> None:
     connection.send(None)
     with contextlib.suppress(EOFError):
         while (job := connection.recv()) is not None:
-            connection.send(perform(job))
+            try:
+                result = perform(job)
+            except Exception as error:
+                sentence = sentence_of(error)
+                if sentence is None:
+                    raise
+                result = Refused(sentence)
+            connection.send(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ def write_atom_states(
 
         def allocate(shape: tuple[int, int, int], kind: Any) -> NDArray[Any]:
             mapped: NDArray[Any] = np.lib.format.open_memmap(place, "w+", kind, shape)
+            if hasattr(os, "posix_fallocate"):
+                # Memory that a full disk does not take would end the process without a word.
+                with place.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, place.stat().st_size)
             return mapped
 
         network.encode(atoms, threads, allocate)

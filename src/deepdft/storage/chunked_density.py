@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from deepdft.arrays import Index
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.failures import RefusedBySystemError, unwritable
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.density_group import (
     FORMAT,
@@ -116,7 +117,7 @@ class ChunkedDensity:
                     attributes={"finished": False} | (attributes or {}),
                 )  # fmt: skip
             except OSError as error:
-                raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from None
+                raise RefusedBySystemError(unwritable(error, path)) from None
         return cls(path)
 
     @cached_property
@@ -208,7 +209,7 @@ class ChunkedDensity:
             temporary.write_bytes(_encoded(stored, self.chunk_shape))
             os.replace(temporary, target)
         except OSError as error:
-            raise ConfigurationError(f"{self.path} cannot be written: {error.strerror}.") from None
+            raise RefusedBySystemError(unwritable(error, self.path)) from None
         finally:
             temporary.unlink(missing_ok=True)
         return stored

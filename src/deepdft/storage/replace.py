@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdft.errors import ConfigurationError
+from deepdft.failures import RefusedBySystemError, refused_by_disk, unwritable
 from deepdft.storage.locks import acquire
 
 if TYPE_CHECKING:
@@ -58,12 +59,18 @@ def replacing(path: str | Path, *, new: bool = False) -> Iterator[Path]:
     if not target.parent.is_dir():
         raise ConfigurationError(f"There is no folder {target.parent} to write {target.name} into.")
     with _place_beside(target) as place:
-        yield place
+        try:
+            yield place
+        except Exception as error:  # libraries have errors of their own for a full disk
+            sentence = refused_by_disk(error, target)
+            if sentence is None or isinstance(error, RefusedBySystemError):
+                raise
+            raise RefusedBySystemError(sentence) from None
         try:
             synchronise(place)
             _put(place, target, new)
         except OSError as error:
-            raise ConfigurationError(f"{target} cannot be written: {error.strerror}.") from None
+            raise RefusedBySystemError(unwritable(error, target)) from None
 
 
 @contextmanager
@@ -73,7 +80,7 @@ def _place_beside(target: Path) -> Iterator[Path]:
     try:
         place, lock = _locked_place(beside)
     except OSError as error:
-        raise ConfigurationError(f"{target} cannot be written: {error.strerror}.") from None
+        raise RefusedBySystemError(unwritable(error, target)) from None
     try:
         yield place
     finally:

@@ -1,5 +1,5 @@
 """Training: batches of random probes, the Lightning module, runs."""
 
-from deepdft.training.run import TrainingResult, train
+from deepdft.training.run import TrainingResult, TrainingStopped, train
 
-__all__ = ["TrainingResult", "train"]
+__all__ = ["TrainingResult", "TrainingStopped", "train"]

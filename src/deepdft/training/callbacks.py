@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from pathlib import Path
@@ -28,8 +29,11 @@ class RenamedCheckpointIO(TorchCheckpointIO):
         """Write a trainer state; a kill at any moment leaves the old one or the new one."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In memory first: torch hides what the disk says.
+        state = io.BytesIO()
+        torch.save(checkpoint, state)
         with replacing(path) as place:
-            torch.save(checkpoint, place)
+            place.write_bytes(state.getbuffer())
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None

@@ -22,6 +22,7 @@ from deepdft.data import (
     shuffled_with_elements_first,
 )
 from deepdft.errors import ConfigurationError
+from deepdft.failures import Terminated
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.models.bundled import open_checkpoint
@@ -31,6 +32,12 @@ from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBa
 from deepdft.training.callbacks import SaveBestModel, StepBookkeeping
 from deepdft.training.card import described_start, model_card, recorded_start
 from deepdft.training.config import TrainConfig
+from deepdft.training.ending import (
+    EndWhenTold,
+    StoppedError,
+    interrupts_of_lightning,
+    losses_of_processes,
+)
 from deepdft.training.epochs import factors_of_groups
 from deepdft.training.module import DensityTraining
 from deepdft.training.settings import (
@@ -75,6 +82,20 @@ class TrainingResult:
     steps_left_out: int = 0
 
 
+class TrainingStopped(Terminated):
+    """A run was told to end, by Ctrl-C or another signal, and has.
+
+    Attributes:
+        result: what it has reached; its error is not a number before the first validation.
+        resumable: whether `resume` goes on from there.
+    """
+
+    def __init__(self, number: int, result: TrainingResult, resumable: bool) -> None:
+        super().__init__(number)
+        self.result = result
+        self.resumable = resumable
+
+
 def train(
     config: TrainConfig,
     *,
@@ -116,6 +137,7 @@ def train(
         ConfigurationError: if data and configuration do not fit, or what is given would make
             another run of one that is resumed.
         FileFormatError: if the state of a run to resume is damaged.
+        TrainingStopped: if the process is told to end; the state is saved first.
     """
     directory = Path(config.run_directory)
     state = _state_to_resume(directory, resume)
@@ -173,7 +195,7 @@ def train(
     )
     best = SaveBestModel(directory / BEST, description)
     bookkeeping = StepBookkeeping(batches)
-    trainer = make_trainer(config, directory, [bookkeeping, best])
+    trainer = make_trainer(config, directory, [bookkeeping, best, EndWhenTold(directory / STATE)])
     batches.workers = drawing_threads(config.trainer, trainer)
     if is_first_process():
         record_settings(config, directory, changed)
@@ -189,20 +211,24 @@ def train(
     )  # fmt: skip
     validation_loader = DataLoader(validation, batch_size=None)
     before = None
-    with without_advice():
-        if parent is not None:
-            # A fine-tuned model must not be worse than what it was before.
-            trainer.validate(module, validation_loader, verbose=False)
-            before = best.error
-        trainer.fit(
-            module,
-            DataLoader(batches, batch_size=None),
-            validation_loader,
-            ckpt_path=None if state is None else str(state.path),
-            weights_only=True,
-        )
+    stopped: StoppedError | None = None
+    try:
+        with without_advice(), interrupts_of_lightning(), losses_of_processes(config):
+            if parent is not None:
+                # A fine-tuned model must not be worse than what it was before.
+                trainer.validate(module, validation_loader, verbose=False)
+                before = best.error
+            trainer.fit(
+                module,
+                DataLoader(batches, batch_size=None),
+                validation_loader,
+                ckpt_path=None if state is None else str(state.path),
+                weights_only=True,
+            )
+    except StoppedError as told:
+        stopped = told
     seconds = bookkeeping.seconds or float("nan")
-    return TrainingResult(
+    result = TrainingResult(
         directory / BEST,
         best.error,
         trainer.global_step,
@@ -211,6 +237,10 @@ def train(
         before,
         module.left_out,
     )
+    if stopped is not None:
+        resumable = stopped.saved or state is not None
+        raise TrainingStopped(stopped.signal, result, resumable)
+    return result
 
 
 def _state_to_resume(directory: Path, resume: bool) -> LeftState | None:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deepdft.cli.endings import DONE_IN_PART
 from deepdft.cli.structure_inputs import is_setting
 from deepdft.errors import ConfigurationError
 
@@ -72,6 +73,8 @@ def spread(
             progress=Shown(bar),
         )  # fmt: skip
     _show(console, table)
+    if table.failed:
+        raise typer.Exit(DONE_IN_PART)
 
 
 def _show(console: Console, table: SpreadTable) -> None:
