@@ -173,7 +173,7 @@ def ending_of(error: BaseException) -> tuple[str, int] | None:
     if not isinstance(error, KeyboardInterrupt):
         return None
     number = error.signal if isinstance(error, Terminated) else int(signal.SIGINT)
-    words = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+    words: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
     return words.get(number) or f"ended by {signal.Signals(number).name}", 128 + number
 
 
