@@ -17,6 +17,7 @@ from deepdft.fields.atoms.fit import RadialBasis, tables_of
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.folder import load_checkpoint, save_checkpoint
+from deepdft.prediction import electrons
 from deepdft.prediction.electrons import fragments, whole_charges
 from deepdft.prediction.predict import predict
 from deepdft.prediction.stored_prediction import predict_to_store
@@ -52,6 +53,21 @@ def crystal() -> Atoms:
     atoms = molecule("H2CO", cell=[[4.0, 0.0, 0.0], [0.6, 4.2, 0.0], [0.0, 0.5, 3.8]], pbc=True)
     atoms.rattle(0.05, seed=2)
     return atoms
+
+
+def test_some_atoms_stand_for_all_of_large_structures(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atoms = crystal() * (3, 2, 2)
+    atoms.rattle(0.03, seed=1)
+    every = model.engine(atoms).electron_count
+    monkeypatch.setattr(electrons, "MOST_COUNTED", 24)
+    monkeypatch.setattr(electrons, "_FEWEST_COUNTED", 6)
+    some = model.engine(atoms).electron_count
+    assert every is not None
+    assert some is not None
+    assert some.deviation != every.deviation
+    assert some.deviation == pytest.approx(every.deviation, rel=0.1)
 
 
 def electrons_on_grid(field, atoms: Atoms) -> float:

@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 from ase import Atoms
 
-from deepdft.arrays import FloatArray
+from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.fields.atoms.field import SuperposedAtoms
 from deepdft.fields.atoms.tables import AtomicDensityTables
 from deepdft.fields.atoms.tabulation import switch_off
@@ -49,7 +49,7 @@ _BATCH_ATOMS, _BATCH_EDGE = 256, 12.0
 
 def integrals_by_atom(
     function: Callable[[FloatArray], FloatArray], atoms: Atoms, reach: float,
-    threads: int | None = None,
+    threads: int | None = None, only: IntegerArray | None = None,
 ) -> FloatArray:  # fmt: skip
     """Return each atom's share of the integral of a function, (atoms,).
 
@@ -60,15 +60,18 @@ def integrals_by_atom(
         atoms: the structure; of a periodic one the integral is over a cell.
         reach: Å.
         threads: CPU threads; default: all that this process may use.
+        only: (n,) atoms that are asked for, whose shares are returned; default: all.
     """
+    asked = np.arange(len(atoms)) if only is None else only
+    centres = atoms.positions[asked]
     points, weights, distances = _points_of_atom(reach)
     table = _share_table(reach, atoms)
     everyone = SuperposedAtoms(table, atoms, threads=threads)
     own = weights * table.radial(table.elements[0], distances)
-    result = np.zeros(len(atoms))
+    result = np.zeros(len(asked))
     # Atoms that are near each other have points that are.
-    for batch in spatial_groups(atoms.positions, _BATCH_ATOMS, _BATCH_EDGE):
-        positions = (atoms.positions[batch, None] + points).reshape(-1, 3)
+    for batch in spatial_groups(centres, _BATCH_ATOMS, _BATCH_EDGE):
+        positions = (centres[batch, None] + points).reshape(-1, 3)
         total = everyone.at(positions).reshape(len(batch), -1)
         shares = np.divide(own, total, out=np.zeros_like(total), where=total > 0)
         result[batch] = (function(positions).reshape(len(batch), -1) * shares).sum(axis=1)
