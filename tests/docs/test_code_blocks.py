@@ -1,10 +1,9 @@
-"""Code blocks of the documentation: run, or where they cannot be, read as a command would.
+"""Code blocks of the documentation: run, or read as a command would where they cannot be.
 
-Pages under `start`, `how-to` and `tutorials`, and the conventions, are run block by block, in an
-empty folder with the files that a page asks for in its first line. A comment before a block says
-otherwise: `not run: REASON` or `slow`, which only `--thorough` runs. In all other pages, and in
-the README, Python has to parse, what it imports from deepdft has to exist, and commands have to
-have the options they are given.
+Every page is run block by block in an empty folder with the files that its head asks for, see
+`tests.docs.code_blocks`; what takes long with `--thorough` alone. Trainings are cut to two steps,
+and servers are stopped after a while. Of all blocks, run or not, Python has to parse, what it
+imports from deepdft has to exist, and commands have to have the options they are given.
 """
 
 from __future__ import annotations
@@ -19,54 +18,43 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from deepdft.cli.commands import Commands, load_command
-
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-RUN = sorted(
-    [
-        *DOCS.glob("start/*.md"),
-        *DOCS.glob("how-to/*.md"),
-        DOCS / "conventions.md",
-        DOCS / "commands.md",
-    ]
+from tests.docs.code_blocks import (
+    DOCS,
+    NOTEBOOKS,
+    PAGES,
+    ROOT,
+    Block,
+    blocks,
+    head,
+    name_of,
+    untyped,
 )
-NOTEBOOKS = sorted(DOCS.glob("tutorials/*.md"))
-PAGES = sorted({ROOT / "README.md", *DOCS.rglob("*.md")} - {*DOCS.glob("_build/**/*.md")})
 
-_FENCE = re.compile(
-    r"^(?:<!-- (?P<note>[^\n]*?) -->\n)?```(?P<kind>[^\n]*)\n(?P<text>.*?)^```", re.M | re.S
-)
-_FILES = re.compile(r"\A<!-- files: (.*?) -->")
+RUN = [
+    page for page in PAGES if page not in NOTEBOOKS and any(block.runs for block in blocks(page))
+]
 
-
-class Block(NamedTuple):
-    """A block of code of a page."""
-
-    kind: str
-    text: str
-    note: str
-    line: int
-
-
-def blocks(page: Path) -> list[Block]:
-    source = page.read_text(encoding="utf-8")
-    kinds = {"sh": "sh", "bash": "sh", "python": "python", "{code-cell} python": "python"}
-    found = []
-    for match in _FENCE.finditer(source):
-        kind = kinds.get(match["kind"].strip())
-        if kind is not None:
-            line = source.count("\n", 0, match.start("text")) + 1
-            found.append(Block(kind, match["text"], match["note"] or "", line))
-    return found
-
-
-def name_of(page: Path) -> str:
-    return str(page.relative_to(ROOT))
+COMMAND = """\
+import subprocess, sys
+words = sys.argv[1:]
+if words[:1] == ["train"]:
+    longer = any(word.startswith("trainer.max_steps=") for word in words)
+    words = [word for word in words if not word.startswith("trainer.max_steps=")]
+    words += [f"trainer.max_steps={3 if longer else 2}", "trainer.validation_interval=1"]
+    words += ["trainer.validation_probes=50", "trainer.threads=1"]
+command = [sys.executable, "-m", "deepdft", *words]
+if words[:1] == ["serve"]:
+    server = subprocess.Popen([*command, "--no-browser"], stdout=subprocess.PIPE, text=True)
+    assert "http://127.0.0.1:" in server.stdout.readline()
+    server.terminate()
+    sys.exit(0 if server.wait() is not None else 1)
+sys.exit(subprocess.run(command).returncode)
+"""
 
 
 @pytest.fixture
@@ -74,7 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory in which `deepdft` is this tree's command."""
     command = tmp_path / ".bin" / "deepdft"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m deepdft "$@"\n')
+    command.write_text(f"#!{sys.executable}\n{COMMAND}")
     command.chmod(0o755)
     python = command.with_name("python")
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
@@ -87,20 +75,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_a_page_runs(page: Path, folder: Path, request: pytest.FixtureRequest) -> None:
-    provide_files(page, folder)
-    everything = request.config.getoption("--thorough")
+    thorough = request.config.getoption("--thorough")
+    chosen = [block for block in blocks(page) if block.runs and (thorough or block.note != "slow")]
+    if not chosen:
+        pytest.skip("all of it runs with --thorough (make test-all)")
+    prepare(page, folder)
     names: dict[str, Any] = {"__name__": "__main__"}
-    for block in blocks(page):
-        if block.note.startswith("not run: ") or (block.note == "slow" and not everything):
-            continue
-        where = f"{name_of(page)}, line {block.line}"
-        if block.kind == "python":
-            exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
-        else:
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", block.text], capture_output=True, text=True
-            )
-            assert done.returncode == 0, f"{where}: {done.stdout}{done.stderr}"
+    for block in chosen:
+        run(block, page, names)
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS, ids=name_of)
@@ -109,7 +91,7 @@ def test_a_notebook_runs(page: Path, folder: Path, request: pytest.FixtureReques
         pytest.skip("notebooks are run by --thorough, and by make docs")
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(page):
-        exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
+        run(block, page, names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -123,10 +105,24 @@ def test_what_a_page_names_exists(page: Path) -> None:
                 check_command(words, where)
 
 
-def test_every_reason_for_not_running_is_given() -> None:
-    for page in RUN:
-        for block in blocks(page):
-            assert not block.note.startswith("not run") or len(block.note) > len("not run: ") + 10
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_block_is_run_or_says_why_not(page: Path) -> None:
+    for block in blocks(page):
+        where = f"{name_of(page)}, line {block.line}"
+        known = block.note in ("", "slow") or not block.runs
+        assert known, f"{where}: what does '{block.note}' mean?"
+        assert block.reason is None or len(block.reason) > 10, f"{where}: why is it not run?"
+        if block.part_of is not None:
+            source = {line.strip() for line in (ROOT / block.part_of).read_text().splitlines()}
+            missing = [x for x in block.text.splitlines() if x.strip() not in source]
+            assert not [line for line in missing if line.strip()], f"{where}: {missing}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_blocks_without_a_language_hold_no_commands(page: Path) -> None:
+    for text, line in untyped(page):
+        commands = re.findall(r"^\$? ?(?:deepdft|python|pip|make) \S.*", text, re.M)
+        assert not commands, f"{name_of(page)}, line {line}: these are not run: {commands}"
 
 
 def test_the_site_describes_every_public_name() -> None:
@@ -137,12 +133,32 @@ def test_the_site_describes_every_public_name() -> None:
         assert re.search(rf":: deepdft\.{name}$", described, re.M), name
 
 
-def provide_files(page: Path, folder: Path) -> None:
-    wanted = _FILES.match(page.read_text(encoding="utf-8"))
-    for entry in wanted[1].split() if wanted else []:
-        name, _, source = entry.partition("=")
+def prepare(page: Path, folder: Path) -> None:
+    """Put the files of a page where it is run."""
+    wanted = head(page)
+    for name, source in wanted.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / source, folder / name)
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, folder / name)
+        else:
+            shutil.copy(ROOT / source, folder / name)
+    if wanted.before:
+        run(Block("sh", wanted.before, "", 1), page, {})
+
+
+def run(block: Block, page: Path, names: dict[str, Any]) -> None:
+    """Run a block; Python with the names of the blocks before, programs of their own apart."""
+    where = f"{name_of(page)}, line {block.line}"
+    if block.kind == "python" and 'if __name__ == "__main__"' not in block.text:
+        exec(compile("\n" * (block.line - 1) + block.text, str(page), "exec"), names)
+        return
+    command = ["bash", "-euo", "pipefail", "-c", block.text]
+    if block.kind == "python":
+        script = Path("program.py")
+        script.write_text(block.text)
+        command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"{where}: {done.stdout}{done.stderr}"
 
 
 def check_python(text: str, where: str) -> None:
