@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -15,8 +18,25 @@ from deepdft.structures.structure import Reading, Statement, listed
 
 _CONFORMERS = 10
 
+_ITERATIONS = 2000
+
+_SECONDS = 30
+"""For one conformer; RDKit gives it up after these."""
+
+_check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
+
 _RADIUS = 2.0
 """Å. Van der Waals radius of an element that has none in ASE's table."""
+
+
+@contextmanager
+def interrupted_by(check: Callable[[], None]) -> Iterator[None]:
+    """While geometries are built here, call `check` before each conformer; it may raise."""
+    token = _check.set(check)
+    try:
+        yield
+    finally:
+        _check.reset(token)
 
 
 def reading_from_smiles(smiles: str) -> Reading:
@@ -111,22 +131,59 @@ def _reading(chemistry: ModuleType, molecule: Any, what: str) -> Reading:
 
 def _embedded(chemistry: ModuleType, molecule: Any, what: str) -> tuple[Atoms, bool]:
     """Return a molecule's lowest conformer, and whether its force field is known."""
-    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+    from rdkit.Chem import rdForceFieldHelpers
 
     molecule = chemistry.AddHs(molecule)
     numbers = [atom.GetAtomicNum() for atom in molecule.GetAtoms()]
     if len(numbers) == 1:
         return Atoms(numbers, [(0.0, 0.0, 0.0)]), True
-    parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = 1  # type: ignore[assignment]
-    conformers = list(rdDistGeom.EmbedMultipleConfs(molecule, _CONFORMERS, parameters))
+    conformers = _conformers(molecule)
     if not conformers:
         raise FileFormatError(f"No geometry could be built for {what}.")
-    best, known = 0, rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule)
+    best, known = conformers[0], rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule)
     if known:
-        energies = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(molecule, maxIters=2000)
-        best = min(range(len(energies)), key=lambda i: float(energies[i][1]))
-    return Atoms(numbers, molecule.GetConformer(int(conformers[best])).GetPositions()), known
+        energies = {}
+        for conformer in conformers:
+            _look()
+            energies[conformer] = _relaxed(molecule, conformer)
+        best = min(conformers, key=energies.__getitem__)
+    return Atoms(numbers, molecule.GetConformer(best).GetPositions()), known
+
+
+def _conformers(molecule: Any) -> list[int]:
+    """Embed a molecule, conformer by conformer so that it can be interrupted; return their ids."""
+    from rdkit.Chem import rdDistGeom
+
+    parameters: Any = rdDistGeom.ETKDGv3()
+    parameters.clearConfs = False
+    if hasattr(parameters, "timeout"):  # RDKit 2024.9
+        parameters.timeout = _SECONDS
+    found = []
+    for number in range(_CONFORMERS):
+        _look()
+        # Those that RDKit takes when it is asked for several beginning with 1.
+        parameters.randomSeed = number + 1
+        conformer = rdDistGeom.EmbedMolecule(molecule, parameters)
+        if conformer >= 0:
+            found.append(conformer)
+    return found
+
+
+def _relaxed(molecule: Any, conformer: int) -> float:
+    """Relax a conformer with MMFF94 and return its energy, kcal/mol."""
+    from rdkit.Chem import rdForceFieldHelpers
+
+    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(molecule)
+    field = rdForceFieldHelpers.MMFFGetMoleculeForceField(molecule, properties, confId=conformer)
+    field.Initialize()
+    field.Minimize(maxIts=_ITERATIONS)
+    return float(field.CalcEnergy())
+
+
+def _look() -> None:
+    check = _check.get()
+    if check is not None:
+        check()
 
 
 def side_by_side(molecules: list[Atoms]) -> Atoms:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from deepdft.density import Density
 from deepdft.structures import Structure
+from deepdft.structures.smiles import interrupted_by
 from deepdft.web.answers import ComparisonRequest, PredictionRequest
 from deepdft.web.inputs import (
     named_structure,
@@ -61,7 +62,9 @@ class Service:
 
         def work(job: Job) -> None:
             job.begin("reading the structure")
-            predict(job, structure(), self.models, self.limits, request.model)
+            with interrupted_by(job.check):
+                found = structure()
+            predict(job, found, self.models, self.limits, request.model)
 
         return self.queue.submit("prediction", work)
 
@@ -91,7 +94,8 @@ class Service:
 
         def work(job: Job) -> None:
             job.begin("reading the file")
-            found = read_upload(name, content, self.limits, charge)
+            with interrupted_by(job.check):
+                found = read_upload(name, content, self.limits, charge)
             if isinstance(found, Density):
                 job.kind = "file"
                 show(job, name, found, self.limits)
