@@ -133,6 +133,20 @@ def test_the_site_describes_every_public_name() -> None:
         assert re.search(rf":: deepdft\.{name}$", described, re.M), name
 
 
+def test_the_site_describes_what_packages_call_public() -> None:
+    described = re.findall(
+        r"automodule:: (\S+)$", (DOCS / "api_packages.md").read_text(encoding="utf-8"), re.M
+    )
+    source = ROOT / "src" / "deepdft"
+    public = {
+        ".".join(["deepdft", *path.parent.relative_to(source).parts])
+        for path in source.rglob("__init__.py")
+        if "__all__" in path.read_text(encoding="utf-8")
+    } - {"deepdft", "deepdft.training"}
+    private = {name for name in public if name not in described}
+    assert not private, f"{private}: names of these packages are not on the site"
+
+
 def prepare(page: Path, folder: Path) -> None:
     """Put the files of a page where it is run."""
     wanted = head(page)
