@@ -100,7 +100,12 @@ def element_colours(numbers: IntegerArray) -> FloatArray:
 
 def cell_edges(grid: Grid) -> FloatArray:
     """Return the twelve edges of a grid's box, (12, 2, 3) Å."""
-    corners = {bits: grid.origin + np.array(bits) @ grid.cell for bits in product((0, 1), repeat=3)}
+    return edges_of(grid.origin, grid.cell)
+
+
+def edges_of(corner: FloatArray, box: FloatArray) -> FloatArray:
+    """Return the twelve edges of a box, (12, 2, 3) Å, given a corner and its edges there (3, 3)."""
+    corners = {bits: corner + np.array(bits) @ box for bits in product((0, 1), repeat=3)}
     ends = [
         (corners[bits], corners[tuple(int(b or a == axis) for a, b in enumerate(bits))])
         for bits in corners

@@ -134,7 +134,7 @@ class ResultAnswer(BaseModel):
             formula=result.atoms.symbols.formula.format("hill"),
             quality=result.quality,
             periodic=result.is_periodic,
-            structure=drawn_structure(result.atoms, result.is_periodic),
+            structure=drawn_structure(result.atoms, result.is_periodic, result.window),
             fields={name: ScaleAnswer(**vars(scale)) for name, scale in result.scales.items()},
             grid=None if grid is None else list(grid.shape),
             spacing=None if steps is None else steps.round(4).tolist(),

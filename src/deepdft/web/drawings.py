@@ -15,7 +15,7 @@ import numpy as np
 
 from deepdft.density import Density
 from deepdft.fields.resampled import periodic_axes
-from deepdft.plotting.meshes import Mesh, Window, interpolated, isosurface, lobes
+from deepdft.plotting.meshes import MAX_POINTS, Mesh, Window, interpolated, isosurface, lobes
 from deepdft.web.results import SIGNED, FieldName, Result
 
 
@@ -24,7 +24,8 @@ def surface(
     name: FieldName,
     level: float,
     colour: FieldName | None = None,
-    window: Window = ((0.0, 1.0), (0.0, 1.0), (0.0, 1.0)),
+    cells: tuple[int, int, int] = (1, 1, 1),
+    margin: float = 0.0,
 ) -> bytes:
     """Return an isosurface, with its negative lobe where the field is signed.
 
@@ -37,19 +38,13 @@ def surface(
         name: the field.
         level: the value on the surface; of a signed field also minus that.
         colour: a field to colour it by.
-        window: what to draw of the box.
+        cells: how many cells of a crystal, along each edge.
+        margin: how far beyond them, of an edge.
 
     Raises:
         Refusal: if there is no such field.
     """
-    density = result.field_named(name)
-    if name in SIGNED:
-        meshes = lobes(density, level, window=window)
-    else:
-        meshes = [isosurface(density, level, window=window)]
-        if colour is not None:
-            colours = result.field_named(colour)
-            meshes = [replace(m, values=interpolated(colours, m.vertices)) for m in meshes]
+    meshes = meshes_of(result, name, level, colour, cells, margin)
     pieces = [piece for mesh in meshes for piece in mesh.pieces(60_000)]
     values = np.concatenate([m.values for m in pieces if m.values is not None] or [np.empty(0)])
     about = {
@@ -61,6 +56,31 @@ def surface(
         "values": [float(values.min()), float(values.max())] if len(values) else None,
     }
     return packed(about, [array for piece in pieces for array in _arrays(piece)])
+
+
+def meshes_of(
+    result: Result,
+    name: FieldName,
+    level: float,
+    colour: FieldName | None = None,
+    cells: tuple[int, int, int] = (1, 1, 1),
+    margin: float = 0.0,
+) -> list[Mesh]:
+    """Return what `surface` packs: one mesh, or two of a signed field."""
+    density = result.field_named(name)
+    spans = [
+        (low - margin, low + count + margin)
+        for (low, _), count in zip(result.window, cells, strict=True)
+    ]
+    window: Window = (spans[0], spans[1], spans[2])
+    # Many cells are drawn from fewer points each.
+    points = MAX_POINTS // (cells[0] * cells[1] * cells[2])
+    if name in SIGNED:
+        return lobes(density, level, window=window, max_points=points)
+    mesh = isosurface(density, level, window=window, max_points=points)
+    if colour is None:
+        return [mesh]
+    return [replace(mesh, values=interpolated(result.field_named(colour), mesh.vertices))]
 
 
 def _arrays(piece: Mesh) -> list[np.ndarray]:
@@ -86,12 +106,17 @@ def slice_of(result: Result, name: FieldName, axis: int, position: float) -> byt
         Refusal: if there is no such field.
     """
     density = result.field_named(name)
-    values, place = _layer(density, axis, position)
-    first, second = (other for other in range(3) if other != axis)
     grid = density.grid
+    # The layer of points at which the window begins, along each axis.
+    begin = [round(low * count) for (low, _), count in zip(result.window, grid.shape, strict=True)]
+    values, place = _layer(density, axis, position + begin[axis] / grid.shape[axis])
+    first, second = (other for other in range(3) if other != axis)
+    for place_in_layer, other in enumerate((first, second)):
+        values = np.roll(values, -begin[other], axis=place_in_layer)
+    corner = [place if other == axis else begin[other] for other in range(3)]
     about = {
         "shape": list(values.shape),
-        "origin": (grid.origin + place * grid.voxel[axis]).tolist(),
+        "origin": (grid.origin + corner @ grid.voxel).tolist(),
         "steps": [grid.voxel[first].tolist(), grid.voxel[second].tolist()],
         "range": [float(values.min()), float(values.max())],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
@@ -13,6 +13,8 @@ from ase import Atoms
 from deepdft.arrays import FloatArray
 from deepdft.density import Density
 from deepdft.plotting.enclosed import DEFAULT_LEVEL, Enclosed
+from deepdft.plotting.meshes import ONE_CELL, Window
+from deepdft.plotting.windows import whole_window
 from deepdft.structures.coverage import is_isolated
 from deepdft.web.problems import Refusal
 
@@ -135,6 +137,14 @@ class Result:
     def is_periodic(self) -> bool:
         """Whether it is to be shown as a crystal."""
         return not is_isolated(self.atoms)
+
+    @cached_property
+    def window(self) -> Window:
+        """Which part of the cell is shown, so that what is no crystal is whole."""
+        if not self.atoms.pbc.any():
+            return ONE_CELL
+        box: Any = self.atoms.cell.complete()
+        return whole_window(self.atoms.positions, box, self.atoms.pbc.tolist())
 
     @cached_property
     def scales(self) -> dict[FieldName, FieldScale]:

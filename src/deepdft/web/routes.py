@@ -27,10 +27,12 @@ from deepdft.web.answers import (
 )
 from deepdft.web.drawings import slice_of, surface
 from deepdft.web.examples import examples
+from deepdft.web.pictures import Look, picture
 from deepdft.web.problems import Problem
 from deepdft.web.report import report
-from deepdft.web.results import FieldName
+from deepdft.web.results import FieldName, Result
 from deepdft.web.service import Service
+from deepdft.web.structures import DrawnStructure, drawn_structure
 
 # Named rather than given as a model: FastAPI would announce it in each answer's own media type.
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -40,6 +42,9 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _BYTES: dict[int | str, dict[str, Any]] = {200: {"content": _BINARY}}
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
 _SUFFIXES = {"cube": ".cube", "chgcar": ".CHGCAR", "xsf": ".xsf", "npz": ".npz"}
 
 _LONGEST_WAIT = 2.0
@@ -54,6 +59,11 @@ Level = Annotated[
     Query(gt=0, le=1e6, allow_inf_nan=False, description="Value on the surface, e/Å³ or V."),
 ]
 Name = Annotated[FieldName, Query(alias="field", description="The field.")]
+
+Cells = Annotated[
+    str,
+    Query(pattern=r"^[1-4]x[1-4]x[1-4]$", description="How many cells of a crystal are shown."),
+]
 
 
 def _service(request: Request) -> Service:
@@ -158,6 +168,20 @@ def result(key: Key, service: Serving) -> ResultAnswer:
     return ResultAnswer.of(service.result(key))
 
 
+@router.get("/jobs/{key}/structure")
+def structure(key: Key, service: Serving, cells: Cells = "1x1x1") -> DrawnStructure:
+    """Tell what is drawn of several cells of a crystal."""
+    found = service.result(key)
+    return drawn_structure(found.atoms, found.is_periodic, found.window, _counts(cells, found))
+
+
+def _counts(cells: str, result: Result) -> tuple[int, int, int]:
+    """Return how many cells are shown along each edge: one where nothing repeats."""
+    pbc = result.atoms.pbc if result.is_periodic else (False,) * 3
+    a, b, c = (int(n) if on else 1 for n, on in zip(cells.split("x"), pbc, strict=True))
+    return a, b, c
+
+
 @router.get("/jobs/{key}/surface", response_class=Response, responses=_BYTES)
 def get_surface(
     key: Key,
@@ -165,15 +189,38 @@ def get_surface(
     level: Level,
     name: Name = "density",
     colour: Annotated[FieldName | None, Query(description="A field to colour it by.")] = None,
+    cells: Cells = "1x1x1",
     margin: Annotated[
-        float, Query(ge=0, le=0.5, description="Of a crystal: how far beyond its cell.")
+        float, Query(ge=0, le=0.5, description="Of a crystal: how far beyond its cells.")
     ] = 0.0,
 ) -> Response:
     """Return an isosurface, see `deepdft.web.drawings`."""
-    ends = (-margin, 1 + margin)
     with service.drawing:
-        content = surface(service.result(key), name, level, colour, (ends, ends, ends))
+        found = service.result(key)
+        content = surface(found, name, level, colour, _counts(cells, found), margin)
     return Response(content, media_type="application/octet-stream")
+
+
+@router.get("/jobs/{key}/picture", response_class=Response, responses=_PICTURE)
+def get_picture(
+    key: Key,
+    service: Serving,
+    level: Level,
+    name: Name = "density",
+    colour: Annotated[FieldName | None, Query(description="A field to colour it by.")] = None,
+    cells: Cells = "1x1x1",
+    turn: Annotated[float, Query(ge=-360, le=360, description="Degrees to the right.")] = 0.0,
+    tilt: Annotated[float, Query(ge=-360, le=360, description="Degrees upwards.")] = 0.0,
+    zoom: Annotated[float, Query(ge=1, le=3, description="Nearer than what shows all.")] = 1.0,
+    pixels: Annotated[int, Query(ge=100, le=1200, description="Of the longer side.")] = 640,
+    opacity: Annotated[float, Query(ge=0.05, le=1, description="Of the surface.")] = 0.5,
+) -> Response:
+    """Return an isosurface with its atoms as a picture, for whoever draws none."""
+    with service.drawing:
+        found = service.result(key)
+        look = Look(turn, tilt, zoom, pixels, opacity)
+        content = picture(found, name, level, colour, _counts(cells, found), look)
+    return Response(content, media_type="image/png")
 
 
 @router.get("/jobs/{key}/slice", response_class=Response, responses=_BYTES)

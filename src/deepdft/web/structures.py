@@ -1,4 +1,4 @@
-"""A structure as it is drawn: atoms, their images on the faces of a cell, and bonds."""
+"""A structure as it is drawn: atoms, their images in a window of a crystal, and bonds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from ase.data import covalent_radii
 from pydantic import BaseModel, Field
 
 from deepdft.arrays import FloatArray
+from deepdft.plotting.meshes import ONE_CELL, Window
+from deepdft.web.problems import Refusal
 
 _ON_A_FACE = 0.02
 """Å / 1: fraction of an edge within which an atom is drawn on the opposite face as well."""
+
+_MOST = 4000
+"""Atoms that a browser draws without a pause."""
 
 _STRETCHED = 1.2
 """How much longer than the sum of covalent radii a bond may be."""
@@ -37,19 +42,33 @@ class DrawnStructure(BaseModel):
 
     atoms: list[DrawnAtom]
     cell: list[list[float]] | None = Field(description="Rows are cell vectors, Å; of crystals.")
+    corner: list[float] = Field([0.0, 0.0, 0.0], description="Where the first cell begins, Å.")
+    cells: list[int] = Field([1, 1, 1], description="How many cells there are along each edge.")
 
 
-def drawn_structure(atoms: Atoms, periodic: bool) -> DrawnStructure:
+def drawn_structure(
+    atoms: Atoms,
+    periodic: bool,
+    window: Window = ONE_CELL,
+    cells: tuple[int, int, int] = (1, 1, 1),
+) -> DrawnStructure:
     """Return what is drawn of a structure.
 
     Args:
         atoms: the structure.
-        periodic: whether to draw its cell, with the images of atoms on its faces.
+        periodic: whether to draw its cell.
+        window: which part of its cell, see `deepdft.plotting.windows`.
+        cells: how many of them.
+
+    Raises:
+        Refusal: if these are more atoms than can be drawn.
     """
-    indices = np.arange(len(atoms))
-    positions = atoms.positions
-    if periodic:
-        indices, positions = _in_cell(atoms)
+    indices, positions = _within(atoms, window, cells)
+    if len(indices) > max(_MOST, len(atoms)):
+        raise Refusal(
+            f"So many cells have {len(indices)} atoms, and at most {_MOST} are drawn; show fewer.",
+            413,
+        )
     bonds = _bonds(atoms.numbers[indices], positions)
     symbols = atoms.get_chemical_symbols()
     drawn = [
@@ -63,28 +82,36 @@ def drawn_structure(atoms: Atoms, periodic: bool) -> DrawnStructure:
         )
         for index, place, partners in zip(indices, positions, bonds, strict=True)
     ]
-    cell = np.asarray(atoms.cell).round(6).tolist() if periodic else None
-    return DrawnStructure(atoms=drawn, cell=cell)
+    box = np.asarray(atoms.cell.complete())
+    corner = np.array([low for low, _ in window]) @ box
+    return DrawnStructure(
+        atoms=drawn,
+        cell=np.asarray(atoms.cell).round(6).tolist() if periodic else None,
+        corner=corner.round(6).tolist(),
+        cells=list(cells),
+    )
 
 
-def _in_cell(atoms: Atoms) -> tuple[np.ndarray, FloatArray]:
-    """Return indices and positions of all atoms within the closed cell."""
+def _within(
+    atoms: Atoms, window: Window, cells: tuple[int, int, int]
+) -> tuple[np.ndarray, FloatArray]:
+    """Return indices and positions of all atoms within some cells, their faces included."""
     cell = np.asarray(atoms.cell.complete())
     fractions = np.linalg.solve(cell.T, atoms.positions.T).T
     pbc = np.asarray(atoms.pbc)
-    fractions[:, pbc] -= np.floor(fractions[:, pbc] + 1e-6)
-    edge = _ON_A_FACE
+    low = np.array([first for first, _ in window])
+    high = low + cells
+    fractions[:, pbc] -= np.floor(fractions[:, pbc] - low[pbc] + 1e-6)
+    spans = [range(-1, n + 1) if repeats else (0,) for n, repeats in zip(cells, pbc, strict=True)]
     indices, places = [], []
     for index, fraction in enumerate(fractions):
-        options = [
-            (0.0, 1.0) if repeats and value < edge else
-            (0.0, -1.0) if repeats and value > 1 - edge else (0.0,)
-            for value, repeats in zip(fraction, pbc, strict=True)
-        ]  # fmt: skip
-        for shift in product(*options):
-            indices.append(index)
-            places.append(fraction + shift)
-    return np.array(indices), np.array(places) @ cell
+        for shift in product(*spans):
+            place = fraction + shift
+            near = (place > low - _ON_A_FACE) & (place < high + _ON_A_FACE)
+            if (near | ~pbc).all():
+                indices.append(index)
+                places.append(place)
+    return np.array(indices, dtype=np.int64), np.array(places).reshape(-1, 3) @ cell
 
 
 def _bonds(numbers: np.ndarray, positions: FloatArray) -> list[list[int]]:

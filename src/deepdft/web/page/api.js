@@ -57,6 +57,12 @@ async function packed(path, query, signal) {
   return { about, bytes, offset: 4 + length };
 }
 
+export const structure = (key, cells) => json(`/api/jobs/${key}/structure?${new URLSearchParams({ cells })}`);
+
+// A picture that the server draws: for browsers without WebGL.
+export const pictureAddress = (key, query) => `/api/jobs/${key}/picture?${new URLSearchParams(query)}`;
+export const picture = async (key, query) => (await answered(pictureAddress(key, query))).blob();
+
 export async function surface(key, query, signal) {
   const { about, bytes, offset } = await packed(`/api/jobs/${key}/surface`, query, signal);
   let place = offset;

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { follow } from "./follow.js";
 import { showAtoms, showFacts, showNotes } from "./panel.js";
-import { draw, viewer } from "./picture.js";
+import { cells, draw, repeat, still, viewer } from "./picture.js";
 import { $, announce, complain, fields, progress, shown } from "./state.js";
 import { VIEWS, allowViews, needed } from "./views.js";
 
@@ -59,6 +59,7 @@ export function stop() {
 
 function showNothing() {
   viewer.clear();
+  still?.clear();
   delete $("viewer").dataset.quality;
   $("side").hidden = true;
   $("title").textContent = "See the electrons";
@@ -77,6 +78,10 @@ async function showResult(result) {
     viewer.labels($("labels").checked);
     $("legend").hidden = true;
     for (const id of ["caption", "summary"]) $(id).textContent = "";
+    still?.clear();
+    $("repeat").hidden = !result.periodic;
+    if (!shown.wanted?.cells) $("cells").value = "1x1x1";
+    if (cells() !== "1x1x1") await repeat();
     if (shown.wanted?.camera) viewer.camera = shown.wanted.camera;
   }
   $("side").hidden = result.quality === "structure";

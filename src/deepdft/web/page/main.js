@@ -5,8 +5,8 @@ import { readAddress } from "./address.js";
 import { ask, stop } from "./ask.js";
 import { compare, compareWith } from "./compare.js";
 import { drawnSmiles, openEditor } from "./editor.js";
-import { draw, drawable, remember, slice, viewer } from "./picture.js";
-import { blobOf, saveBlob, saveReport } from "./save.js";
+import { draw, drawable, pictureQuery, remember, repeat, slice, stage, viewer } from "./picture.js";
+import { addressOf, blobOf, saveBlob, saveReport } from "./save.js";
 import { $, announce, complain, fields, shown } from "./state.js";
 import { VIEWS, offerViews } from "./views.js";
 
@@ -91,8 +91,15 @@ function listenToControls() {
   $("stop").addEventListener("click", stop);
   $("all-the-same").addEventListener("click", () => compare(true));
   $("predict-it").addEventListener("click", () => ask({ structure_of: shown.key }));
-  $("png").addEventListener("click", () => saveBlob(blobOf(viewer.png()), `${shown.result.name}.png`));
-  $("report").addEventListener("click", () => saveReport(shown.key, shown.result.name, viewer.png()).catch(complain));
+  $("cells").addEventListener("change", () => repeat());
+  $("png").addEventListener("click", () => picture(1200).then((blob) => saveBlob(blob, `${shown.result.name}.png`)).catch(complain));
+  $("report").addEventListener("click", async () => {
+    try {
+      saveReport(shown.key, shown.result.name, viewer.png() ?? (await addressOf(await picture(800))));
+    } catch (error) {
+      complain(error);
+    }
+  });
   $("link").addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(location.href);
@@ -103,6 +110,13 @@ function listenToControls() {
   });
 }
 
+// What is shown, as a PNG; without WebGL the server makes it.
+async function picture(pixels) {
+  if (viewer.works) return blobOf(viewer.png());
+  const { key, query } = pictureQuery();
+  return api.picture(key, { ...query, ...stage.look, pixels });
+}
+
 function setOpacity(percent) {
   shown.opacity = percent;
   $("opacity").value = percent;
@@ -111,18 +125,18 @@ function setOpacity(percent) {
 
 function listenToPicture() {
   const picture = $("picture");
-  $("closer").addEventListener("click", () => viewer.zoom(1.2));
-  $("away").addEventListener("click", () => viewer.zoom(1 / 1.2));
-  $("reset").addEventListener("click", () => viewer.again());
+  $("closer").addEventListener("click", () => stage.zoom(1.2));
+  $("away").addEventListener("click", () => stage.zoom(1 / 1.2));
+  $("reset").addEventListener("click", () => stage.again());
   $("spin").addEventListener("click", () => {
     const on = $("spin").getAttribute("aria-pressed") !== "true";
     $("spin").setAttribute("aria-pressed", String(on));
     viewer.spin(on);
   });
   const keys = {
-    ArrowLeft: () => viewer.turn("y", -10), ArrowRight: () => viewer.turn("y", 10),
-    ArrowUp: () => viewer.turn("x", -10), ArrowDown: () => viewer.turn("x", 10),
-    "+": () => viewer.zoom(1.15), "=": () => viewer.zoom(1.15), "-": () => viewer.zoom(1 / 1.15), 0: () => viewer.again(),
+    ArrowLeft: () => stage.turn("y", -10), ArrowRight: () => stage.turn("y", 10),
+    ArrowUp: () => stage.turn("x", -10), ArrowDown: () => stage.turn("x", 10),
+    "+": () => stage.zoom(1.15), "=": () => stage.zoom(1.15), "-": () => stage.zoom(1 / 1.15), 0: () => stage.again(),
   };
   picture.addEventListener("keydown", (event) => {
     if (event.target !== picture || !keys[event.key]) return;
@@ -184,6 +198,7 @@ function restore() {
   $("sliced").checked = "slice" in wanted || !viewer.works;
   if ("slice" in wanted) $("position").value = wanted.slice;
   if ("axis" in wanted) $("axis").value = wanted.axis;
+  $("cells").value = [...$("cells").options].some((one) => one.value === wanted.cells) ? wanted.cells : "1x1x1";
   if (wanted.smiles) ask({ smiles: wanted.smiles }, wanted);
   else if (wanted.file) complain(new Error(`The link is of the file ${wanted.file}. Links hold no files; open it again.`));
   else ask({ example: wanted.example || FIRST }, wanted);

@@ -6,6 +6,7 @@ import * as colours from "./colours.js";
 import { summaryOf } from "./panel.js";
 import { drawSlice, scaleOf } from "./slice.js";
 import { $, complain, fields, isSigned, keyOf, shown } from "./state.js";
+import { Still } from "./still.js";
 import { Viewer } from "./viewer.js";
 import { VIEWS, needed } from "./views.js";
 
@@ -13,6 +14,35 @@ let rememberTimer = 0;
 let drawing = null;
 
 export const viewer = new Viewer($("viewer"), () => remember());
+
+// What buttons and keys move: the viewer, or the server's picture where there is no WebGL.
+export const still = viewer.works ? null : new Still($("viewer"));
+export const stage = still ?? viewer;
+
+// How many cells of a crystal are shown.
+export const cells = () => (shown.result?.periodic ? $("cells").value : "1x1x1");
+
+// What the server is asked for a picture of what is shown; null where there is nothing.
+export function pictureQuery() {
+  const name = drawable();
+  if (!name || !shown.result) return null;
+  const { field, colour } = VIEWS[name];
+  const query = { field, level: levelOf(name, fields()[field]), cells: cells(), opacity: shown.opacity / 100 };
+  if (colour) query.colour = colour;
+  return { key: keyOf(field), query };
+}
+
+// Draws as many cells of a crystal as are chosen.
+export async function repeat() {
+  try {
+    const structure = await api.structure(shown.key, cells());
+    viewer.structure(structure);
+    viewer.labels($("labels").checked);
+    await draw();
+  } catch (error) {
+    complain(error);
+  }
+}
 
 // The view that can be drawn now: the one that is wanted may not have been computed yet.
 export function drawable() {
@@ -57,12 +87,13 @@ export async function draw() {
 async function drawSurface(name, view, level) {
   drawing?.abort();
   const mine = (drawing = new AbortController());
-  const query = { field: view.field, level };
+  const query = { field: view.field, level, cells: cells() };
   if (view.colour) query.colour = view.colour;
   try {
     const { pieces, values } = await api.surface(keyOf(view.field), query, mine.signal);
     if (mine.signal.aborted || !shown.result) return;
     const limit = values ? Math.max(Math.abs(values[0]), Math.abs(values[1]), 1e-9) : 1;
+    still?.show(keyOf(view.field), pictureQuery().query, $("summary").textContent);
     viewer.surface(pieces, shown.opacity / 100, view.colour ? byValue(limit) : view.paintedBy);
     legend(view, limit);
     const data = $("viewer").dataset;
@@ -137,7 +168,7 @@ export function remember() {
       model: $("model").value, charge: $("charge").value, view: shown.view,
       level: shown.levels[shown.view], opacity: shown.opacity,
       axis: sliced ? Number($("axis").value) : null, slice: sliced ? Number($("position").value) : null,
-      camera: viewer.camera,
+      camera: viewer.camera, cells: cells() === "1x1x1" ? null : cells(),
     });
   }, 250);
 }

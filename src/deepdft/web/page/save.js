@@ -17,6 +17,14 @@ export function blobOf(address) {
   return new Blob([bytes], { type: head.slice(5).split(";")[0] });
 }
 
+// The other way round, for pictures within a report.
+export const addressOf = (blob) => new Promise((done, failed) => {
+  const reader = new FileReader();
+  reader.onload = () => done(reader.result);
+  reader.onerror = () => failed(reader.error);
+  reader.readAsDataURL(blob);
+});
+
 export async function saveReport(key, name, picture) {
   const html = await api.report(key);
   const image = picture ? `<img src="${picture}" alt="Picture of the density">` : "";

@@ -55,7 +55,7 @@ export class Viewer {
     this.three.render();
   }
 
-  structure({ atoms, cell }) {
+  structure({ atoms, cell, corner, cells }) {
     this.atoms = atoms;
     if (!this.works) return;
     this.clear();
@@ -65,23 +65,29 @@ export class Viewer {
       bonds: atom.bonds, bondOrder: atom.bonds.map(() => 1), serial: atom.index, properties: {},
     })));
     model.setStyle({}, ATOMS);
-    if (cell) this.box(cell);
+    if (cell) this.box(cell, corner, cells);
     this.first();
   }
 
-  box([a, b, c]) {
+  // The lines between cells, `cells` of them along each edge from a corner on.
+  box([a, b, c], origin, cells) {
     const ground = getComputedStyle(document.documentElement).getPropertyValue("--quiet").trim();
-    const corner = (i, j, k) => ({
-      x: i * a[0] + j * b[0] + k * c[0], y: i * a[1] + j * b[1] + k * c[1], z: i * a[2] + j * b[2] + k * c[2],
-    });
-    const edges = [];
-    for (const [i, j, k] of [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]]) {
-      if (!i) edges.push([[i, j, k], [1, j, k]]);
-      if (!j) edges.push([[i, j, k], [i, 1, k]]);
-      if (!k) edges.push([[i, j, k], [i, j, 1]]);
-    }
-    for (const [from, to] of edges) {
-      this.three.addCylinder({ start: corner(...from), end: corner(...to), radius: 0.025, color: ground, fromCap: 1, toCap: 1 });
+    const at = (place) => {
+      const [i, j, k] = place;
+      const along = (axis) => origin[axis] + i * a[axis] + j * b[axis] + k * c[axis];
+      return { x: along(0), y: along(1), z: along(2) };
+    };
+    for (let axis = 0; axis < 3; axis++) {
+      const [u, v] = [0, 1, 2].filter((other) => other !== axis);
+      for (let i = 0; i <= cells[u]; i++) {
+        for (let j = 0; j <= cells[v]; j++) {
+          const from = [0, 0, 0];
+          [from[u], from[v]] = [i, j];
+          const to = [...from];
+          to[axis] = cells[axis];
+          this.three.addCylinder({ start: at(from), end: at(to), radius: 0.025, color: ground, fromCap: 1, toCap: 1 });
+        }
+      }
     }
     this.tilted = true;
   }
