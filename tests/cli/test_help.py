@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import deepdft
-from deepdft.cli.commands import COMMANDS, load_command
+from deepdft.cli.commands import COMMANDS, Commands, load_command
+from deepdft.errors import DeepDFTError
 from deepdft.models.bundled import bundled_models
 
 
-def all_commands() -> Iterator[str]:
-    def below(command: Any, name: str) -> Iterator[str]:
-        yield name
-        for word, sub in getattr(command, "commands", {}).items():
-            yield from below(sub, f"{name} {word}")
-
-    for name in COMMANDS:
-        yield from below(load_command(name), name)
+def commands_below(name: str, command: Any) -> Iterator[str]:
+    yield name
+    for word, sub in getattr(command, "commands", {}).items():
+        yield from commands_below(f"{name} {word}", sub)
 
 
-@pytest.mark.parametrize("command", list(all_commands()))
+OURS = [path for name in COMMANDS for path in commands_below(name, load_command(name))]
+OF_OTHERS = [name for name in Commands() if name not in COMMANDS]
+
+
+@pytest.mark.parametrize("command", OURS)
 def test_every_help_has_two_examples(run, command):
+    assert_two_examples(run, command)
+
+
+@pytest.mark.parametrize("name", OF_OTHERS)
+def test_so_has_that_of_commands_of_other_packages(run, name):
+    try:
+        command = load_command(name)
+    except DeepDFTError as error:
+        pytest.skip(f"the package that brings it is of another version: {error}")
+    for path in commands_below(name, command):
+        assert_two_examples(run, path)
+
+
+def assert_two_examples(run: Any, command: str) -> None:
     result = run(*command.split(), "--help")
     assert result.code == 0
     # Lines that begin with the command; the usage begins with another word.
@@ -77,3 +95,25 @@ def test_version(run):
 
 def test_completion_is_offered(run):
     assert "--install-completion" in run("--help").output
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("deepdft pre", {"predict"}),
+        ("deepdft predict --unc", {"--uncertainty"}),
+        ("deepdft dft se", {"settings"}),
+    ],
+)
+def test_the_shell_completes_commands_and_options(words, found):
+    # As the installed command; its name says which variable the shell sets.
+    program = "import sys; from deepdft.cli import main; sys.argv = ['deepdft']; main()"
+    asked = {
+        "_DEEPDFT_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | asked, capture_output=True, text=True
+    )
+    assert set(result.stdout.split()) == found, result.stderr

@@ -309,13 +309,52 @@ def test_a_link_brings_the_view_back(visit, address):
 
 
 @pytest.mark.thorough
-def test_without_webgl(started, address):
+def test_several_cells_of_a_crystal(visit, address):
+    page = visit(f"{address}#example=salt")
+    complete(page, "Table salt, NaCl")
+    before = int(page.locator("#viewer").get_attribute("data-triangles"))
+    page.get_by_label("Cells of the crystal").select_option("2x2x1")
+    page.wait_for_function(
+        "old => Number(document.getElementById('viewer').dataset.triangles) > 2 * old", arg=before
+    )
+    page.wait_for_function("() => location.hash.includes('cells=2x2x1')")
+    again = visit(f"{address}#{urlsplit(page.url).fragment}")
+    complete(again, "Table salt, NaCl")
+    assert again.get_by_label("Cells of the crystal").input_value() == "2x2x1"
+    # A molecule has none.
+    ask(page, "water")
+    complete(page, "Water")
+    page.locator("#repeat").wait_for(state="hidden")
+
+
+@pytest.mark.thorough
+def test_without_webgl_the_server_draws(started, address, tmp_path):
+    from PIL import Image
+
     browser = started.chromium.launch(
         executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-3d-apis"]
     )
-    page = browser.new_page()
+    page = browser.new_page(accept_downloads=True)
     page.set_default_timeout(PATIENCE)
     page.goto(address)
+    page.goto(f"{address.partition('?')[0]}#example=water")
     page.locator("#slice-words", has_text="bright").wait_for()
-    page.locator("#facts", has_text="Electrons").wait_for()
+    complete(page, "Water")
+    page.wait_for_function("() => document.querySelector('.still').naturalWidth > 100")
+    assert "Water" in page.locator(".still").get_attribute("alt")
+    first = page.locator(".still").get_attribute("src")
+    page.locator("#picture").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("old => document.querySelector('.still').src !== old", arg=first)
+    page.wait_for_function("() => document.querySelector('.still').src.includes('turn=10')")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Picture").click()
+    path = tmp_path / "water.png"
+    download.value.save_as(path)
+    assert max(Image.open(path).size) == 1200
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report").click()
+    path = tmp_path / "water.html"
+    download.value.save_as(path)
+    assert "data:image/png;base64," in path.read_text()
     browser.close()

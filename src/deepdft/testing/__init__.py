@@ -1,4 +1,4 @@
-"""What every architecture has to satisfy, for the tests of packages that bring architectures:
+"""What every architecture has to satisfy, for the tests of packages that bring architectures::
 
     import pytest
     from deepdft.testing import Conformance

@@ -82,7 +82,7 @@ class OrbitalArchive:
 
     @property
     def names(self) -> list[str]:
-        """Name of each structure; where the file has none, "qm9_" and its index in six digits."""
+        """Name of each structure; where the file has none, ``qm9_`` and its index in six digits."""
         return [self._named.get(index, f"qm9_{index:06d}") for index in self.indices.tolist()]
 
     @property
