@@ -11,7 +11,7 @@ PLOT := $(VENV)/.plot
 DEVELOP := $(VENV)/.develop
 DOCS := $(VENV)/.docs
 
-.PHONY: demo test test-all test-fast check bench docs clean
+.PHONY: demo test test-all test-fast check bench docs release-check matrix clean
 
 demo: $(PLOT)
 	$(BIN)/deepdft demo
@@ -35,6 +35,14 @@ check: $(DEVELOP)
 
 docs: $(DOCS)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -b html docs docs/_build/html
+
+# Before a release: builds the distributions, looks into them, uses them in an empty environment.
+release-check: $(DEVELOP)
+	$(BIN)/python recipes/release/check.py
+
+# Every Python that is there, with the lowest and the newest versions of what deepdft depends on.
+matrix: $(DEVELOP)
+	$(BIN)/python recipes/release/matrix.py
 
 bench: $(DEVELOP)
 	$(BIN)/python benchmarks/run.py

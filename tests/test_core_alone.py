@@ -123,7 +123,7 @@ def test_what_needs_an_extra_says_so_in_a_sentence(folder, arguments, words, ext
     )
     assert result.returncode == 2, result.stderr
     assert words in result.stderr
-    assert f"pip install 'deepdft[{extra}]'" in result.stderr
+    assert f"pip install 'deepdft-density[{extra}]'" in result.stderr
     assert result.stderr.count("\n") == 1, result.stderr
 
 

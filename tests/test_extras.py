@@ -21,7 +21,7 @@ def test_what_is_there_is_imported():
 @pytest.mark.parametrize("module", ["lz4", "lz4.frame"])
 def test_a_missing_package_is_named_with_the_command(monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)
-    sentence = "Reading this needs lz4, which is not installed: pip install 'deepdft[io]'."
+    sentence = "Reading this needs lz4, which is not installed: pip install 'deepdft-density[io]'."
     with pytest.raises(MissingDependencyError, match=f"^{re.escape(sentence)}$"):
         import_extra(module, "Reading this")
 
@@ -29,7 +29,9 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch, module):
 def test_a_package_is_looked_for_without_an_import(monkeypatch):
     require_extra("pytest", "This")
     monkeypatch.setitem(sys.modules, "rdkit", None)
-    with pytest.raises(MissingDependencyError, match=r"^This needs rdkit.*deepdft\[rdkit\]"):
+    with pytest.raises(
+        MissingDependencyError, match=r"^This needs rdkit.*deepdft-density\[rdkit\]"
+    ):
         require_extra("rdkit", "This")
 
 

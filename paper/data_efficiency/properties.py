@@ -107,7 +107,9 @@ def _gaps_of_qm9() -> dict[int, float]:
     # The package itself cannot be imported where setuptools is recent; its data can be read.
     found = importlib.util.find_spec("qm9pack")
     if found is None or found.origin is None:
-        raise MissingDependencyError("QM9's gaps need qm9pack: pip install 'deepdft[recipes]'.")
+        raise MissingDependencyError(
+            "QM9's gaps need qm9pack: pip install 'deepdft-density[recipes]'."
+        )
     result: dict[int, float] = {}
     for file in sorted((Path(found.origin).parent / "data").glob("qm9_part*.csv")):
         with file.open(encoding="utf-8", newline="") as lines:

@@ -63,7 +63,7 @@ class Geometries:
         found = importlib.util.find_spec("qm9pack")
         if found is None or found.origin is None:
             raise MissingDependencyError(
-                "QM9's geometries need qm9pack: pip install 'deepdft[recipes]'."
+                "QM9's geometries need qm9pack: pip install 'deepdft-density[recipes]'."
             )
         files = sorted((Path(found.origin).parent / "data").glob("qm9_part*.csv"))
         self._texts = {

@@ -83,5 +83,5 @@ def missing_extra(
 def _sentence(package: str, purpose: str, hint: str = "") -> MissingDependencyError:
     return MissingDependencyError(
         f"{purpose} needs {package}, which is not installed: pip install "
-        f"'deepdft[{_EXTRA[package]}]'{hint}."
+        f"'deepdft-density[{_EXTRA[package]}]'{hint}."
     )

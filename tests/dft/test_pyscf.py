@@ -165,5 +165,5 @@ def test_what_cannot_be_calculated_is_said(tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match="auxiliary_basis=def2-universal-jkfit"):
         PySCFCalculation(PySCFSettings(functional="PBE0")).versions()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'deepdft\[dft\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'deepdft-density\[dft\]'"):
         calculation.versions()

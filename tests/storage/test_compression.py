@@ -143,7 +143,7 @@ def test_a_missing_library_is_named(monkeypatch, tmp_path: Path) -> None:
     path = tmp_path / "x.cube.lz4"
     path.write_bytes(lz4.frame.compress(b"words"))
     monkeypatch.setitem(sys.modules, "lz4.frame", None)
-    with pytest.raises(MissingDependencyError, match=r"lz4.*pip install 'deepdft\[io\]'"):
+    with pytest.raises(MissingDependencyError, match=r"lz4.*pip install 'deepdft-density\[io\]'"):
         read(path)
     assert compression.codec_of_name("x.tar.bz2").suffix == ".bz2"
 

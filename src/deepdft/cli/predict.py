@@ -323,10 +323,11 @@ def _targets(found: list[Structure], output: Path | None, alone: bool) -> Iterat
     for item in found:
         name = base = prefix + file_name(item.name)
         number = 1
-        while name in used:
+        # SMILES of different molecules may differ in case alone, which some file systems ignore.
+        while name.casefold() in used:
             number += 1
             name = f"{base}_{number}"
-        used.add(name)
+        used.add(name.casefold())
         yield folder / f"{name}{suffix}"
 
 

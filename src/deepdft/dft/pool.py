@@ -136,9 +136,16 @@ class WorkerPool(Generic[JobT, ResultT]):
         perform: what they do with a job; it is pickled, so its class must be importable.
         jobs: how many processes.
         scratch: folder for temporary files.
+
+    Raises:
+        ConfigurationError: on Windows, which has no groups of processes that end together.
     """
 
     def __init__(self, perform: Callable[[JobT], ResultT], jobs: int, scratch: Path) -> None:
+        if not hasattr(os, "killpg"):
+            raise ConfigurationError(
+                "Reference calculations run on Linux and macOS alone; on Windows, use WSL."
+            )
         self._perform = perform
         self._jobs = jobs
         self._scratch = scratch

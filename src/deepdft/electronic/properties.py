@@ -253,7 +253,7 @@ def _energies(engine: ProbeEngine, wanted: bool | Literal["auto"]) -> tuple[Ener
     if engine.atoms.pbc.any():
         return None, "only for molecules"
     if not is_installed("pyscf"):
-        return None, "needs PySCF: pip install 'deepdft[electronic]'"
+        return None, "needs PySCF: pip install 'deepdft-density[electronic]'"
     if len(engine.atoms) > ENERGY_ATOMS:
         return None, f"more than {ENERGY_ATOMS} atoms; ask for it"
     try:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from ase import Atoms
 
+import deepdft
 from deepdft.architectures.settings import EvaluationSettings
 from deepdft.arrays import Index
 from deepdft.density import Grid
@@ -60,7 +61,8 @@ class BlockPlan:
             structure=structure_identity(atoms),
             settings=model.settings,
             device=device or model.device.partition(":")[0],
-            versions={name: version(name) for name in ("deepdft", "numpy", "numba")},
+            versions={"deepdft": deepdft.__version__}
+            | {name: version(name) for name in ("numpy", "numba")},
         )
 
     @classmethod
