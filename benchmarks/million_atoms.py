@@ -100,7 +100,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "atoms": n_atoms,
         "points": opened.grid.n_points,
         "blocks": opened.n_chunks,
-        "electrons": summary["electrons"],
+        "electrons": summary["properties"]["electrons"],
         "expected": summary["expected_electrons"],
         "peak_gib": max(run.peak for run in runs) / 2**30,
         "peak_single_gib": max(run.peak_single for run in runs) / 2**30,

@@ -10,6 +10,7 @@ from ase.data import covalent_radii
 from ase.formula import Formula
 from numpy.typing import NDArray
 
+from deepdft.geometry.connections import connected_parts
 from deepdft.geometry.pairs import near_pairs
 
 BOND = 0.45
@@ -35,13 +36,7 @@ class Molecules:
     @cached_property
     def parts(self) -> list[NDArray[np.intp]]:
         """The atoms of each molecule."""
-        label = np.full(len(self.atoms), -1)
-        for start in range(len(label)):
-            waiting = [start] if label[start] < 0 else []
-            while waiting:
-                atom = waiting.pop()
-                label[atom] = start
-                waiting += [other for other, _ in self.neighbours[atom] if label[other] < 0]
+        label = connected_parts(len(self.atoms), self._first, self._second)
         order = np.argsort(label, kind="stable")
         return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
 

@@ -91,22 +91,24 @@ def _finite(molecules: Molecules) -> list[np.ndarray]:
 def _triplet(molecules: Molecules, part: np.ndarray) -> str | None:
     """Return the words for a molecule with an even number of electrons."""
     atoms = molecules.atoms
-    formula = molecules.formula(part)
     if len(part) == 1 and int(atoms.numbers[part[0]]) not in _CLOSED_ATOMS:
+        formula = molecules.formula(part)
         return f"a single {formula} atom, whose ground state has unpaired electrons"
     if len(part) == 2 and frozenset(Counter(atoms.symbols[part]).items()) in _TRIPLET_DIATOMICS:
-        return f"{formula}, whose ground state is a triplet"
-    for atom in part:
-        if atoms.numbers[atom] == 6 and _is_carbene(molecules, int(atom)):
-            return f"a carbene ({formula}, carbon atom {atom}, counted from 0)"
+        return f"{molecules.formula(part)}, whose ground state is a triplet"
+    for atom in part[atoms.numbers[part] == atomic_numbers["C"]]:
+        if _is_carbene(molecules, int(atom)):
+            return f"a carbene ({molecules.formula(part)}, carbon atom {atom}, counted from 0)"
     return None
 
 
 def _is_carbene(molecules: Molecules, atom: int) -> bool:
     """Return whether an atom has two bent bonds, to hydrogen, carbon or silicon alone."""
+    if len(molecules.neighbours[atom]) != 2:
+        return False
     numbers = molecules.atoms.numbers
     bonded, vectors = molecules.bonds_of(atom)
-    if len(bonded) != 2 or any(numbers[other] not in _WITHOUT_LONE_PAIR for other in bonded):
+    if any(numbers[other] not in _WITHOUT_LONE_PAIR for other in bonded):
         return False
     lengths = np.linalg.norm(vectors, axis=1)
     if vectors[0] @ vectors[1] / lengths.prod() < _LARGEST_ANGLE:
