@@ -134,7 +134,9 @@ def test_a_file_that_another_program_holds_open_stays_as_it_was(tmp_path, monkey
         raise PermissionError(13, "Access is denied")
 
     monkeypatch.setattr(replace.os, "replace", denied)
-    with pytest.raises(ConfigurationError, match=r"rho\.cube cannot be written: Access is denied"):
+    with pytest.raises(
+        ConfigurationError, match=r"rho\.cube cannot be written: permission is denied"
+    ):
         replace_file(target, b"new")
     monkeypatch.undo()
     assert target.read_bytes() == b"old"
