@@ -11,7 +11,7 @@ PLOT := $(VENV)/.plot
 DEVELOP := $(VENV)/.develop
 DOCS := $(VENV)/.docs
 
-.PHONY: demo test test-all test-fast check bench docs release-check matrix clean
+.PHONY: demo test test-all test-fast check bench torture docs release-check matrix clean
 
 demo: $(PLOT)
 	$(BIN)/deepdft demo
@@ -43,6 +43,12 @@ release-check: $(DEVELOP)
 # Every Python that is there, with the lowest and the newest versions of what deepdft depends on.
 matrix: $(DEVELOP)
 	$(BIN)/python recipes/release/matrix.py
+
+# Kills commands and lets the system refuse them, at random moments; TORTURE_MINUTES=60 for longer.
+TORTURE_MINUTES ?= 5
+torture: $(DEVELOP)
+	$(BIN)/python -m torture --minutes $(TORTURE_MINUTES)
+	$(BIN)/python -m torture.leaks
 
 bench: $(DEVELOP)
 	$(BIN)/python benchmarks/run.py

@@ -239,3 +239,22 @@ def test_the_only_writer_of_a_folder_leaves_nothing_that_stays(tmp_path):
     replace_locked(tmp_path / "a.json", b"new", durable=True)
     assert [found.name for found in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_bytes() == b"new"
+
+
+def test_what_killed_writers_of_other_names_left_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("deepdft.storage.replace._looked_through", set())
+    ours = tmp_path / ".other.cube.part"
+    ours.mkdir()
+    (ours / "0123456789ab").write_text("half")
+    (ours / "0123456789ab.lock").write_text("")
+    foreign = tmp_path / ".download.part"
+    foreign.mkdir()
+    (foreign / "somebody's").write_text("kept")
+    with replacing(tmp_path / "living") as living:
+        living.write_text("under way")
+        monkeypatch.setattr("deepdft.storage.replace._looked_through", set())
+        with replacing(tmp_path / "mine") as place:
+            place.write_text("new")
+        assert living.exists()
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == [".download.part", "living", "mine"]

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
+from deepdft.cli.progress import Progress
 from deepdft.dft.calculation import ReferenceCalculation
 from deepdft.dft.campaign import CampaignProgress, run_campaign
 from deepdft.dft.manifest import read_manifest

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deepdft.cli.common import give
 from deepdft.cli.inputs import (
     Quantity,
     ReaderOptions,
@@ -89,6 +90,8 @@ def combine(
     what = f"{density.n_electrons:.4f} electrons" if kind.name == "density" else kind.name
     if kind.is_density and kind.name != "density":
         what = f"{kind.name}, integral {density.n_electrons:.4f}"
+    give({"file": output, "format": entry.title, "grid": density.grid.shape,
+          "quantity": kind.name, "integral": density.n_electrons})  # fmt: skip
     points = "x".join(map(str, density.grid.shape))
     console.print(f"written: {output} ({entry.title}, {points} points, {what})")
 

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from deepdft import plug_ins
+from deepdft.cli.common import with_common_options
 from deepdft.cli.endings import ended_with_a_sentence
 from deepdft.cli.examples import EXAMPLES, with_examples
 from deepdft.errors import ConfigurationError, DeepDFTError
@@ -132,7 +133,7 @@ def load_command(name: str) -> Command:
     found.rich_markup_mode = None  # rich's boxes take longer to load than all of the rest
     command: Command = typer.main.get_command(found)
     command.name = name
-    return with_examples(command, name, place.examples)
+    return with_examples(with_common_options(command), name, place.examples)
 
 
 def _found(place: CommandPlace) -> Any:

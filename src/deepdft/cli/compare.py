@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from deepdft.cli.common import give
 from deepdft.cli.inputs import (
     Quantity,
     ReaderOptions,
@@ -57,6 +58,15 @@ def compare(
         for note in density.metadata.get("notes", []):
             console.print(f"   note: {as_options(note)}")
     _print_result(console, result, densities[0])
+    statistics = result.statistics
+    give(
+        {
+            "a": a, "b": b, "eps_mae": statistics.eps_mae, "eps_mae_of_b": result.eps_mae_of_b,
+            "largest_difference": statistics.max_absolute, "largest_at": result.largest_at,
+            "root_mean_square": statistics.root_mean_square, "electrons": statistics.electrons,
+            "unit": densities[0].unit, "warnings": result.warnings,
+        }
+    )  # fmt: skip
     if output is not None:
         from deepdft.formats import write
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from deepdft.cli.common import give
 from deepdft.cli.inputs import (
     FormatName,
     Quantity,
@@ -20,6 +21,7 @@ from deepdft.cli.inputs import (
     reader_options,
     sources_of,
 )
+from deepdft.cli.progress import Progress
 from deepdft.errors import ConfigurationError
 from deepdft.levels import LevelOfTheory
 
@@ -142,6 +144,8 @@ def _to_file(
     what = f"{density.n_electrons:.4f} electrons" if kind.is_density else kind.name
     points = "x".join(map(str, density.grid.shape))
     console.print(f"written: {output} ({entry.title}, {points} points, {what})")
+    give({"file": output, "format": entry.title, "grid": density.grid.shape,
+          "electrons": density.n_electrons if kind.is_density else None})  # fmt: skip
 
 
 def _stream(console: Console, path: str, output: str) -> None:
@@ -163,6 +167,7 @@ def _stream(console: Console, path: str, output: str) -> None:
         else:
             write(output, read(path))
     console.print(f"written: {output} ({'x'.join(map(str, grid.shape))} points)")
+    give({"file": output, "grid": grid.shape})
 
 
 def _to_store(
@@ -196,6 +201,8 @@ def _to_store(
         )  # fmt: skip
     for name, reason in summary.skipped:
         console.print(f"skipped: {name}: {as_options(reason)}")
+    give({"store": output, "added": summary.added, "present": summary.present,
+          "skipped": dict(summary.skipped)})  # fmt: skip
     noun = "density" if summary.added == 1 else "densities"
     console.print(
         f"written: {output}, {summary.added} {noun} added"

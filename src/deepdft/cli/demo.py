@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepdft.cli.common import give
+
 if TYPE_CHECKING:
     from deepdft.density import Density
 
@@ -52,6 +54,8 @@ def demo(
         ("written", f"{folder}/{_NAME}.cube"),
     ):
         console.print(f"{heading:14}{text}")
+    give({"file": folder / f"{_NAME}.cube", "electrons": predicted.n_electrons,
+          "eps_mae": comparison.eps_mae})  # fmt: skip
     try:
         _draw(predicted, reference, folder)
     except MissingDependencyError as sentence:

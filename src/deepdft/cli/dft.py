@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deepdft.cli.common import give
 from deepdft.cli.endings import DONE_IN_PART
 from deepdft.cli.start import start
 from deepdft.cli.structure_inputs import (
@@ -87,6 +88,11 @@ def run(
         f"written: {output} ({', '.join(f'{n} {s}' for s, n in counts.items() if n)}; "
         f"{manifest.level})"
     )
+    give(
+        {"store": output, "level": manifest.level.to_dict(), "counts": counts,
+         "structures": [{"name": r.name, "status": r.status, "energy": r.energy, "error": r.error}
+                        for r in records]}
+    )  # fmt: skip
     refusals.finish(console)
     if counts["failed"]:
         raise typer.Exit(DONE_IN_PART)
@@ -108,3 +114,4 @@ def settings(
     for name, field in create_calculation(program).Settings.model_fields.items():
         table.add_row(name, str(field.default), field.description or "")
     Console(highlight=False, markup=False).print(table)
+    give(create_calculation(program).settings.model_dump(mode="json"))

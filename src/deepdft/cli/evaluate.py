@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deepdft.cli.common import give
 from deepdft.cli.inputs import part_of
+from deepdft.cli.progress import Progress
 from deepdft.cli.uncertainty import print_measurement
 from deepdft.errors import ConfigurationError
 
@@ -102,6 +104,7 @@ def evaluate(
             uncertainty=measurement,
         )
     _print_results(console, results, dataset, quick)
+    give({result.predictor: result.summary() for result in results})
     if measurement is not None:
         print_measurement(console, measurement)
     if output is not None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deepdft.cli.common import give
 from deepdft.cli.inputs import (
     FormatName,
     Quantity,
@@ -38,6 +39,7 @@ def inspect(
     console = Console(highlight=False, soft_wrap=True, markup=False)
     found = sources_of(file)
     if len(found) != 1:
+        give({"file": file, "members": [source.path for source in found]})
         _print_members(console, file, [source.path for source in found])
         return
     kind, path = found[0]
@@ -52,10 +54,12 @@ def inspect(
         return
     density = read_density(path, reader_options(quantity, unit, format, read))
     lines = [("file", path), ("format", _format_of(path, format))]
-    for heading, text in [*lines, *describe_density(density)]:
+    lines += describe_density(density)
+    for heading, text in lines:
         console.print(f"{heading + ':':18} {text}")
     for note in density.metadata.get("notes", []):
         console.print(f"{'note:':18} {as_options(note)}")
+    give({**dict(lines), "notes": [as_options(note) for note in density.metadata.get("notes", [])]})
 
 
 def _format_of(path: str, name: str | None) -> str:
@@ -119,6 +123,7 @@ def _print_store(console: Console, path: str) -> None:
     from deepdft.data.training_store import TrainingStore
 
     store = TrainingStore(path)
+    give({"file": path, "levels of theory": list(map(str, store.levels)), "members": store.names})
     console.print(f"{path}: training store of {len(store)} densities")
     if len(store) == 0:
         return
@@ -134,5 +139,6 @@ def _print_orbitals(console: Console, path: str) -> None:
     from deepdft.fields.orbitals import OrbitalArchive
 
     archive = OrbitalArchive(path)
+    give({"file": path, "level of theory": str(archive[0].level), "structures": len(archive)})
     console.print(f"{path}: archive of occupied orbitals of {len(archive)} structures")
     console.print(f"{'level of theory:':18} {archive[0].level}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepdft.cli.common import give
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -76,7 +78,17 @@ def info(
     console.print(f"level of theory: {checkpoint.level}")
     console.print(f"atomic first guess: {checkpoint.baseline or 'none'}")
     _print_entries(console, checkpoint.card, 0)
-    _print_entries(console, {"expected errors": "unknown" if errors is None else errors.about}, 0)
+    known = "unknown" if errors is None else errors.about
+    _print_entries(console, {"expected errors": known}, 0)
+    give(
+        {
+            "model": str(model), "architecture": checkpoint.architecture,
+            "parameters": checkpoint.parameters, "elements": checkpoint.symbols,
+            "options": checkpoint.options.model_dump(mode="json"),
+            "level_of_theory": checkpoint.level.to_dict(), "baseline": checkpoint.baseline,
+            "card": checkpoint.card, "expected_errors": None if errors is None else errors.about,
+        }
+    )  # fmt: skip
 
 
 def import_model(
@@ -113,6 +125,8 @@ def import_model(
 
     symbols = None if elements is None else elements.replace(",", " ").split()
     written = run(source, output, level=parse_level(level or []), elements=symbols)
+    give({"folder": output, "architecture": written.architecture, "elements": written.elements,
+          "level_of_theory": str(written.level)})  # fmt: skip
     Console(highlight=False, soft_wrap=True, markup=False).print(
         f"written: {output} ({written.architecture}, "
         f"{len(written.elements)} elements, {written.level})"

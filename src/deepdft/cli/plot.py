@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepdft.cli.common import give
 from deepdft.cli.inputs import Quantity, ReaderOptions, Unit, read_density, reader_options
 from deepdft.errors import ConfigurationError
 
@@ -110,6 +111,7 @@ def plot(
             figure = _surface(shown, iso, title, view, width, dpi, difference)
         replace_file(path, picture(figure, path.suffix, dpi))
     Console(highlight=False, soft_wrap=True, markup=False).print(f"written: {path}")
+    give({"file": path})
 
 
 def superposed_atoms(density: Density) -> Density:

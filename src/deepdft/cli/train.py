@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+from deepdft.cli.common import give
 
 if TYPE_CHECKING:
     from deepdft.training import TrainingResult
@@ -62,6 +65,16 @@ def train(
 
 
 def _say_result(say: Callable[[str], None], result: TrainingResult) -> None:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        give(
+            {
+                "model": result.folder, "steps": result.steps,
+                "steps_left_out": result.steps_left_out,
+                "eps_mae": _number(result.eps_mae), "eps_mae_before": result.eps_mae_before,
+                "structures_per_second": _number(result.structures_per_second),
+                "probes_per_second": _number(result.probes_per_second),
+            }
+        )  # fmt: skip
     if math.isnan(result.eps_mae):
         say("no model yet: the first validation was not reached")
         return
@@ -78,3 +91,8 @@ def _say_result(say: Callable[[str], None], result: TrainingResult) -> None:
             f"warning: {result.steps_left_out} of {result.steps} steps were left out because their "
             "gradient was not finite"
         )
+
+
+def _number(value: float) -> float | None:
+    """JSON has no number that is none."""
+    return value if math.isfinite(value) else None

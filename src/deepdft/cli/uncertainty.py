@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deepdft.cli.common import give
 from deepdft.cli.inputs import part_of
+from deepdft.cli.progress import Progress
 
 if TYPE_CHECKING:
     from deepdft.uncertainty.measure import UncertaintyMeasurement
@@ -71,6 +73,7 @@ def uncertainty(
     console.print(learned, highlight=False, soft_wrap=True)
     path = save_error_model(fitted, loaded.folder)
     about = fitted.about
+    give({"model": loaded.folder, "learned": learned, **about})
     correlation = about["cross_validated_rank_correlation"]
     console.print(
         f"written: {path} ({path.stat().st_size / 1000:.0f} kB); errors of {about['structures']} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -71,14 +72,14 @@ def _outcomes(
     if count == 1 or model.folder is None:
         return (_outcome(structure, model, options) for structure in structures)
     # Fresh processes: one that was forked has the threads of this one's libraries, but dead.
-    pool = stack.enter_context(
-        ProcessPoolExecutor(
-            count,
-            mp_context=get_context("spawn"),
-            initializer=_begin,
-            initargs=(str(model.folder), model.name, options),
-        )
+    pool = ProcessPoolExecutor(
+        count,
+        mp_context=get_context("spawn"),
+        initializer=_begin,
+        initargs=(str(model.folder), model.name, options),
     )
+    # Whoever interrupts does not wait for structures that nobody has begun with.
+    stack.callback(pool.shutdown, cancel_futures=True)
     return pool.map(_in_worker, structures)
 
 
@@ -97,6 +98,8 @@ def _begin(folder: str, name: str, options: dict[str, Any]) -> None:
     from deepdft.prediction.trained_model import load_model
 
     os.environ["OMP_NUM_THREADS"] = "1"
+    # Ctrl-C reaches all processes of a terminal; the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     model = load_model(folder, "cpu")
     model.name, model.threads = name, 1
     _worker.update(model=model, options=options)

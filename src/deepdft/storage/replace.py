@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 _LOCK = ".lock"
 _OLD = ".old"
+_OURS = re.compile(r"[0-9a-f]{12}(\.lock(\.marker)?|\.old)?")
+"""Names of places, of their locks and of old versions."""
+_looked_through: set[Path] = set()
 _NO_DISK = {errno.EINVAL, errno.EBADF, errno.EROFS, errno.ENOTSUP}
 """What is answered where there is nothing to bring to a disk."""
 _MANY_FILES = 64
@@ -76,6 +80,7 @@ def replacing(path: str | Path, *, new: bool = False) -> Iterator[Path]:
 @contextmanager
 def _place_beside(target: Path) -> Iterator[Path]:
     beside = target.with_name(f".{target.name}.part")
+    _remove_leftovers_in(target.parent)
     remove_leftovers(target)
     try:
         place, lock = _locked_place(beside)
@@ -106,6 +111,19 @@ def _locked_place(beside: Path) -> tuple[Path, BaseFileLock]:
 
 def _lock_of(place: Path) -> Path:
     return place.with_name(place.name + _LOCK)
+
+
+def _remove_leftovers_in(folder: Path) -> None:
+    """Remove what killed writers of any name have left in a folder; a process looks once."""
+    if folder in _looked_through:
+        return
+    _looked_through.add(folder)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        names = [e.name for e in entries if e.name[:1] == "." and e.name[-5:] == ".part"]
+        for name in names:
+            # Only where all that is inside is called as ours is.
+            if all(_OURS.fullmatch(inside) for inside in os.listdir(folder / name)):
+                remove_leftovers(folder / name[1:-5])
 
 
 def remove_leftovers(path: str | Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from deepdft.threads import available_threads
 from deepdft.training.callbacks import Patience, RenamedCheckpointIO
 from deepdft.training.config import TrainConfig, TrainerConfig
+from deepdft.training.progress import PlainLines
 
 STATE = "trainer_state.ckpt"
 
@@ -38,7 +40,7 @@ def make_trainer(
             dirpath=directory, filename=STATE.removesuffix(".ckpt"), save_top_k=1,
             enable_version_counter=False, save_on_train_epoch_end=True,
         ),
-        RichProgressBar(leave=False),
+        RichProgressBar(leave=False) if sys.stdout.isatty() else PlainLines(),
     ]  # fmt: skip
     if options.patience is not None:
         every.append(Patience(options.patience))
@@ -48,6 +50,7 @@ def make_trainer(
         devices=options.devices,
         strategy="ddp" if options.devices > 1 else "auto",
         callbacks=every,
+        enable_progress_bar=sys.stdout.isatty(),
         logger=[CSVLogger(directory, "logs"), TensorBoardLogger(directory, "tensorboard", "")],
         plugins=[RenamedCheckpointIO()],
         gradient_clip_val=config.optimizer.gradient_clip,

@@ -1,0 +1,74 @@
+"""How far a long command is: a bar on a terminal, now and then a plain line elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import rich.progress
+from rich.progress import ProgressColumn, TaskID
+
+INTERVAL = 30.0
+"""Seconds between two plain lines."""
+
+
+class Progress(rich.progress.Progress):
+    """Rich's bar; where the output is no terminal, a line every half minute in its place.
+
+    A line says how much of what is done, how quickly, and how long the rest will take.
+    """
+
+    def __init__(self, *columns: str | ProgressColumn, **options: Any) -> None:
+        super().__init__(*columns, **options)
+        self.disable = not self.console.is_terminal
+        self._words = next((c for c in columns if isinstance(c, rich.progress.TextColumn)), None)
+        self._begun = self._told = time.monotonic()
+
+    def update(self, task_id: TaskID, **options: Any) -> None:
+        """Change a task as `rich.progress.Progress.update` does."""
+        super().update(task_id, **options)
+        self._tell(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Take a task further."""
+        super().advance(task_id, advance)
+        self._tell(task_id)
+
+    def _tell(self, task_id: TaskID) -> None:
+        now = time.monotonic()
+        if not self.disable or now - self._told < INTERVAL:
+            return
+        self._told = now
+        task = self._tasks[task_id]
+        words = "" if self._words is None else self._words.text_format.format(task=task)
+        line = plain_line(words or task.description, task.completed, task.total, now - self._begun)
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def plain_line(words: str, done: float, total: float | None, seconds: float) -> str:
+    """Return one line about work under way.
+
+    >>> plain_line("converting", 30, 120, 60)
+    'converting: 30 of 120, 0.5/s, 0:03:00 left'
+    >>> plain_line("", 0, None, 60)
+    '0 done'
+    """
+    rate = done / seconds if seconds > 0 else 0.0
+    count = f"{done:,.0f} done" if total is None else f"{done:,.0f} of {total:,.0f}"
+    parts = [f"{words}: {count}" if words else count]
+    if rate > 0:
+        parts.append(f"{rate:,.3g}/s" if rate < 1000 else f"{rate:,.0f}/s")
+        if total is not None:
+            parts.append(f"{duration((total - done) / rate)} left")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return hours, minutes and seconds.
+
+    >>> duration(3725.4), duration(200000)
+    ('1:02:05', '55:33:20')
+    """
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,0 +1,1 @@
+"""Real commands that are killed, ended and refused by the system at random moments."""

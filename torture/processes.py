@@ -1,0 +1,166 @@
+"""Commands as processes of their own, forked from one that has imported everything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+Limit = Callable[[], None]
+"""Is called in the process of a command before it begins."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command has ended.
+
+    Attributes:
+        code: exit code; minus the number of a signal that ended it.
+        output, error: what it printed.
+        seconds: how long it took.
+    """
+
+    code: int
+    output: str
+    error: str
+    seconds: float
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines on stderr."""
+        return [line for line in self.error.splitlines() if line.strip()]
+
+
+class Running:
+    """A command under way, in a process group of its own.
+
+    Args:
+        arguments: of `deepdft`.
+        folder: where it runs; what it prints goes to files in its parent.
+        limit: what the process may not do.
+        fresh: start an interpreter rather than fork this one.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        limit: Limit | None = None,
+        fresh: bool = False,
+    ) -> None:
+        self._output, self._error = (
+            folder.parent / f"{folder.name}.{n}" for n in ("stdout", "stderr")
+        )
+        for file in (self._output, self._error):
+            file.write_bytes(b"")
+        self._begun = time.monotonic()
+        if fresh:
+            self.number = _started(arguments, folder, self._output, self._error)
+        else:
+            self.number = _forked(arguments, folder, self._output, self._error, limit)
+
+    def tell(self, number: int, group: bool = False) -> None:
+        """Send a signal, to the whole group as Ctrl-C on a terminal does, or to the process."""
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(self.number, number)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether the command ends within so many seconds; it stays to be collected."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            if os.waitid(os.P_PID, self.number, flags) is not None:
+                return True
+            time.sleep(0.01)
+        return False
+
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return self._output.read_text(errors="replace")
+
+    def end(self, patience: float = 300.0) -> Ended:
+        """Wait for the end and return it; a process that does not end in time is killed."""
+        hung = not self.wait(patience)
+        if hung:
+            self.tell(signal.SIGKILL, group=True)
+        _, status = os.waitpid(self.number, 0)
+        seconds = time.monotonic() - self._begun
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.number, signal.SIGKILL)  # those it started
+        error = self._error.read_text(errors="replace") + ("HUNG\n" if hung else "")
+        return Ended(os.waitstatus_to_exitcode(status), self.printed(), error, seconds)
+
+
+def _started(arguments: Sequence[str], folder: Path, output: Path, error: Path) -> int:
+    with output.open("wb") as out, error.open("wb") as err:
+        # Collected by `Running.end`.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deepdft", *arguments], cwd=folder, stdout=out, stderr=err,
+            start_new_session=True,
+        )  # fmt: skip
+    process.returncode = 0
+    return process.pid
+
+
+def _forked(
+    arguments: Sequence[str], folder: Path, output: Path, error: Path, limit: Limit | None
+) -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    number = os.fork()
+    if number:
+        return number
+    code = 99
+    try:
+        os.setsid()
+        os.chdir(folder)
+        for target, descriptor in ((output, 1), (error, 2)):
+            opened = os.open(target, os.O_WRONLY)
+            os.dup2(opened, descriptor)
+            os.close(opened)
+        if limit is not None:
+            limit()
+        sys.argv = ["deepdft", *arguments]
+        code = _run()
+    except KeyboardInterrupt:  # before the command has begun
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        os._exit(code)
+
+
+def _run() -> int:
+    from deepdft.__main__ import main
+
+    try:
+        main()
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+    return 0
+
+
+def import_everything() -> None:
+    """Import what commands need, so that forked ones begin at once."""
+    import importlib
+
+    for name in (
+        "deepdft.cli.predict", "deepdft.cli.train", "deepdft.cli.convert", "deepdft.cli.dft",
+        "deepdft.prediction", "deepdft.training", "deepdft.data", "deepdft.data.conversion",
+        "deepdft.dft", "deepdft.formats", "deepdft.models.bundled", "zarr", "tensorboard",
+        "torch.utils.tensorboard",
+    ):  # fmt: skip
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
