@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepdft.arrays import Array
-from deepdft.kernels.compilation import compiled, inner
+from deepdft.compilation import compiled, inner
 from deepdft.kernels.edges.block_edges import Workspace
 from deepdft.kernels.edges.jet_edges import JetEdges
 from deepdft.kernels.edges.jet_sums import sum_message_jets

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepdft.arrays import Array
-from deepdft.kernels.compilation import compiled, inner
+from deepdft.compilation import compiled, inner
 from deepdft.kernels.edges.block_edges import BlockEdges, Workspace
 from deepdft.kernels.edges.block_messages import sum_messages
 from deepdft.kernels.edges.jet_edges import JetEdges

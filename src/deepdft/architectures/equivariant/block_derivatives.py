@@ -17,7 +17,7 @@ from deepdft.kernels.angular.angular_jets import sum_angular_jets
 from deepdft.kernels.angular.harmonic_gradients import fill_harmonic_gradients
 from deepdft.kernels.angular.harmonic_jets import fill_harmonic_jets
 from deepdft.kernels.angular.harmonics import harmonic_steps
-from deepdft.kernels.compilation import FUSED, compiled, inner
+from deepdft.compilation import FUSED, compiled, inner
 from deepdft.kernels.edges.block_edges import Workspace
 from deepdft.kernels.edges.jet_edges import JetEdges
 from deepdft.kernels.jets import COMPONENTS

@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import types
 
-from deepdft.kernels.compilation import compiled, inner
+from deepdft.compilation import compiled, inner
 from deepdft.kernels.jets import COMPONENTS, FACTORS, PAIRS
 from deepdft.kernels.simd.edge_loop import EdgeLoop
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.kernels.angular.harmonics import harmonics
-from deepdft.kernels.compilation import FUSED, compiled
+from deepdft.compilation import FUSED, compiled
 
 
 @lru_cache

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.kernels.compilation import FUSED, compiled, inner
+from deepdft.compilation import FUSED, compiled, inner
 from deepdft.kernels.jets import FACTORS
 
 _LENGTH = 32

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.kernels.compilation import compiled, inner
+from deepdft.compilation import compiled, inner
 from deepdft.kernels.jets import FACTORS, PAIRS
 
 _LENGTH = 32

@@ -20,7 +20,7 @@ from deepdft.arrays import Array
 from deepdft.kernels.angular.solid_harmonics import (
     angular_functions,
 )
-from deepdft.kernels.compilation import FUSED, compiled
+from deepdft.compilation import FUSED, compiled
 
 _LENGTH = 128
 """Edges treated together: loops over them become vector instructions."""

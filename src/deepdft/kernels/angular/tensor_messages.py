@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.kernels.compilation import FUSED, compiled, inner
+from deepdft.compilation import FUSED, compiled, inner
 
 
 @inner(fast=FUSED)

@@ -18,7 +18,7 @@ from deepdft.kernels.angular.harmonics import (
     harmonic_count,
     harmonic_steps,
 )
-from deepdft.kernels.compilation import FUSED, compiled
+from deepdft.compilation import FUSED, compiled
 from deepdft.kernels.radial.hermite import HERMITE
 from deepdft.kernels.simd.vectors import aligned_zeros
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.kernels.compilation import compiled
+from deepdft.compilation import compiled
 from deepdft.kernels.edges.interval_sums import sum_interval_pair, sum_interval_wide
 from deepdft.kernels.simd.vectors import LANES, PANEL, WIDE, address
 

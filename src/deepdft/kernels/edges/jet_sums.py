@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from deepdft.kernels.compilation import compiled
+from deepdft.compilation import compiled
 from deepdft.kernels.jets import FACTORS
 from deepdft.kernels.simd.edge_loop import EdgeLoop
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepdft.arrays import Array
-from deepdft.kernels.compilation import compiled
+from deepdft.compilation import compiled
 from deepdft.kernels.edges.block_edges import hermite_weights, sort_by_interval
 from deepdft.kernels.edges.block_messages import sum_messages
 from deepdft.kernels.edges.interval_sums import adjoint_interval

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepdft.arrays import FloatArray, IntegerArray
-from deepdft.kernels.compilation import FUSED, compiled, inner
+from deepdft.compilation import FUSED, compiled, inner
 
 
 class ShellTable(NamedTuple):

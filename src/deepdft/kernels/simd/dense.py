@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from deepdft.arrays import Array
-from deepdft.kernels.compilation import compiled
+from deepdft.compilation import compiled
 from deepdft.kernels.jets import logistic
 from deepdft.kernels.simd.layers import packed_matrix, padded_vector
 from deepdft.kernels.simd.tiles import multiply_tile, multiply_tile_silu, multiply_tile_softplus

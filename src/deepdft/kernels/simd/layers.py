@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepdft.arrays import Array
-from deepdft.kernels.compilation import FUSED, inner
+from deepdft.compilation import FUSED, inner
 from deepdft.kernels.simd.tiles import multiply_tile_softplus
 from deepdft.kernels.simd.vectors import (
     PANEL,
