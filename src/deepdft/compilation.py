@@ -1,4 +1,4 @@
-"""How the kernels are compiled: quickly, cached on disk, to run without the interpreter lock.
+"""How functions are compiled: quickly, kept on disk, to run without the interpreter lock.
 
 What Python calls is compiled for itself. Functions that others call are compiled once more as a
 part of each of them, so there are few of those.
@@ -7,9 +7,15 @@ part of each of them, so there are few of those.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from typing import Any, TypeVar, overload
 
 import numba
+from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
+
+from deepdft.imports import postponed
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -17,22 +23,62 @@ FUSED = frozenset({"contract", "nsz"})
 """Products and sums may become one multiply-add; infinities and NaN keep their meaning."""
 
 
+class _KeptCode(FunctionCache):
+    """numba's code on disk, loaded without what only compiling needs.
+
+    numba makes all that it can compile known to its compiler before it looks for code on disk. That
+    takes most of the time of loading, and memory; where code is missing, compiling does it anyway.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what was compiled for a signature, or None."""
+        rtsys.initialize(target_context)  # what machine code calls
+        with self._guard_against_spurious_io_errors():
+            found = self._load_overload(sig, target_context)
+        if found is None:
+            _prepare_compiler()
+        return found
+
+
+def _prepare_compiler() -> None:
+    """Import what takes numba long for the sake of BLAS, which none of our functions calls."""
+    with postponed("scipy.linalg.cython_blas"):
+        import_module("numba.np.arraymath")
+
+
 @overload
 def compiled(function: Function) -> Function: ...
 
 
 @overload
-def compiled(*, fast: frozenset[str]) -> Callable[[Function], Function]: ...
+def compiled(
+    *, fast: frozenset[str] = ..., counts_arrays: bool = ...
+) -> Callable[[Function], Function]: ...
 
 
-def compiled(function: Any = None, *, fast: frozenset[str] = frozenset()) -> Any:
+def compiled(
+    function: Any = None, *, fast: frozenset[str] = frozenset(), counts_arrays: bool = True
+) -> Any:
     """Compile a function that Python calls.
+
+    The code is kept beside the package, or in the user's cache folder where the package is
+    read-only (numba chooses). Where neither can be written it is compiled again in every process.
 
     Args:
         function: the function; left out where the decorator has arguments.
         fast: what may be done to floating-point arithmetic, in LLVM's words.
+        counts_arrays: False where no arrays are made: then none are counted, which in short
+            functions takes as long as the arithmetic.
     """
-    return _decorated(function, fast, cache=True)
+
+    def decorate(function: Any) -> Any:
+        result = _decorated(function, fast, counts_arrays)
+        if hasattr(result, "_cache"):  # not where numba is told to compile nothing
+            with suppress(RuntimeError):  # no folder that may be written to
+                result._cache = _KeptCode(function)
+        return result
+
+    return decorate if function is None else decorate(function)
 
 
 @overload
@@ -40,17 +86,38 @@ def inner(function: Function) -> Function: ...
 
 
 @overload
-def inner(*, fast: frozenset[str]) -> Callable[[Function], Function]: ...
+def inner(
+    *, fast: frozenset[str] = ..., counts_arrays: bool = ..., inline: bool = ...
+) -> Callable[[Function], Function]: ...
 
 
-def inner(function: Any = None, *, fast: frozenset[str] = frozenset()) -> Any:
-    """Compile a function that only compiled ones call; arguments as of `compiled`."""
-    return _decorated(function, fast, no_cpython_wrapper=True)
+def inner(
+    function: Any = None,
+    *,
+    fast: frozenset[str] = frozenset(),
+    counts_arrays: bool = True,
+    inline: bool = False,
+) -> Any:
+    """Compile a function that only compiled ones call.
+
+    Args:
+        function: as of `compiled`.
+        fast: as of `compiled`.
+        counts_arrays: as of `compiled`.
+        inline: whether it becomes a part of its callers before they are compiled.
+    """
+
+    def decorate(function: Any) -> Any:
+        options = {"inline": "always"} if inline else {}
+        return _decorated(function, fast, counts_arrays, no_cpython_wrapper=True, **options)
+
+    return decorate if function is None else decorate(function)
 
 
-def _decorated(function: Any, fast: frozenset[str], **options: bool) -> Any:
+def _decorated(function: Any, fast: frozenset[str], counts_arrays: bool, **options: Any) -> Any:
     njit: Any = numba.njit  # its annotations leave out the options of wrappers
     decorate = njit(
-        nogil=True, error_model="numpy", fastmath=set(fast), no_cfunc_wrapper=True, **options
-    )
-    return decorate if function is None else decorate(function)
+        nogil=True, error_model="numpy", fastmath=set(fast), no_cfunc_wrapper=True,
+        _nrt=counts_arrays, **options,
+    )  # fmt: skip
+    return decorate(function)

@@ -8,6 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 class ArchitectureOptions(BaseModel):
     """Base of an architecture's options; their descriptions are the manual."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     cutoff: float = Field(4.0, gt=0, description="Reach of an edge, Å.")

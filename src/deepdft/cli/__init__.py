@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -43,6 +44,8 @@ def _all_commands(
 
 def main() -> None:
     """Run the command; every failure becomes one sentence and an exit code (`cli.endings`)."""
+    # Looking through all installed packages for plug-ins of pydantic delays every command.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Names of files need not be text.

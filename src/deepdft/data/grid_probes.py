@@ -11,12 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray
+from deepdft.compilation import compiled
 from deepdft.data.dataset import Probes
 from deepdft.data.training_store_layout import BLOCK
 from deepdft.density import Grid
@@ -97,7 +97,7 @@ def sums_of_blocks(flat: NDArray[np.floating[Any]]) -> FloatArray:
     return sums
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _find_in_blocks(blocks: Any, counts: Any, rows: Any, sums: Any, within: Any) -> None:
     for draw in range(rows.shape[0]):
         row = rows[draw]

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from ase import Atoms
 from scipy.spatial import Voronoi
 
 from deepdft.arrays import FloatArray, IntegerArray
+from deepdft.compilation import compiled, inner
 from deepdft.density import Density, Grid
 from deepdft.electronic.ions import core_charges_at
 from deepdft.errors import ConfigurationError
@@ -122,7 +122,7 @@ def _nearest_atoms(atoms: Atoms, places: FloatArray) -> IntegerArray:
     return np.asarray(np.argmin(distances, axis=1), dtype=np.int64)
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _neighbour(place: int, offset: Any, shape: Any, periodic: Any) -> int:
     """Return the place of a point's neighbour, -1 beyond a face that does not repeat."""
     result = 0
@@ -137,7 +137,7 @@ def _neighbour(place: int, offset: Any, shape: Any, periodic: Any) -> int:
     return result
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _taken_in(names: Any, parts: Any, used: int, name: int, part: float) -> int:
     """Add a part of a basin to a list of (name, part); return its new length."""
     for m in range(used):
@@ -150,7 +150,7 @@ def _taken_in(names: Any, parts: Any, used: int, name: int, part: float) -> int:
     return used + 1
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _flows(
     place: int, density: Any, basin: Any, listed_names: Any, listed_parts: Any, shape: Any,
     periodic: Any, offsets: Any, fluxes: Any, names: Any, parts: Any,
@@ -176,7 +176,7 @@ def _flows(
     return used
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _shared_out(
     density: Any, shared: Any, shape: Any, periodic: Any, offsets: Any, fluxes: Any, order: Any,
     most: int,

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from deepdft.arrays import FloatArray, Index, IntegerArray
+from deepdft.compilation import compiled
 from deepdft.density import Grid
 
 _THIN = 4
@@ -90,7 +90,7 @@ def block_points(grid: Grid, first: IntegerArray, last: IntegerArray) -> FloatAr
     return result
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _fill_points(origin: Any, cell: Any, shape: Any, first: Any, last: Any, points: Any) -> None:
     p = 0
     for i in range(first[0], last[0]):

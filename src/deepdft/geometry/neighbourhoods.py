@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray, IntegerArray
+from deepdft.compilation import compiled, inner
 from deepdft.geometry.periodic_images import images_in_reach
 
 
@@ -79,7 +79,7 @@ class NeighbourhoodSearch:
         return result
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _box_around(points: Any) -> Any:
     lower, upper = points[0].copy(), points[0].copy()
     for p in range(1, points.shape[0]):
@@ -89,14 +89,14 @@ def _box_around(points: Any) -> Any:
     return lower, upper
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _bin_of(coordinate: float, origin: float, width: float, count: int) -> int:
     # Clipped before it becomes an integer: a coordinate may be beyond what one can hold.
     number: int = int(min(max(np.floor((coordinate - origin) / width), 0.0), count - 1.0))
     return number
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _squared_gap(position: Any, lower: Any, upper: Any) -> float:
     """Squared distance from a position to a box."""
     square = 0.0
@@ -106,7 +106,7 @@ def _squared_gap(position: Any, lower: Any, upper: Any) -> float:
     return square
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _near(
     lower: Any, upper: Any, cutoff: float, origin: Any, width: Any, counts: Any, starts: Any,
     order: Any, atoms: Any, positions: Any,
@@ -134,7 +134,7 @@ def _near(
     return atoms[found], positions[found]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _occupied(
     lower: Any, upper: Any, cutoff: float, origin: Any, width: Any, counts: Any, starts: Any,
     order: Any, positions: Any, result: Any,
@@ -149,7 +149,7 @@ def _occupied(
         )
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _any_near(
     lower: Any, upper: Any, limit: float, low: Any, high: Any, counts: Any, starts: Any,
     order: Any, positions: Any,

@@ -12,12 +12,12 @@ import threading
 from functools import cache
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray
+from deepdft.compilation import compiled
 from deepdft.errors import UnsupportedStructureError
 from deepdft.geometry.pairs import near_pairs
 from deepdft.geometry.periodic_images import dual_vectors
@@ -186,7 +186,7 @@ def edges_to_points(
     return EdgeArrays(senders, offsets, distances, vectors if directions else None)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _count_pairs(points: Any, positions: Any, cutoff: float, offsets: Any) -> None:
     limit = cutoff * cutoff
     offsets[0] = 0
@@ -200,7 +200,7 @@ def _count_pairs(points: Any, positions: Any, cutoff: float, offsets: Any) -> No
         offsets[p + 1] = offsets[p] + count
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _fill_pairs(
     points: Any, positions: Any, atoms: Any, cutoff: float, offsets: Any, senders: Any,
     distances: Any, vectors: Any,

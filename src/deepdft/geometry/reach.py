@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray
+from deepdft.compilation import compiled
 from deepdft.geometry.periodic_images import images_in_reach
 
 
@@ -29,7 +29,7 @@ def within_reach(atoms: Atoms, points: FloatArray, cutoff: float) -> NDArray[np.
     return result
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _mark(points: Any, positions: Any, cutoff: float, result: Any) -> None:
     limit = cutoff * cutoff
     last = 0

@@ -14,6 +14,7 @@ from deepdft.structures.ase_io import ase_io
 from deepdft.structures.structure import Reading, Statement
 from deepdft.structures.symbols import require_symbol
 from deepdft.structures.text import integer, number
+from deepdft.structures.xyz_comment import comment_values
 
 _LARGEST_CHARGE = 20
 _LARGEST_MULTIPLICITY = 20
@@ -74,7 +75,7 @@ def _frame(comment: str, rows: Sequence[str], path: str, first: int) -> Reading:
         symbols.append(symbol.number)
         if symbol.assumed:
             notes[symbol.assumed] = None
-    if "properties=" in comment.casefold():
+    if "properties=" in comment.casefold() and not _plainly_extended(comment):
         atoms = _extended(comment, rows, column, symbols, path)
     else:
         atoms = _plain(comment, rows, symbols, path, first)
@@ -94,6 +95,17 @@ def _species_column(comment: str) -> int:
             return column
         column += int(count) if count.isdigit() else 1
     return 0
+
+
+def _plainly_extended(comment: str) -> bool:
+    """Whether the properties are elements and positions, and the rest is no calculator's result."""
+    from ase.calculators.calculator import all_properties
+
+    try:
+        found = comment_values(comment)
+    except Exception:  # ASE will say what is wrong
+        return False
+    return found.get("Properties") == "species:S:1:pos:R:3" and not found.keys() & {*all_properties}
 
 
 def _extended(
@@ -123,9 +135,6 @@ def _extended(
 def _plain(
     comment: str, rows: Sequence[str], numbers: Sequence[int], path: str, first: int
 ) -> Atoms:
-    ase_io()
-    from ase.io.extxyz import key_val_str_to_dict
-
     positions = np.empty((len(rows), 3))
     for i, row in enumerate(rows):
         tokens = row.split()[1:4]
@@ -137,9 +146,10 @@ def _plain(
     if "=" not in comment:
         return atoms
     try:
-        found = key_val_str_to_dict(comment)
+        found = comment_values(comment)
     except Exception:  # a comment with an equals sign that is no list of values
         return atoms
+    found.pop("Properties", None)
     lattice = found.pop("Lattice", None)
     pbc = found.pop("pbc", lattice is not None)
     if lattice is not None:

@@ -13,11 +13,11 @@ import numpy as np
 
 from deepdft.architectures.deepdft.block_derivatives import CHUNK, softplus_layer
 from deepdft.arrays import Array
+from deepdft.compilation import FUSED, compiled, inner
 from deepdft.kernels.angular.angular_jets import sum_angular_jets
 from deepdft.kernels.angular.harmonic_gradients import fill_harmonic_gradients
 from deepdft.kernels.angular.harmonic_jets import fill_harmonic_jets
 from deepdft.kernels.angular.harmonics import harmonic_steps
-from deepdft.compilation import FUSED, compiled, inner
 from deepdft.kernels.edges.block_edges import Workspace
 from deepdft.kernels.edges.jet_edges import JetEdges
 from deepdft.kernels.jets import COMPONENTS

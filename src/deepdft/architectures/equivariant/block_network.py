@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from deepdft.arrays import Array
+from deepdft.compilation import compiled
 from deepdft.kernels.angular.layouts import AngularLayout
 from deepdft.kernels.angular.messages import sum_angular_messages
-from deepdft.compilation import compiled
 from deepdft.kernels.edges.block_edges import BlockEdges, Workspace
 from deepdft.kernels.edges.jet_edges import JetEdges
 from deepdft.kernels.simd.layers import dot_product, packed_matrix, padded_vector, softplus_layer

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from ase import Atoms
 
 from deepdft.arrays import FloatArray, IntegerArray
+from deepdft.compilation import compiled
 from deepdft.fields.atoms.tables import AtomicDensityTables
 from deepdft.geometry.neighbours import ON_NUCLEUS
 
@@ -73,7 +73,7 @@ class BlockSuperposition:
         )  # fmt: skip
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _add_derivatives(
     density: Any, gradient: Any, hessian: Any, points: Any, species: Any, image_atoms: Any,
     image_positions: Any, polynomials: Any, intervals: int, spacing: float, amplitudes: Any,
@@ -116,7 +116,7 @@ def _add_derivatives(
                     hessian[p, i, j] += along * x[i] * x[j]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _add(
     result: Any, points: Any, species: Any, image_atoms: Any, image_positions: Any,
     polynomials: Any, intervals: int, spacing: float, amplitudes: Any,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from deepdft.compilation import compiled, inner
 from deepdft.geometry.neighbours import ON_NUCLEUS
 
 UNIT = 2.0**-40
 """Populations are kept as whole multiples of this, so that sums have no order."""
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@inner
 def _density(polynomials: Any, species: int, root: float) -> Any:
     """Return the density of a species at a distance whose root counts intervals."""
     interval = min(np.int64(root), polynomials.shape[1] - 1)
@@ -22,7 +22,7 @@ def _density(polynomials: Any, species: int, root: float) -> Any:
     return np.exp(c[0] + t * (c[1] + t * (c[2] + t * c[3])))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def share_out(
     values: Any, points: Any, species: Any, image_atoms: Any, image_positions: Any,
     polynomials: Any, step: float, reach: Any,
@@ -56,7 +56,7 @@ def share_out(
     return shares
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def add_cores(
     density: Any, gradient: Any, hessian: Any, points: Any, species: Any, image_atoms: Any,
     image_positions: Any, polynomials: Any, step: float, reach: Any,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from ase import Atoms
 
 from deepdft.arrays import FloatArray, IntegerArray
+from deepdft.compilation import compiled, inner
 from deepdft.fields.orbitals.basis import MAX_ANGULAR_MOMENTUM, Shell
 from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.kernels.angular.solid_harmonics import monomial_coefficients, monomials
@@ -115,7 +115,7 @@ def _monomial_table() -> IntegerArray:
     return table
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def _accumulate(
     home: Any,
     centres: Any,
@@ -165,7 +165,7 @@ def _accumulate(
                             )
 
 
-@numba.njit(nogil=True, cache=True)
+@inner
 def _line(to_a: float, to_b: float, half: float, most_a: int, most_b: int, table: Any) -> None:
     """Fill the overlaps of powers of x around two centres, in units of that of the Gaussians.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from deepdft.arrays import FloatArray, IntegerArray
+from deepdft.compilation import compiled
 from deepdft.density import Grid
 from deepdft.kernels.gaussians.densities import Places
 from deepdft.kernels.gaussians.shells import TILE_POINTS
@@ -95,7 +95,7 @@ def _block(extent: IntegerArray, lengths: FloatArray) -> IntegerArray:
     return np.array([min(_PLANES, int(extent[0])), *block])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _sort(points: Any, lower: Any, edge: float, counts: Any, order: Any) -> None:
     """Sort points by bins that are gone through like a snake, so that neighbours follow."""
     starts = np.zeros(counts[0] * counts[1] * counts[2] + 1, np.int64)

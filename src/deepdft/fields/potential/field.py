@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self, overload
 
-import numba
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from deepdft.arrays import FloatArray, Index
+from deepdft.compilation import compiled
 from deepdft.density import Density, Grid, as_points
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.field import Derivatives, Field, Order, check_order
@@ -135,7 +135,7 @@ class ElectrostaticPotential:
         return result
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@compiled(fast=frozenset({"fast"}))
 def _coulomb_sums(points: Any, places: Any, charges: Any) -> Any:
     result = np.zeros(len(points))
     for p in range(len(points)):

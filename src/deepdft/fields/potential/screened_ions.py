@@ -10,12 +10,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numba
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
 from deepdft.arrays import FloatArray
+from deepdft.compilation import compiled
 from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.field import Derivatives, Order
@@ -157,7 +157,7 @@ def _volume_integrals(screened: AtomicDensityTables) -> list[float]:
     ]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled
 def _add(
     result: Any, points: Any, species: Any, image_atoms: Any, image_positions: Any,
     polynomials: Any, spacing: float, coulomb: float, nearest: float,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.formats.text.compilation import compiled
+from deepdft.compilation import compiled
 from deepdft.formats.text.nearest_float import EXACT_POWERS, nearest_float
 from deepdft.formats.text.wide_integers import load_word, signed
 

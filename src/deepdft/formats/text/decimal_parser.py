@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepdft.formats.text.compilation import compiled, inlined
+from deepdft.compilation import compiled, inner
 from deepdft.formats.text.decimal_batch import BATCH, BATCH_BYTES, BATCH_LINES, parse_batch
 from deepdft.formats.text.nearest_float import nearest_float
 from deepdft.formats.text.wide_integers import load_word, signed, trailing_zeros
@@ -35,14 +35,14 @@ _ABOVE_NINE = np.uint64(0x7676767676767676)
 _COUNTED_AT_ONCE = 128
 
 
-@inlined
+@inner(inline=True)
 def _digit_run(word: np.uint64) -> int:
     """Number of decimal digits (0 to 8) that lead eight bytes, each xor the code of "0"."""
     others = ((word + _ABOVE_NINE) | word) & _HIGH_BITS
     return 8 if others == np.uint64(0) else signed(trailing_zeros(others) >> np.uint64(3))
 
 
-@inlined
+@inner(inline=True)
 def _digits_value(word: np.uint64) -> np.uint64:
     """Value of eight decimal digits (0 to 9, not ASCII), the first in the lowest byte."""
     word = word * np.uint64(10) + (word >> np.uint64(8))
@@ -51,7 +51,7 @@ def _digits_value(word: np.uint64) -> np.uint64:
     return (low + high) >> np.uint64(32)
 
 
-@inlined
+@inner(inline=True)
 def _run_value(word: np.uint64, length: int) -> np.uint64:
     """Value of the first `length` of eight decimal digits: the others are shifted out."""
     if length == 8:
@@ -59,7 +59,7 @@ def _run_value(word: np.uint64, length: int) -> np.uint64:
     return _digits_value((word << np.uint64(56 - 8 * length)) << np.uint64(8))
 
 
-@inlined
+@inner(inline=True)
 def _exponent(text: Any, position: int) -> tuple[int, int]:
     """Parse an exponent: (position behind it, value), or (-1, 0) if it is not well formed."""
     letter = text[position] | np.uint8(32)
@@ -78,7 +78,7 @@ def _exponent(text: Any, position: int) -> tuple[int, int]:
     return position + length, -value if sign == 45 else value
 
 
-@inlined
+@inner(inline=True)
 def _number(text: Any, position: int) -> tuple[int, float, int]:
     """Parse one token: (position behind it, value, status)."""
     start = position

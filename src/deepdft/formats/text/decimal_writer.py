@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdft.compilation import compiled, inner
 from deepdft.errors import ConfigurationError
-from deepdft.formats.text.compilation import compiled, inlined
 from deepdft.formats.text.wide_integers import (
     POWER_EXPONENT,
     POWER_HIGH,
@@ -35,7 +35,7 @@ _BLOCK = 1 << 15
 _LIMITS = np.array([10**power for power in range(19)], dtype=np.uint64)
 
 
-@inlined
+@inner(inline=True)
 def _scaled(bits: np.uint64, power: int) -> tuple[np.uint64, np.uint64]:
     """Return a float, given as bits, times 10**power: integer part and 64 bits of fraction."""
     exponent = signed((bits >> np.uint64(52)) & np.uint64(0x7FF)) - 1023 - 63
@@ -53,7 +53,7 @@ def _scaled(bits: np.uint64, power: int) -> tuple[np.uint64, np.uint64]:
     return whole, fraction
 
 
-@inlined
+@inner(inline=True)
 def _rounded(value: float, digits: int) -> tuple[np.uint64, int, bool]:
     """Return (digits as an integer, power of ten of the first digit, whether it is certain)."""
     bits = float_to_bits(value)
@@ -74,7 +74,7 @@ def _rounded(value: float, digits: int) -> tuple[np.uint64, int, bool]:
     return whole, power, certain
 
 
-@inlined
+@inner(inline=True)
 def _put_digits(text: np.ndarray, first: int, last: int, digits: np.uint64) -> np.uint64:
     """Write the lowest digits to text[first..last]; return what is left."""
     for position in range(last, first - 1, -1):
@@ -84,7 +84,7 @@ def _put_digits(text: np.ndarray, first: int, last: int, digits: np.uint64) -> n
     return digits
 
 
-@inlined
+@inner(inline=True)
 def _put_number(
     text: np.ndarray, start: int, width: int, value: float, digits: int, fortran: bool
 ) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepdft.formats.text.compilation import inlined
+from deepdft.compilation import inner
 from deepdft.formats.text.wide_integers import (
     POWER_EXPONENT,
     POWER_HIGH,
@@ -19,7 +19,7 @@ EXACT_POWERS = np.array([10.0**power for power in range(23)])
 """The powers of ten that float64 holds exactly."""
 
 
-@inlined
+@inner(inline=True)
 def nearest_float(digits: np.uint64, power: int) -> tuple[bool, float]:
     """Return (True, digits * 10**power rounded to nearest), or (False, 0) if that is undecided."""
     if digits == np.uint64(0):

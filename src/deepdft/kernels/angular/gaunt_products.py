@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.kernels.angular.harmonics import harmonics
 from deepdft.compilation import FUSED, compiled
+from deepdft.kernels.angular.harmonics import harmonics
 
 
 @lru_cache

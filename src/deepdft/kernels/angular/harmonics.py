@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdft.arrays import Array
+from deepdft.compilation import FUSED, compiled
 from deepdft.kernels.angular.solid_harmonics import (
     angular_functions,
 )
-from deepdft.compilation import FUSED, compiled
 
 _LENGTH = 128
 """Edges treated together: loops over them become vector instructions."""

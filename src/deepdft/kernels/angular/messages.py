@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepdft.kernels.angular.angular_sums import adjoint_angular_interval, sum_angular_interval
 from deepdft.compilation import compiled
+from deepdft.kernels.angular.angular_sums import adjoint_angular_interval, sum_angular_interval
 from deepdft.kernels.simd.vectors import PANEL, address
 
 LARGEST_MOMENTUM = 4

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from deepdft.arrays import Array
+from deepdft.compilation import FUSED, compiled
 from deepdft.kernels.angular.harmonics import (
     fill_soft_harmonics,
     harmonic_count,
     harmonic_steps,
 )
-from deepdft.compilation import FUSED, compiled
 from deepdft.kernels.radial.hermite import HERMITE
 from deepdft.kernels.simd.vectors import aligned_zeros
 

@@ -15,20 +15,20 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
 from deepdft.arrays import Array
+from deepdft.compilation import compiled
 from deepdft.kernels.edges import sorted_messages
 from deepdft.kernels.radial.hermite import HERMITE
 
 # Sums may be reordered and multiply-adds fused; infinities and NaN keep their meaning.
-_FAST = {"contract", "nsz", "arcp", "reassoc"}
+_FAST = frozenset({"contract", "nsz", "arcp", "reassoc"})
 _HERMITE = np.array(HERMITE)
 _U = np.uint64  # unsigned offsets spare the check for negative indices
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
+@compiled(fast=_FAST)
 def _weights(
     distances: Array, spacing: float, knots: int, derivative: int, left: Array, out: Array
 ) -> None:
@@ -64,7 +64,7 @@ def _forward_kernel(channels: int) -> Callable[..., None]:
     c = channels
     row = 3 * channels
 
-    @numba.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
+    @compiled(fast=_FAST)
     def forward(
         table: Array, senders: Array, edge_senders: Array, left: Array, w: Array, offsets: Array,
         out: Array,
@@ -107,8 +107,8 @@ def _forward_kernel(channels: int) -> Callable[..., None]:
                         + w4 * table[a + _U(4 * c) + f] + w5 * table[a + _U(5 * c) + f]
                     )  # fmt: skip
 
-    compiled: Callable[..., None] = forward
-    return compiled
+    loop: Callable[..., None] = forward
+    return loop
 
 
 @functools.cache
@@ -116,7 +116,7 @@ def _backward_kernel(channels: int) -> Callable[..., None]:
     c = channels
     row = 3 * channels
 
-    @numba.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
+    @compiled(fast=_FAST)
     def backward(
         table: Array, senders: Array, edge_senders: Array, left: Array, w: Array, offsets: Array,
         gradient: Array, table_gradient: Array, sender_gradient: Array, scratch: Array,
@@ -151,8 +151,8 @@ def _backward_kernel(channels: int) -> Callable[..., None]:
                     table_gradient[a + _U(4 * c) + f] += w4 * gx
                     table_gradient[a + _U(5 * c) + f] += w5 * gx
 
-    compiled: Callable[..., None] = backward
-    return compiled
+    loop: Callable[..., None] = backward
+    return loop
 
 
 @functools.cache
@@ -160,7 +160,7 @@ def _distance_gradient_kernel(channels: int) -> Callable[..., None]:
     c = channels
     row = 3 * channels
 
-    @numba.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
+    @compiled(fast=_FAST)
     def distance_gradient(
         table: Array, senders: Array, edge_senders: Array, left: Array, w: Array, offsets: Array,
         gradient: Array, out: Array,
@@ -181,8 +181,8 @@ def _distance_gradient_kernel(channels: int) -> Callable[..., None]:
                     )  # fmt: skip
                 out[e] = total
 
-    compiled: Callable[..., None] = distance_gradient
-    return compiled
+    loop: Callable[..., None] = distance_gradient
+    return loop
 
 
 def edge_weights(

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from deepdft.arrays import Array
-from deepdft.geometry.neighbours import ON_NUCLEUS
 from deepdft.compilation import compiled, inner
+from deepdft.geometry.neighbours import ON_NUCLEUS
 from deepdft.kernels.edges.block_edges import Workspace, find_sorted
 from deepdft.kernels.jets import FACTORS
 from deepdft.kernels.radial.hermite import HERMITE

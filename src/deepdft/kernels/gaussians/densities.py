@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepdft.arrays import Array
-from deepdft.kernels.gaussians.exponentials import compiled, compiled_and_kept, fill_exponentials
+from deepdft.compilation import FUSED, compiled, inner
+from deepdft.kernels.gaussians.exponentials import fill_exponentials
 from deepdft.kernels.gaussians.polynomials import COMPONENTS
 from deepdft.kernels.gaussians.products import TILE_BYTES, TILE_ORBITALS, orbital_tile
 from deepdft.kernels.gaussians.shells import TILE_POINTS, fill_functions
@@ -135,7 +136,7 @@ def scratch(basis: Basis, orbitals: Orbitals, components: int) -> Scratch:
     )
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _select(points: Any, steps: Any, planes: int, basis: Any, scratch: Any) -> int:
     """List the sites that reach the box around planes of points; return how many."""
     sites, shells = basis.sites, basis.shells
@@ -164,7 +165,7 @@ def _select(points: Any, steps: Any, planes: int, basis: Any, scratch: Any) -> i
     return count
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _fill_gaussians(
     points: Any, centre: Any, upright: Any, exponents: Any, squares: Any, out: Any
 ) -> float:
@@ -188,7 +189,7 @@ def _fill_gaussians(
     return nearest
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _fill_basis(
     count: int, plane: int, upright: Any, basis: Any, components: int, scratch: Any
 ) -> int:
@@ -233,7 +234,7 @@ def _fill_basis(
     return depth
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _fill_sums(orbitals: Any, depth: int, scratch: Any) -> None:
     """Sum squares of orbitals, the products of coefficients and functions."""
     functions, products, out = scratch.functions, scratch.orbitals, scratch.sums
@@ -260,7 +261,7 @@ def _fill_sums(orbitals: Any, depth: int, scratch: Any) -> None:
                     _add_square(target, weights[o], o * panel, panel, out[s], start)
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _add_square(values: Any, weight: Any, first: int, panel: int, out: Any, start: int) -> None:
     """Add the square of one orbital, and its derivatives, of a panel of points."""
     if weight == 0:
@@ -291,7 +292,7 @@ def _add_square(values: Any, weight: Any, first: int, panel: int, out: Any, star
             c += 1
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _place_points(number: int, places: Any, scratch: Any) -> Any:
     """Put the points of the first plane of a block into place; return points and planes."""
     points, targets = scratch.points, scratch.targets
@@ -321,7 +322,7 @@ def _place_points(number: int, places: Any, scratch: Any) -> Any:
     return wide * long, min(block[0], extent[0] - i)
 
 
-@compiled_and_kept
+@compiled(fast=FUSED, counts_arrays=False)
 def fill_densities(
     first: int, last: int, places: Any, basis: Any, orbitals: Any, scratch: Any, out: Any
 ) -> None:

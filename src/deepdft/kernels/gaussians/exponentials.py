@@ -6,32 +6,14 @@ series, cut off below the precision of the type.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import extending, types
 
+from deepdft.compilation import FUSED, inner
 from deepdft.kernels.simd.vectors import intrinsic
-
-_OPTIONS: dict[str, Any] = {
-    "nogil": True,
-    "error_model": "numpy",
-    # Products and sums may be fused, the sign of zero does not matter.
-    "fastmath": {"contract", "nsz"},
-    # Arrays are not counted (nothing here makes any): else that takes as long as the arithmetic.
-    "_nrt": False,
-}
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-compiled: Decorator = numba.njit(**_OPTIONS)
-"""Compiles a function that makes no arrays."""
-
-compiled_and_kept: Decorator = numba.njit(cache=True, **_OPTIONS)
-"""The same, and keeps the result on disk."""
 
 _LOG2_E = 1.4426950408889634
 _LARGEST_32, _LARGEST_64 = 87.0, 700.0
@@ -111,7 +93,7 @@ def _choose(x: Any) -> Any:
     return _single if x == types.float32 else _double
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def fill_exponentials(factor: Any, squares: Any, out: Any) -> None:
     """Set ``out = exp(factor * squares)``, of the type of `squares`; no product positive.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from deepdft.arrays import Array
-from deepdft.kernels.gaussians.exponentials import compiled
+from deepdft.compilation import FUSED, inner
 
 TILE_POINTS = 64
 """Points treated together: loops over them become vector instructions."""
@@ -44,7 +44,7 @@ class ShellTables(NamedTuple):
     reach: Array
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def fill_functions(
     group: int, shells: Any, polynomials: Any, shift: Any, gaussians: Any, scales: Any,
     components: int, monomials: Any, angular: Any, radial: Any, out: Any, row: int, add: bool,
@@ -86,7 +86,7 @@ def fill_functions(
         row += count
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _fill_monomials(polynomials: Any, count: int, shift: Any, out: Any) -> None:
     for t in range(TILE_POINTS):
         out[0, t] = 1
@@ -96,7 +96,7 @@ def _fill_monomials(polynomials: Any, count: int, shift: Any, out: Any) -> None:
             target[t] = parent[t] * factor[t]
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _fill_polynomial(polynomials: Any, number: int, monomials: Any, out: Any) -> None:
     first, last = polynomials.terms[number], polynomials.terms[number + 1]
     if first == last:
@@ -112,7 +112,7 @@ def _fill_polynomial(polynomials: Any, number: int, monomials: Any, out: Any) ->
             out[t] += weight * values[t]
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _fill_radial(
     shells: Any, number: int, group: int, gaussians: Any, scales: Any, components: int, out: Any
 ) -> None:
@@ -139,7 +139,7 @@ def _fill_radial(
                 out[2, t] += weight * values[t]
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _store(polynomial: Any, radial: Any, out: Any, add: bool) -> None:
     if add:
         for t in range(TILE_POINTS):
@@ -149,7 +149,7 @@ def _store(polynomial: Any, radial: Any, out: Any, add: bool) -> None:
             out[t] = polynomial[t] * radial[t]
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _store_gradient(s: Any, radial: Any, shift: Any, out: Any, row: int, add: bool) -> None:
     for i in range(3):
         derivative, along, target = s[1 + i], shift[i], out[1 + i, row]
@@ -160,7 +160,7 @@ def _store_gradient(s: Any, radial: Any, shift: Any, out: Any, row: int, add: bo
             target[t] += derivative[t] * radial[0, t] + s[0, t] * (radial[1, t] * along[t])
 
 
-@compiled
+@inner(fast=FUSED, counts_arrays=False)
 def _store_hessian(s: Any, radial: Any, shift: Any, out: Any, row: int, add: bool) -> None:
     component = 4
     for i in range(3):
