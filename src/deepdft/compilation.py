@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 
 import numba
 from numba.core.caching import FunctionCache
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 
 from deepdft.imports import postponed
 
@@ -34,7 +34,8 @@ class _KeptCode(FunctionCache):
         """Return what was compiled for a signature, or None."""
         rtsys.initialize(target_context)  # what machine code calls
         with self._guard_against_spurious_io_errors():
-            found = self._load_overload(sig, target_context)
+            load: Any = self._load_overload  # without annotations
+            found = load(sig, target_context)
         if found is None:
             _prepare_compiler()
         return found
@@ -75,7 +76,8 @@ def compiled(
         result = _decorated(function, fast, counts_arrays)
         if hasattr(result, "_cache"):  # not where numba is told to compile nothing
             with suppress(RuntimeError):  # no folder that may be written to
-                result._cache = _KeptCode(function)
+                kept: Any = _KeptCode
+                result._cache = kept(function)
         return result
 
     return decorate if function is None else decorate(function)
