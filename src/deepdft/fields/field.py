@@ -6,6 +6,7 @@ fields. Lengths are Å, densities e/Å^3.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol, overload
 
@@ -14,7 +15,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from deepdft.arrays import FloatArray, Index
-from deepdft.density import Grid
+from deepdft.density import Grid, as_points
 from deepdft.errors import ConfigurationError
 from deepdft.levels import LevelOfTheory
 
@@ -115,6 +116,58 @@ class Field(Protocol):
     ) -> FloatArray | Derivatives:
         """Return the values on the index box start:stop of a grid, (mx, my, mz), as `at`."""
         ...
+
+
+class CheckedField(ABC):
+    """What has `_at` and `_box` as a `Field`: what is asked for is checked here, once.
+
+    Attributes:
+        called: how sentences about it begin; by default with the name of the class.
+    """
+
+    called = ""
+
+    @property
+    @abstractmethod
+    def largest_order(self) -> Order:
+        """Largest order of derivatives that it has."""
+
+    @overload
+    def at(self, points: ArrayLike, order: Literal[0] = 0) -> FloatArray: ...
+    @overload
+    def at(self, points: ArrayLike, order: Literal[1, 2]) -> Derivatives: ...
+    def at(self, points: ArrayLike, order: Order = 0) -> FloatArray | Derivatives:
+        """Return the values at points (n, 3) in Å, (n,), or with derivatives.
+
+        Raises:
+            ConfigurationError: if the points have another shape or are not finite, or there are
+                no derivatives of the order.
+        """
+        check_order(order, self.largest_order, self.called or type(self).__name__)
+        return self._at(as_points(points), order)
+
+    @overload
+    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0) -> FloatArray: ...
+    @overload
+    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2]) -> Derivatives: ...
+    def box(
+        self, grid: Grid, start: Index, stop: Index, order: Order = 0
+    ) -> FloatArray | Derivatives:
+        """Return the values on the index box start:stop of a grid, (mx, my, mz), as `at`.
+
+        Raises:
+            ConfigurationError: if there are no derivatives of the order.
+        """
+        check_order(order, self.largest_order, self.called or type(self).__name__)
+        return self._box(grid, start, stop, order)
+
+    @abstractmethod
+    def _at(self, points: FloatArray, order: Order) -> FloatArray | Derivatives:
+        """Return the values at points (n, 3), float64, Å."""
+
+    @abstractmethod
+    def _box(self, grid: Grid, start: Index, stop: Index, order: Order) -> FloatArray | Derivatives:
+        """Return the values on a box."""
 
 
 def check_order(order: int, largest: int, what: str) -> None:

@@ -5,22 +5,21 @@ All are in atomic units (electrons, bohr), as the literature gives their values.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, overload
+from abc import abstractmethod
+from typing import ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike
 
 from deepdft.arrays import FloatArray, Index
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
-from deepdft.fields.field import Derivatives, Field, Order, check_order
+from deepdft.fields.field import CheckedField, Derivatives, Field, Order
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
 
 
-class Indicator(ABC):
+class Indicator(CheckedField):
     """A field of order 0 that is a function of a density and its derivatives.
 
     Args:
@@ -58,29 +57,10 @@ class Indicator(ABC):
     def values(self, found: Derivatives) -> FloatArray:
         """Return the values where a density in atomic units and its derivatives are known."""
 
-    @overload
-    def at(self, points: ArrayLike, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def at(self, points: ArrayLike, order: Literal[1, 2]) -> Derivatives: ...
-    def at(self, points: ArrayLike, order: Order = 0) -> FloatArray | Derivatives:
-        """Return the values at points (n, 3) in Å, (n,).
-
-        Raises:
-            ConfigurationError: if the points have another shape or are not finite, or derivatives
-                are asked for.
-        """
-        check_order(order, self.largest_order, type(self).__name__)
+    def _at(self, points: FloatArray, order: Order) -> FloatArray | Derivatives:
         return self.values(_in_atomic_units(self._density.at(points, self.needs)))
 
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2]) -> Derivatives: ...
-    def box(
-        self, grid: Grid, start: Index, stop: Index, order: Order = 0
-    ) -> FloatArray | Derivatives:
-        """Return the values on the index box start:stop of a grid, (mx, my, mz), as `at`."""
-        check_order(order, self.largest_order, type(self).__name__)
+    def _box(self, grid: Grid, start: Index, stop: Index, order: Order) -> FloatArray | Derivatives:
         return self.values(_in_atomic_units(self._density.box(grid, start, stop, self.needs)))
 
 

@@ -12,16 +12,16 @@ nothing is smoothed, so a coarser grid may integrate to slightly less or more.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, overload
+from typing import Any, Final, Literal
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray, Index
-from deepdft.density import Density, Grid, as_points
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.fields.field import Derivatives, Order, check_order
+from deepdft.fields.field import CheckedField, Derivatives, Order
 from deepdft.fields.walk import slabs, values_on
 from deepdft.geometry.displacement import SAME_CELL
 from deepdft.levels import LevelOfTheory
@@ -109,7 +109,7 @@ def resample(
     return Resampled(moved, kind, outside)
 
 
-class DensityField:
+class DensityField(CheckedField):
     """A density on a grid as a `Field`: the spline through its values, and these on its own grid.
 
     It is zero outside a box that is not periodic.
@@ -119,6 +119,7 @@ class DensityField:
     """
 
     largest_order: Order = 0
+    called = "A density on a grid"
 
     def __init__(self, density: Density) -> None:
         self._density = density
@@ -138,29 +139,10 @@ class DensityField:
         """Return the field of other values on the same grid."""
         return DensityField(replace(self._density, values=values, spin=None))
 
-    @overload
-    def at(self, points: ArrayLike, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def at(self, points: ArrayLike, order: Literal[1, 2]) -> Derivatives: ...
-    def at(self, points: ArrayLike, order: Order = 0) -> FloatArray | Derivatives:
-        """Return the values at points (n, 3) in Å, (n,) e/Å^3.
+    def _at(self, points: FloatArray, order: Order) -> FloatArray | Derivatives:
+        return self._spline(self._places(points))
 
-        Raises:
-            ConfigurationError: if the points have another shape or are not finite, or derivatives
-                are asked for.
-        """
-        check_order(order, self.largest_order, "A density on a grid")
-        return self._spline(self._places(as_points(points)))
-
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2]) -> Derivatives: ...
-    def box(
-        self, grid: Grid, start: Index, stop: Index, order: Order = 0
-    ) -> FloatArray | Derivatives:
-        """Return the values on the index box start:stop of a grid, (mx, my, mz), as `at`."""
-        check_order(order, self.largest_order, "A density on a grid")
+    def _box(self, grid: Grid, start: Index, stop: Index, order: Order) -> FloatArray | Derivatives:
         if grid == self._density.grid:
             own = self._density.values[
                 tuple(slice(*span) for span in zip(start, stop, strict=True))

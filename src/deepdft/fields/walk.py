@@ -7,17 +7,17 @@ atoms near them, on threads.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray, Index
-from deepdft.density import Density, Grid, as_points
-from deepdft.fields.field import Derivatives, Field, OnBoxes, Order, check_order
+from deepdft.density import Density, Grid
+from deepdft.fields.field import CheckedField, Derivatives, Field, OnBoxes, Order
 from deepdft.geometry.blocks import block_points, block_shape, grid_blocks, spatial_groups
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.levels import LevelOfTheory
@@ -220,7 +220,7 @@ class BlockWalk:
         return NeighbourhoodSearch(self._atoms, lower, upper, self._reach)
 
 
-class BlockField(ABC):
+class BlockField(CheckedField):
     """A field that is evaluated block by block: a `Field` from what its `block` returns.
 
     Args:
@@ -255,33 +255,14 @@ class BlockField(ABC):
         """Return the values at points of some shape that no atom reaches."""
         return Derivatives.zeros(shape, order) if order else np.zeros(shape)
 
-    @overload
-    def at(self, points: ArrayLike, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def at(self, points: ArrayLike, order: Literal[1, 2]) -> Derivatives: ...
-    def at(self, points: ArrayLike, order: Order = 0) -> FloatArray | Derivatives:
-        """Return the values at points (n, 3) in Å, (n,), or with derivatives.
-
-        Raises:
-            ConfigurationError: if the points have another shape or are not finite, or there are
-                no derivatives of the order.
-        """
-        check_order(order, self.largest_order, type(self).__name__)
-        positions = moved_into_cell(as_points(points), self.atoms)
+    def _at(self, points: FloatArray, order: Order) -> FloatArray | Derivatives:
+        positions = moved_into_cell(points, self.atoms)
         result = self.empty((len(positions),), order)
         size = self._block_points[order]
         self._walk.points(positions, size, self._block_of(order), _into(result))
         return result
 
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2]) -> Derivatives: ...
-    def box(
-        self, grid: Grid, start: Index, stop: Index, order: Order = 0
-    ) -> FloatArray | Derivatives:
-        """Return the values on the index box start:stop of a grid, (mx, my, mz), as `at`."""
-        check_order(order, self.largest_order, type(self).__name__)
+    def _box(self, grid: Grid, start: Index, stop: Index, order: Order) -> FloatArray | Derivatives:
         result = self.empty([high - low for low, high in zip(start, stop, strict=True)], order)
         size = self._block_points[order]
         self._walk.grid(grid, start, stop, size, self._block_of(order), _into(result))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -21,7 +21,7 @@ from deepdft.arrays import FloatArray, Index
 from deepdft.density import Grid, as_points
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
-from deepdft.fields.field import Derivatives, Order, check_order
+from deepdft.fields.field import CheckedField, Derivatives, Order
 from deepdft.fields.walk import BlockWalk, into
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.levels import LevelOfTheory
@@ -36,7 +36,7 @@ T = TypeVar("T")
 Values = TypeVar("Values", float, FloatArray)
 
 
-class ProbeEngine:
+class ProbeEngine(CheckedField):
     """Evaluates a network for one structure at any number of probes: a `Field`.
 
     Args:
@@ -60,6 +60,8 @@ class ProbeEngine:
     Raises:
         UnsupportedStructureError: if the network does not know an element.
     """
+
+    called = "A predicted density"
 
     def __init__(
         self,
@@ -114,26 +116,8 @@ class ProbeEngine:
         """Return how many probes are evaluated at once, by order of the derivatives."""
         return self._probes.probes_per_block(order) if order else self.block_size
 
-    @overload
-    def at(self, points: ArrayLike, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def at(self, points: ArrayLike, order: Literal[1, 2]) -> Derivatives: ...
-    def at(self, points: ArrayLike, order: Order = 0) -> FloatArray | Derivatives:
-        """Return the density at points.
-
-        Args:
-            points: (n, 3) Å.
-            order: of the derivatives that are wanted as well.
-
-        Returns:
-            (n,) e/Å^3; the value at a point does not depend on the other points.
-
-        Raises:
-            ConfigurationError: if the points have another shape or are not finite, or the order
-                is none of 0, 1 and 2.
-        """
-        check_order(order, self.largest_order, "A predicted density")
-        positions = moved_into_cell(as_points(points), self.atoms)
+    def _at(self, points: FloatArray, order: Order) -> FloatArray | Derivatives:
+        positions = moved_into_cell(points, self.atoms)
         if order:
             found = self._derivatives_without_atoms((len(positions),), order)
             block = partial(self._derivatives, order, self._correction)
@@ -155,15 +139,7 @@ class ProbeEngine:
         self.walk.points(positions, self.block_size, block, into(result))
         return result
 
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2]) -> Derivatives: ...
-    def box(
-        self, grid: Grid, start: Index, stop: Index, order: Order = 0
-    ) -> FloatArray | Derivatives:
-        """Return the density on the index box start:stop of a grid, (mx, my, mz), as `at`."""
-        check_order(order, self.largest_order, "A predicted density")
+    def _box(self, grid: Grid, start: Index, stop: Index, order: Order) -> FloatArray | Derivatives:
         if order:
             shape = tuple(high - low for low, high in zip(start, stop, strict=True))
             found = self._derivatives_without_atoms(shape, order)

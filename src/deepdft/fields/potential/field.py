@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, overload
+from typing import Any, Self
 
 import numpy as np
 from ase import Atoms
@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepdft.arrays import FloatArray, Index
 from deepdft.compilation import compiled
-from deepdft.density import Density, Grid, as_points
+from deepdft.density import Density, Grid
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
-from deepdft.fields.field import Derivatives, Field, Order, check_order
+from deepdft.fields.field import CheckedField, Derivatives, Field, Order
 from deepdft.fields.potential.poisson import COULOMB, solve
 from deepdft.fields.potential.screened_ions import ScreenedIons
 from deepdft.fields.resampled import DensityField, periodic_axes
@@ -29,7 +29,7 @@ _NO_CHARGE = 1e-10
 """e. Smaller charges of a grid point are not looked at from outside."""
 
 
-class ElectrostaticPotential:
+class ElectrostaticPotential(CheckedField):
     """The potential of a density and its ions, in volts: a `Field` of order 0.
 
     It is positive near nuclei: the energy of an electron there is lower. The ions are point
@@ -58,6 +58,7 @@ class ElectrostaticPotential:
     """
 
     largest_order: Order = 0
+    called = "The electrostatic potential"
 
     def __init__(
         self, atoms: Atoms, grid: Grid, values: NDArray[np.floating[Any]], core_charges: ArrayLike,
@@ -89,30 +90,10 @@ class ElectrostaticPotential:
         """Return that of a density given as a field, taken on a grid; see the class."""
         return cls(field.atoms, grid, values_on(field, grid), core_charges, tables, field.level)
 
-    @overload
-    def at(self, points: ArrayLike, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def at(self, points: ArrayLike, order: Literal[1, 2]) -> Derivatives: ...
-    def at(self, points: ArrayLike, order: Order = 0) -> FloatArray | Derivatives:
-        """Return the values at points (n, 3) in Å, (n,) V.
+    def _at(self, points: FloatArray, order: Order) -> FloatArray | Derivatives:
+        return self._ions.at(points) + self._smooth_at(points)
 
-        Raises:
-            ConfigurationError: if the points have another shape or are not finite, or derivatives
-                are asked for.
-        """
-        check_order(order, self.largest_order, "The electrostatic potential")
-        places = as_points(points)
-        return self._ions.at(places) + self._smooth_at(places)
-
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[0] = 0) -> FloatArray: ...
-    @overload
-    def box(self, grid: Grid, start: Index, stop: Index, order: Literal[1, 2]) -> Derivatives: ...
-    def box(
-        self, grid: Grid, start: Index, stop: Index, order: Order = 0
-    ) -> FloatArray | Derivatives:
-        """Return the values on the index box start:stop of a grid, (mx, my, mz) V, as `at`."""
-        check_order(order, self.largest_order, "The electrostatic potential")
+    def _box(self, grid: Grid, start: Index, stop: Index, order: Order) -> FloatArray | Derivatives:
         near = self._ions.box(grid, start, stop)
         if grid == self._grid:
             return near + self._smooth.box(grid, start, stop)
