@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,30 +10,27 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 import deepdft
-from deepdft.architectures.interface import CpuNetwork
-from deepdft.architectures.settings import EvaluationSettings, Precision
+from deepdft.architectures.settings import EvaluationSettings
 from deepdft.arrays import FloatArray
 from deepdft.density import Grid
 from deepdft.errors import ConfigurationError, StaleErrorModelError, UnsupportedStructureError
-from deepdft.extras import require_extra
 from deepdft.levels import LevelOfTheory
 from deepdft.models.bundled import find_model, open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.prediction.devices import choose_device
 from deepdft.prediction.electrons import ElectronTarget
 from deepdft.prediction.engine import ProbeEngine
-from deepdft.prediction.evaluation import suits_cpu_form
+from deepdft.prediction.evaluated_checkpoint import EvaluatedCheckpoint
 from deepdft.structures import Coverage, charge_and_multiplicity
 
 if TYPE_CHECKING:
-    from deepdft.architectures.base import DensityModel
     from deepdft.electronic.properties import Properties
     from deepdft.models.expected_errors.calibration import Excess
     from deepdft.models.expected_errors.error_model import ErrorModel
     from deepdft.models.expected_errors.expected import Uncertainty
 
 
-class TrainedModel:
+class TrainedModel(EvaluatedCheckpoint):
     """A model with its atomic baseline, level of theory and card.
 
     Args:
@@ -67,7 +63,7 @@ class TrainedModel:
         settings: EvaluationSettings | None = None,
         device: str = "cpu",
     ) -> None:
-        self.checkpoint = checkpoint
+        super().__init__(checkpoint, settings, device)
         self.name = name
         self.folder = folder
         self.error_model: ErrorModel | None = None
@@ -76,91 +72,6 @@ class TrainedModel:
         self.baseline = checkpoint.tables
         self.threads: int | None = None
         self.exact_electrons = True
-        self._settings = settings or EvaluationSettings(precision=checkpoint.precision)
-        self._device = device
-        self._network: DensityModel | None = None
-        self._evaluator: CpuNetwork | None = None
-
-    @property
-    def elements(self) -> list[str]:
-        """Chemical symbols that the model knows."""
-        return self.checkpoint.symbols
-
-    @property
-    def cutoff(self) -> float:
-        """Reach of an atom, Å."""
-        return float(self.checkpoint.options.cutoff)
-
-    @property
-    def settings(self) -> EvaluationSettings:
-        """How the network is evaluated."""
-        return self._settings
-
-    @property
-    def device(self) -> str:
-        """Where the network computes, as torch calls it."""
-        return self._device
-
-    def to(
-        self,
-        device: str | None = None,
-        precision: Precision | None = None,
-        *,
-        settings: EvaluationSettings | None = None,
-    ) -> TrainedModel:
-        """Evaluate the network elsewhere or otherwise; return self.
-
-        Args:
-            device: as torch calls it; default: where it is.
-            precision: floating type; default: as it is.
-            settings: all settings, before the precision.
-        """
-        self._device = device or self._device
-        self._settings = settings or self._settings
-        if precision is not None:
-            self._settings = replace(self._settings, precision=precision)
-        self._network = self._evaluator = None
-        return self
-
-    @property
-    def network(self) -> DensityModel:
-        """The network in torch, on the device and of the precision; made when it is first asked.
-
-        Raises:
-            MissingDependencyError: if torch is not installed.
-        """
-        if self._network is None:
-            require_extra("torch", self._purpose_of_torch())
-            from deepdft.models.networks import network_with_weights
-
-            network = network_with_weights(self.checkpoint, self.settings, self.device)
-            self._network = network
-        return self._network
-
-    @property
-    def evaluator(self) -> CpuNetwork:
-        """What evaluates the network; without torch where the architecture has such a form.
-
-        Raises:
-            MissingDependencyError: if torch is needed and not installed.
-            FileFormatError: if the weights do not fit.
-        """
-        if self._evaluator is None:
-            if suits_cpu_form(self.checkpoint.about, self.settings, self.device):
-                self._evaluator = self.checkpoint.cpu_network(self.settings)
-            else:
-                network = self.network
-                from deepdft.prediction.torch_network import TorchNetwork
-
-                self._evaluator = TorchNetwork(network)
-        return self._evaluator
-
-    def _purpose_of_torch(self) -> str:
-        if self.checkpoint.about.cpu is None:
-            return f"The architecture '{self.checkpoint.architecture}'"
-        if self.device != "cpu":
-            return f"The device '{self.device}'"
-        return "A network in torch"
 
     def warm_up(self) -> None:
         """Compile what the first prediction would compile, so that rates shown are true ones."""
