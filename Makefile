@@ -5,8 +5,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # Stamps: reinstall only when what is installed has changed.
-CORE := $(VENV)/.core
 PLOT := $(VENV)/.plot
 DEVELOP := $(VENV)/.develop
 DOCS := $(VENV)/.docs
@@ -56,21 +56,18 @@ bench: $(DEVELOP)
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(CORE): $(BIN)/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable .
-	touch $@
-
-$(PLOT): $(CORE)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[plot]'
+# One call of pip each: every one of them builds the package anew.
+$(PLOT): $(BIN)/python pyproject.toml constraints.txt
+	$(INSTALL) --no-compile --editable '.[plot]'
 	touch $@
 
 # The paper's package comes along: its tests are among ours, and `deepdft reproduce` is there.
-$(DEVELOP): $(CORE) paper/pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[develop]' --editable paper
+$(DEVELOP): $(BIN)/python pyproject.toml constraints.txt paper/pyproject.toml
+	$(INSTALL) --editable '.[develop]' --editable paper
 	touch $@
 
-$(DOCS): $(CORE)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+$(DOCS): $(BIN)/python pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[docs]'
 	touch $@
 
 clean:
