@@ -6,6 +6,8 @@ python benchmarks/wheel_size.py
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,10 +36,16 @@ PARTS = {
 def wheel_sizes() -> dict[str, int]:
     """Build the wheel and return its size in bytes, in all and by part, compressed."""
     with tempfile.TemporaryDirectory() as folder:
-        # Only what is committed and present: no build folder is left in the tree.
+        # Built from a copy: setuptools leaves folders where it builds.
+        tree = Path(folder) / "tree"
+        shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, tree)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, "."]
-        subprocess.run(command, cwd=ROOT, check=True)
-        (wheel,) = Path(folder).glob("deepdft-*.whl")
+        if importlib.util.find_spec("setuptools") is not None:
+            command.append("--no-build-isolation")
+        subprocess.run(command, cwd=tree, check=True)
+        (wheel,) = Path(folder).glob("*.whl")
         sizes = {"wheel": wheel.stat().st_size, **dict.fromkeys(PARTS, 0), "code": 0}
         with zipfile.ZipFile(wheel) as archive:
             for entry in archive.infolist():

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,11 @@ def test_a_notebook_runs(page: Path, folder: Path, request: pytest.FixtureReques
     if not request.config.getoption("--thorough"):
         pytest.skip("notebooks are run by --thorough, and by make docs")
     names: dict[str, Any] = {"__name__": "__main__"}
+    begin = time.process_time()
     for block in blocks(page):
         run(block, page, names)
+    # Of a processor, whatever else the machine does.
+    assert time.process_time() - begin < 60
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

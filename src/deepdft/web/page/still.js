@@ -4,6 +4,7 @@ import * as api from "./api.js";
 
 const WAIT = 120;
 const NEAREST = 3;
+const PIXELS = 480; // of the longer side: more take the server seconds
 
 export class Still {
   constructor(element) {
@@ -33,7 +34,7 @@ export class Still {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       if (!this.key) return;
-      this.image.src = api.pictureAddress(this.key, { ...this.asked, pixels: 640 });
+      this.image.src = api.pictureAddress(this.key, { ...this.asked, pixels: PIXELS });
       this.image.hidden = false;
     }, WAIT);
   }
