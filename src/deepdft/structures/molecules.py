@@ -41,6 +41,20 @@ class Molecules:
         return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
 
     @cached_property
+    def bond_counts(self) -> NDArray[np.intp]:
+        """How many bonds each atom has, (atoms,)."""
+        ends = np.concatenate([self._first, self._second])
+        return np.bincount(ends, minlength=len(self.atoms))
+
+    @cached_property
+    def _leaving(self) -> NDArray[np.bool_]:
+        """Which atoms have a bond into another cell, (atoms,)."""
+        result = np.zeros(len(self.atoms), dtype=np.bool_)
+        leaving = self._shifts.any(axis=1)
+        result[self._first[leaving]] = result[self._second[leaving]] = True
+        return result
+
+    @cached_property
     def neighbours(self) -> list[list[tuple[int, tuple[int, int, int]]]]:
         """For each atom those bonded to it, with the cells between them."""
         result: list[list[tuple[int, tuple[int, int, int]]]] = [[] for _ in range(len(self.atoms))]
@@ -52,6 +66,8 @@ class Molecules:
 
     def is_endless(self, part: NDArray[np.intp]) -> bool:
         """Return whether a part is bonded to its own periodic images: a chain, layer or network."""
+        if not self._leaving[part].any():
+            return False
         places = {int(part[0]): (0, 0, 0)}
         waiting = [int(part[0])]
         while waiting:

@@ -79,13 +79,12 @@ def _finite(molecules: Molecules) -> list[np.ndarray]:
     atoms = molecules.atoms
     if not atoms.pbc.any():
         return molecules.parts
+    parts = [part for part in molecules.parts if not molecules.is_endless(part)]
+    if all(len(part) > 1 for part in parts):
+        return parts
     pairs = near_pairs(atoms, _ALONE)
     accompanied = {*pairs.first.tolist(), *pairs.second.tolist()}
-    return [
-        part
-        for part in molecules.parts
-        if not (len(part) == 1 and int(part[0]) in accompanied) and not molecules.is_endless(part)
-    ]
+    return [part for part in parts if len(part) > 1 or int(part[0]) not in accompanied]
 
 
 def _triplet(molecules: Molecules, part: np.ndarray) -> str | None:
@@ -96,16 +95,15 @@ def _triplet(molecules: Molecules, part: np.ndarray) -> str | None:
         return f"a single {formula} atom, whose ground state has unpaired electrons"
     if len(part) == 2 and frozenset(Counter(atoms.symbols[part]).items()) in _TRIPLET_DIATOMICS:
         return f"{molecules.formula(part)}, whose ground state is a triplet"
-    for atom in part[atoms.numbers[part] == atomic_numbers["C"]]:
+    carbon = atoms.numbers[part] == atomic_numbers["C"]
+    for atom in part[carbon & (molecules.bond_counts[part] == 2)]:
         if _is_carbene(molecules, int(atom)):
             return f"a carbene ({molecules.formula(part)}, carbon atom {atom}, counted from 0)"
     return None
 
 
 def _is_carbene(molecules: Molecules, atom: int) -> bool:
-    """Return whether an atom has two bent bonds, to hydrogen, carbon or silicon alone."""
-    if len(molecules.neighbours[atom]) != 2:
-        return False
+    """Return whether an atom with two bonds has bent ones, to hydrogen, carbon or silicon alone."""
     numbers = molecules.atoms.numbers
     bonded, vectors = molecules.bonds_of(atom)
     if any(numbers[other] not in _WITHOUT_LONE_PAIR for other in bonded):
