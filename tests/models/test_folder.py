@@ -19,6 +19,7 @@ from deepdft.models import folder as module
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.folder import load_checkpoint, read_description, save_checkpoint
 from deepdft.models.networks import transfer_weights
+from deepdft.models.upgrades import FORMAT
 from deepdft.prediction import load_model
 
 OPTIONS = {"steps": 1, "channels": 2}
@@ -181,21 +182,24 @@ def test_making_networks_leaves_the_random_state_alone(folder):
     assert torch.equal(torch.rand(3), expected)
 
 
-_FORMAT_1 = Path(__file__).parent / "format_1"
-
-
 @pytest.mark.parametrize("architecture", ["deepdft", "equivariant"])
-def test_folders_of_format_1(architecture, tmp_path):
-    """Written by the code that had this format, which has also predicted the densities."""
-    expected = json.loads((_FORMAT_1 / architecture / "expected.json").read_text())
+@pytest.mark.parametrize("number", range(1, FORMAT + 1))
+def test_folders_of_every_format(number, architecture, tmp_path):
+    """Written by the code that had this format, which has also predicted the densities.
+
+    Where there is none, `tests.kept_samples` makes it.
+    """
+    kept = Path(__file__).parent / f"format_{number}" / architecture
+    assert json.loads((kept / "model.json").read_text())["format"] == number
+    expected = json.loads((kept / "expected.json").read_text())
     atoms = Atoms(expected["numbers"], expected["positions"])
-    earlier = load_model(_FORMAT_1 / architecture, "cpu")
+    earlier = load_model(kept, "cpu")
     found = earlier.density_at(atoms, expected["points"])
     np.testing.assert_allclose(found, expected["density"], rtol=0, atol=1e-6)
     below = SuperposedAtoms(earlier.baseline, atoms).at(expected["points"])
     assert np.abs(found - below).max() > 1e-4
     save_checkpoint(earlier.checkpoint, tmp_path / "today")
-    assert json.loads((tmp_path / "today" / "model.json").read_text())["format"] == 2
+    assert json.loads((tmp_path / "today" / "model.json").read_text())["format"] == FORMAT
     today = load_model(tmp_path / "today", "cpu")
     assert np.array_equal(today.density_at(atoms, expected["points"]), found)
     assert (today.level, today.card) == (earlier.level, earlier.card)
