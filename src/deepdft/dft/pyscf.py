@@ -123,7 +123,7 @@ class MeanField:
 
         from deepdft.dft.pyscf_integration import KeptFunctions
 
-        _require_molecule(atoms, settings.basis)
+        require_molecule(atoms, settings.basis)
         self.atoms = atoms
         self.settings = settings
         self.log = log
@@ -133,9 +133,7 @@ class MeanField:
         )
         self._field.conv_tol = settings.convergence
         self._field.max_cycle = settings.max_iterations
-        self._field.grids.atom_grid = {
-            symbol: settings.grid_of(symbol) for symbol in set(atoms.get_chemical_symbols())
-        }
+        self._field.grids.atom_grid = _shells_of_grids(self._field.mol, settings)
         self._field._numint = KeptFunctions()
         # Without this, fitting integrals are computed anew in every iteration.
         self._field.with_df.build()
@@ -238,7 +236,13 @@ def _version() -> str:
     return importlib.metadata.version("pyscf")
 
 
-def _require_molecule(atoms: Atoms, basis: str) -> None:
+def require_molecule(atoms: Atoms, basis: str) -> None:
+    """Refuse what PySCF is not used for here.
+
+    Raises:
+        UnsupportedStructureError: if the structure is periodic, has unpaired electrons or a charge
+            that is no whole number, or an element that the basis set lacks.
+    """
     if atoms.pbc.any():
         raise UnsupportedStructureError(
             f"{atoms.symbols} is periodic and PySCF is used for molecules; "
@@ -278,3 +282,26 @@ def molecule_of(atoms: Atoms, settings: PySCFSettings, log: Path) -> Any:
             verbose=4,
         )
     return molecule
+
+
+def grids_of(molecule: Any, settings: PySCFSettings) -> Any:
+    """Return PySCF's grid of a molecule for integrating the functional, built.
+
+    Args:
+        molecule: PySCF's.
+        settings: of the calculation.
+    """
+    from pyscf import dft
+
+    grids = dft.Grids(molecule)
+    grids.atom_grid = _shells_of_grids(molecule, settings)
+    grids.build()
+    return grids
+
+
+def _shells_of_grids(molecule: Any, settings: PySCFSettings) -> dict[str, tuple[int, int]]:
+    """Return the radial shells and points a shell of the atoms, by PySCF's names of them."""
+    return {
+        molecule.atom_symbol(i): settings.grid_of(molecule.atom_pure_symbol(i))
+        for i in range(molecule.natm)
+    }

@@ -14,9 +14,15 @@ from numpy.typing import NDArray
 from pyscf.dft.numint import NumInt
 
 from deepdft.arrays import FloatArray
+from deepdft.fields.orbitals.basis import Shell
+from deepdft.fields.orbitals.functions import BasisFunctions
+from deepdft.kernels.gaussians.densities import weighted_sum
 
 _BLOCK = 4096
 """Points of the grid treated at once; they lie near each other."""
+
+_SMALL_BLOCK = 512
+"""The same where functions are not kept: what belongs to them stays in the cache."""
 
 _SMALLEST = 1e-12
 """Functions smaller than this (bohr^-3/2) at all points of a block are left out there."""
@@ -135,6 +141,45 @@ class KeptFunctions(NumInt):  # type: ignore[misc]  # PySCF has no types
         return values if whole else np.ascontiguousarray(values[:, rows]), rows
 
 
+class CompiledFunctions(KeptFunctions):
+    """The same with the compiled code of orbitals' densities, evaluated anew in every pass.
+
+    For few passes, in which memory that is touched for the first time costs more than the
+    arithmetic. Cartesian functions are left to PySCF.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._functions: tuple[Any, BasisFunctions] | None = None
+
+    def _blocks(
+        self, mol: Any, grids: Any, derivatives: int, max_memory: float
+    ) -> Iterator[tuple[int, FloatArray, NDArray[np.int64]]]:
+        if mol.cart:
+            yield from super()._blocks(mol, grids, derivatives, max_memory)
+            return
+        if self._functions is None or self._functions[0] is not mol:
+            self._functions = mol, BasisFunctions(_shells(mol), mol.atom_coords())
+        for start in range(0, len(grids.weights), _SMALL_BLOCK):
+            points = grids.coords[start : start + _SMALL_BLOCK]
+            functions, rows = self._functions[1].at(points, derivatives)
+            yield start, functions, rows
+
+
+def _shells(mol: Any) -> list[tuple[Shell, ...]]:
+    """Return the shells of each atom of a molecule, in atomic units."""
+
+    def shell(number: int) -> Shell:
+        table = mol._libcint_ctr_coeff(number).T
+        return Shell(
+            int(mol.bas_angular(number)),
+            tuple(mol.bas_exp(number).tolist()),
+            tuple(tuple(row) for row in table.tolist()),
+        )
+
+    return [tuple(shell(int(i)) for i in mol.atom_shell_ids(a)) for a in range(mol.natm)]
+
+
 class _PotentialMatrix:
     """Matrix of a potential of the density, its gradient and its kinetic energy, block by block.
 
@@ -153,9 +198,8 @@ class _PotentialMatrix:
         # Half of it, because the transpose is added at the end.
         weighted[0] *= 0.5
         place = np.ix_(rows, rows)
-        scaled = functions[0] * weighted[0]
-        for component in range(1, len(functions)):
-            scaled += functions[component] * weighted[component]
+        scaled = np.empty(functions.shape[1:])
+        weighted_sum(functions, weighted, scaled)
         self._half[place] += functions[0] @ scaled.T
         if self._kinetic is not None:
             for component in range(1, 4):

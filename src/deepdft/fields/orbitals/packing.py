@@ -121,6 +121,7 @@ class Packed(NamedTuple):
         atoms: (n,) atom of every group of shells of the structure...
         groups: (n,) ... which group it is...
         rows: (n,) ... and the first of its functions in `coefficients`.
+        functions: (n_functions,) function of each row of `coefficients`.
         coefficients: (tiles, functions, TILE_ORBITALS) of the orbitals, padded with zeros.
     """
 
@@ -129,6 +130,7 @@ class Packed(NamedTuple):
     atoms: IntegerArray
     groups: IntegerArray
     rows: IntegerArray
+    functions: IntegerArray
     coefficients: NDArray[Any]
 
     @property
@@ -183,14 +185,15 @@ def pack(shells: Sequence[Shells], coefficients: NDArray[Any], dtype: Precision)
     n_orbitals, n_functions = coefficients.shape[1], int(starts[-1])
     tiles = -(-n_orbitals // TILE_ORBITALS)
     table = np.zeros((tiles * TILE_ORBITALS, n_functions), dtype)
-    rows = [start + order[k] for start, k in zip(starts, kind, strict=False)]
-    table[:n_orbitals] = coefficients[_joined(rows)].T
+    functions = _joined([start + order[k] for start, k in zip(starts, kind, strict=False)])
+    table[:n_orbitals] = coefficients[functions].T
     return Packed(
         tables,
         angular,
         np.repeat(np.arange(len(shells)), [len(of) for of in of_atom]),
         _joined(of_atom),
         _joined([start + _ends(sizes[k])[:-1] for start, k in zip(starts, kind, strict=False)]),
+        functions,
         np.ascontiguousarray(table.reshape(tiles, TILE_ORBITALS, n_functions).transpose(0, 2, 1)),
     )
 

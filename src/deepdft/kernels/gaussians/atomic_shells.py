@@ -9,12 +9,15 @@ a potential is and which is zero for a density.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.compilation import FUSED, compiled, inner
+
+TILE = 64
+"""Points treated together: loops over them become vector instructions."""
 
 
 class ShellTable(NamedTuple):
@@ -45,29 +48,42 @@ def harmonic_norms(largest: int) -> FloatArray:
 
 
 @inner(fast=FUSED)
-def _harmonics(x: float, y: float, z: float, norms: FloatArray, out: FloatArray) -> None:
+def _harmonics(
+    x: FloatArray, y: FloatArray, z: FloatArray, square: FloatArray, norms: FloatArray,
+    scratch: FloatArray, out: FloatArray,
+) -> None:  # fmt: skip
     """Put in ``r^l Y_lm``: from place l^2 on m = -l..l, but x, y, z for l = 1."""
-    square = x * x + y * y + z * z
-    real, imaginary, start = 1.0, 0.0, 1.0
+    real, imaginary, before, polynomial = scratch[0], scratch[1], scratch[2], scratch[3]
+    for t in range(TILE):
+        real[t], imaginary[t] = 1.0, 0.0
+    start = 1.0
     for m in range(len(norms)):
         if m > 0:
-            real, imaginary = x * real - y * imaginary, y * real + x * imaginary
             start *= 2 * m - 1
-        before, polynomial = 0.0, start
+            for t in range(TILE):
+                turned = x[t] * real[t] - y[t] * imaginary[t]
+                imaginary[t] = y[t] * real[t] + x[t] * imaginary[t]
+                real[t] = turned
+        for t in range(TILE):
+            before[t], polynomial[t] = 0.0, start
         for l in range(m, len(norms)):  # noqa: E741
             if l > m:
-                following = (2 * l - 1) * z * polynomial - (l + m - 1) * square * before
-                before, polynomial = polynomial, following / (l - m)
-            factor = norms[l, m] * polynomial
+                one, other = (2 * l - 1) / (l - m), (l + m - 1) / (l - m)
+                for t in range(TILE):
+                    following = one * z[t] * polynomial[t] - other * square[t] * before[t]
+                    before[t], polynomial[t] = polynomial[t], following
+            positive, negative = l * l + l + m, l * l + l - m
             if l == 1:
-                if m == 0:
-                    out[3] = factor
-                else:
-                    out[1], out[2] = factor * real, factor * imaginary
-            else:
-                out[l * l + l + m] = factor * real
-                if m > 0:
-                    out[l * l + l - m] = factor * imaginary
+                positive, negative = (3, 3) if m == 0 else (1, 2)
+            _scaled_product(norms[l, m], polynomial, real, out[positive])
+            if m > 0:
+                _scaled_product(norms[l, m], polynomial, imaginary, out[negative])
+
+
+@inner(fast=FUSED)
+def _scaled_product(factor: float, one: FloatArray, other: FloatArray, out: FloatArray) -> None:
+    for t in range(TILE):
+        out[t] = factor * one[t] * other[t]
 
 
 @inner(fast=FUSED)
@@ -92,34 +108,93 @@ def _radial(
         power *= shrink * shrink
 
 
+class Scratch(NamedTuple):
+    """Memory for a tile of points, by `scratch`."""
+
+    shift: FloatArray
+    square: FloatArray
+    running: FloatArray
+    harmonics: FloatArray
+    by_point: FloatArray
+    radial: FloatArray
+    sums: FloatArray
+
+
+def scratch(momenta: int, shells: int) -> Scratch:
+    """Return memory for functions of so many angular momenta and shells at most."""
+    return Scratch(
+        np.empty((3, TILE)), np.empty(TILE), np.empty((4, TILE)), np.empty((momenta**2, TILE)),
+        np.empty((TILE, shells)), np.empty((shells, TILE)), np.empty((2, TILE)),
+    )  # fmt: skip
+
+
+@inner(fast=FUSED)
+def _fill(
+    points: FloatArray, first: int, centre: FloatArray, spacing: float, polynomials: FloatArray,
+    tails: FloatArray, starts: IntegerArray, norms: FloatArray, scratch: Any,
+) -> bool:  # fmt: skip
+    """Fill in radial functions and harmonics of a tile; return whether any function reaches it."""
+    last, nearest = len(points) - 1, np.inf
+    shift, square = scratch.shift, scratch.square
+    for t in range(TILE):
+        # Beyond the last point, it again.
+        p = min(first + t, last)
+        for x in range(3):
+            shift[x, t] = points[p, x] - centre[x]
+        square[t] = shift[0, t] ** 2 + shift[1, t] ** 2 + shift[2, t] ** 2
+        nearest = min(nearest, square[t])
+    if tails[0] == 0.0 and nearest >= (spacing * len(polynomials)) ** 4:
+        return False
+    shells = len(tails)
+    for t in range(TILE):
+        distance = math.sqrt(square[t])
+        _radial(distance, spacing, polynomials, tails, starts, scratch.by_point[t, :shells])
+    for s in range(shells):
+        target = scratch.radial[s]
+        for t in range(TILE):
+            target[t] = scratch.by_point[t, s]
+    _harmonics(shift[0], shift[1], shift[2], square, norms, scratch.running, scratch.harmonics)
+    return True
+
+
+@inner(fast=FUSED | {"reassoc"})
+def _dot(one: FloatArray, other: FloatArray) -> float:
+    total = 0.0
+    for t in range(TILE):
+        total += one[t] * other[t]
+    return total
+
+
 @compiled(fast=FUSED)
 def add_integrals(
     points: FloatArray, charges: FloatArray, centre: FloatArray, spacing: float,
     polynomials: FloatArray, tails: FloatArray, starts: IntegerArray, norms: FloatArray,
-    result: FloatArray,
+    scratch: Any, result: FloatArray,
 ) -> None:  # fmt: skip
     """Add the sums over points of charge times function to the result (functions,) of an atom.
 
     Args:
-        points: (n, 3).
+        points: (n, 3); neighbours follow one another.
         charges: (n,).
         centre: (3,) of the atom.
         spacing, polynomials, tails, starts: of the `ShellTable`.
         norms: of `harmonic_norms`.
+        scratch: memory.
         result: shell by shell, m by m.
     """
-    harmonics, radial = np.empty(len(norms) ** 2), np.empty(len(tails))
-    for p in range(len(points)):
-        x, y, z = points[p, 0] - centre[0], points[p, 1] - centre[1], points[p, 2] - centre[2]
-        _harmonics(x, y, z, norms, harmonics)
-        distance = math.sqrt(x * x + y * y + z * z)
-        _radial(distance, spacing, polynomials, tails, starts, radial)
+    weighted = scratch.sums[0]
+    for first in range(0, len(points), TILE):
+        if not _fill(points, first, centre, spacing, polynomials, tails, starts, norms, scratch):
+            continue
+        size = min(TILE, len(points) - first)
         place = 0
         for l in range(len(starts) - 1):  # noqa: E741
             for s in range(starts[l], starts[l + 1]):
-                factor = charges[p] * radial[s]
+                radial = scratch.radial[s]
+                for t in range(TILE):
+                    weighted[t] = radial[t] * charges[first + t] if t < size else 0.0
                 for m in range(2 * l + 1):
-                    result[place + m] += factor * harmonics[l * l + m]
+                    result[place + m] += _dot(weighted, scratch.harmonics[l * l + m])
                 place += 2 * l + 1
 
 
@@ -127,26 +202,39 @@ def add_integrals(
 def add_values(
     points: FloatArray, coefficients: FloatArray, centre: FloatArray, spacing: float,
     polynomials: FloatArray, tails: FloatArray, starts: IntegerArray, norms: FloatArray,
-    result: FloatArray,
+    scratch: Any, result: FloatArray,
 ) -> None:  # fmt: skip
     """Add an atom's functions times coefficients (functions,) to the values (n,) at points.
 
     Arguments as of `add_integrals`.
     """
-    harmonics, radial = np.empty(len(norms) ** 2), np.empty(len(tails))
-    for p in range(len(points)):
-        x, y, z = points[p, 0] - centre[0], points[p, 1] - centre[1], points[p, 2] - centre[2]
-        square = x * x + y * y + z * z
-        if square >= (spacing * len(polynomials)) ** 4 and tails[0] == 0.0:
+    part, total = scratch.sums[0], scratch.sums[1]
+    for first in range(0, len(points), TILE):
+        if not _fill(points, first, centre, spacing, polynomials, tails, starts, norms, scratch):
             continue
-        _harmonics(x, y, z, norms, harmonics)
-        _radial(math.sqrt(square), spacing, polynomials, tails, starts, radial)
-        place, total = 0, 0.0
+        for t in range(TILE):
+            total[t] = 0.0
+        place = 0
         for l in range(len(starts) - 1):  # noqa: E741
             for s in range(starts[l], starts[l + 1]):
-                part = 0.0
-                for m in range(2 * l + 1):
-                    part += coefficients[place + m] * harmonics[l * l + m]
-                total += part * radial[s]
+                _combined(coefficients[place:], scratch.harmonics[l * l :], 2 * l + 1, part)
+                _add_product(part, scratch.radial[s], total)
                 place += 2 * l + 1
-        result[p] += total
+        for t in range(min(TILE, len(points) - first)):
+            result[first + t] += total[t]
+
+
+@inner(fast=FUSED)
+def _combined(coefficients: FloatArray, harmonics: FloatArray, count: int, out: FloatArray) -> None:
+    for t in range(TILE):
+        out[t] = coefficients[0] * harmonics[0, t]
+    for m in range(1, count):
+        row, factor = harmonics[m], coefficients[m]
+        for t in range(TILE):
+            out[t] += factor * row[t]
+
+
+@inner(fast=FUSED)
+def _add_product(one: FloatArray, other: FloatArray, out: FloatArray) -> None:
+    for t in range(TILE):
+        out[t] += one[t] * other[t]
