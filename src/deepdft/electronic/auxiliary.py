@@ -19,6 +19,7 @@ from deepdft.kernels.gaussians.atomic_shells import (
     add_integrals,
     add_values,
     harmonic_norms,
+    scratch,
 )
 
 _INTERVALS = 1000
@@ -51,6 +52,8 @@ class AuxiliaryFunctions:
             if symbol not in known:
                 known[symbol] = _tables(molecule, molecule.atom_shell_ids(atom))
             self._elements.append(known[symbol])
+        shells = max(len(element.densities.tails) for element in known.values())
+        self._scratch = scratch(largest + 1, shells)
 
     def __len__(self) -> int:
         return self._slices[-1][1]
@@ -60,7 +63,7 @@ class AuxiliaryFunctions:
         result = np.empty(len(self))
         for (first, last), element, norms, centre in self._atoms():
             own = np.zeros(last - first)
-            add_integrals(points, charges, centre, *element.potentials, norms, own)
+            add_integrals(points, charges, centre, *element.potentials, norms, self._scratch, own)
             result[first:last][element.order] = own
         return result
 
@@ -69,7 +72,7 @@ class AuxiliaryFunctions:
         result = np.zeros(len(points))
         for (first, last), element, norms, centre in self._atoms():
             own = coefficients[first:last][element.order]
-            add_values(points, own, centre, *element.densities, norms, result)
+            add_values(points, own, centre, *element.densities, norms, self._scratch, result)
         return result
 
     def _atoms(self) -> Iterator[tuple[tuple[int, int], _Element, FloatArray, FloatArray]]:

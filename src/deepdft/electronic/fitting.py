@@ -2,12 +2,15 @@
 
 A density is known by ``y = L^-1 b``, where ``b_P`` is its Coulomb integral with the auxiliary
 function P and ``L L^T`` the metric of these functions. Then the energy of its repulsion is
-``y.y / 2``, and its potential's matrix is that of the fitting tensor contracted with y.
+``y.y / 2``, and its potential's matrix is that of the integrals (mn|P) contracted with ``L^-T y``.
+An SCF calculation contracts the integrals with ``L^-1`` once and for all; where only one or two
+matrices are wanted, that costs as much as the integrals themselves.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.linalg
@@ -15,15 +18,118 @@ import scipy.linalg
 from deepdft.arrays import FloatArray
 from deepdft.electronic.auxiliary import AuxiliaryFunctions
 
+_SHARE = 0.6
+"""Share of the memory that PySCF may use in which integrals are kept."""
 
-class CoulombFitting:
-    """Coulomb integrals of one molecule.
+_BLOCK = 2e8
+"""Bytes of integrals that are computed at once."""
+
+
+class Fitting(Protocol):
+    """Contractions of a molecule's integrals with auxiliary functions.
+
+    Attributes:
+        mol, auxmol: PySCF's molecules of the orbitals' and the auxiliary basis.
+    """
+
+    mol: Any
+    auxmol: Any
+
+    def of_pairs(self, pairs: FloatArray, factor: FloatArray) -> FloatArray:
+        """Return y (auxiliary functions,) of a sum over pairs of functions (n (n + 1) / 2,)."""
+
+    def on_pairs(self, y: FloatArray, factor: FloatArray) -> FloatArray:
+        """Return the potential of y for all pairs of functions."""
+
+
+class SharedFitting:
+    """Those that an SCF calculation has contracted already.
 
     Args:
         fitting: PySCF's density fitting (`pyscf.df.DF`), built.
     """
 
     def __init__(self, fitting: Any) -> None:
+        self._fitting = fitting
+        self.mol, self.auxmol = fitting.mol, fitting.auxmol
+
+    def of_pairs(self, pairs: FloatArray, factor: FloatArray) -> FloatArray:
+        """See `Fitting`."""
+        return np.concatenate([block @ pairs for block in self._fitting.loop()])
+
+    def on_pairs(self, y: FloatArray, factor: FloatArray) -> FloatArray:
+        """See `Fitting`."""
+        n, row = self.mol.nao, 0
+        result = np.zeros(n * (n + 1) // 2)
+        for block in self._fitting.loop():
+            result += y[row : row + len(block)] @ block
+            row += len(block)
+        return result
+
+
+class OwnFitting:
+    """Bare integrals, kept after the first contraction where memory allows.
+
+    Args:
+        molecule: PySCF's.
+        auxiliary_basis: its name.
+        max_memory: MB that PySCF may use.
+    """
+
+    def __init__(self, molecule: Any, auxiliary_basis: str, max_memory: float) -> None:
+        from pyscf.df.addons import make_auxmol
+
+        self.mol, self.auxmol = molecule, make_auxmol(molecule, auxiliary_basis)
+        self._pairs = molecule.nao * (molecule.nao + 1) // 2
+        self._keep = 8e-6 * self._pairs * self.auxmol.nao < _SHARE * max_memory
+        self._kept: list[FloatArray] = []
+
+    def of_pairs(self, pairs: FloatArray, factor: FloatArray) -> FloatArray:
+        """See `Fitting`."""
+        integrals = np.concatenate([pairs @ block for block in self._blocks()])
+        solved: FloatArray = scipy.linalg.solve_triangular(factor, integrals, lower=True)
+        return solved
+
+    def on_pairs(self, y: FloatArray, factor: FloatArray) -> FloatArray:
+        """See `Fitting`."""
+        fit = scipy.linalg.solve_triangular(factor, y, lower=True, trans=1)
+        result, first = np.zeros(self._pairs), 0
+        for block in self._blocks():
+            result += block @ fit[first : first + block.shape[1]]
+            first += block.shape[1]
+        return result
+
+    def _blocks(self) -> Iterator[FloatArray]:
+        """Yield integrals (pairs, some of the auxiliary functions)."""
+        if self._kept:
+            yield from self._kept
+            return
+        for block in self._computed():
+            if self._keep:
+                self._kept.append(block)
+            yield block
+
+    def _computed(self) -> Iterator[FloatArray]:
+        from pyscf.df.incore import aux_e2
+
+        places, shells = self.auxmol.ao_loc_nr(), self.mol.nbas
+        most = max(int(np.diff(places).max()), int(_BLOCK / 8 / self._pairs))
+        first = 0
+        while first < self.auxmol.nbas:
+            last = int(np.searchsorted(places, places[first] + most, side="right")) - 1
+            part = (0, shells, 0, shells, first, last)
+            yield aux_e2(self.mol, self.auxmol, "int3c2e", aosym="s2ij", shls_slice=part)
+            first = last
+
+
+class CoulombFitting:
+    """Coulomb integrals of one molecule.
+
+    Args:
+        fitting: contracts them.
+    """
+
+    def __init__(self, fitting: Fitting) -> None:
         self._fitting = fitting
         self._functions = AuxiliaryFunctions(fitting.auxmol)
         metric = fitting.auxmol.intor("int2c2e", hermi=1)
@@ -35,7 +141,7 @@ class CoulombFitting:
         """Return y (auxiliary functions,) of a density matrix (n, n)."""
         packed = (matrix + matrix.T)[self._lower]
         packed[np.cumsum(np.arange(1, self._n + 1)) - 1] *= 0.5
-        return np.concatenate([block @ packed for block in self._fitting.loop()])
+        return self._fitting.of_pairs(packed, self._factor)
 
     def of_points(self, points: FloatArray, weights: FloatArray, density: FloatArray) -> FloatArray:
         """Return y (auxiliary functions,) of a density given at points of a quadrature.
@@ -56,10 +162,7 @@ class CoulombFitting:
 
     def matrix(self, y: FloatArray) -> FloatArray:
         """Return the matrix (n, n) of the potential, Ha."""
-        packed, row = np.zeros(len(self._lower[0])), 0
-        for block in self._fitting.loop():
-            packed += y[row : row + len(block)] @ block
-            row += len(block)
+        packed = self._fitting.on_pairs(y, self._factor)
         result = np.empty((self._n, self._n))
         result[self._lower] = packed
         result.T[self._lower] = packed

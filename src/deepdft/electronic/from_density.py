@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+
+from ase import Atoms
 
 from deepdft.dft.functionals import libxc_code
-from deepdft.dft.pyscf import MeanField, PySCFSettings, level_of
-from deepdft.electronic.one_step import FockBuilder, GivenDensity, Step
+from deepdft.dft.pyscf import (
+    PySCFSettings,
+    grids_of,
+    level_of,
+    molecule_of,
+    require_molecule,
+)
+from deepdft.electronic.fitting import OwnFitting
+from deepdft.electronic.one_step import FockBuilder, Step
 from deepdft.electronic.structure import ElectronicStructure
 from deepdft.electronic.theory import semilocal_kind, settings_of
 from deepdft.errors import ConfigurationError
@@ -51,8 +59,7 @@ def from_density(
     if steps < 1:
         raise ConfigurationError(f"There is one step or more, not {steps}.")
     settings = settings or settings_of(field.level)
-    program = MeanField(field.atoms, settings, Path(os.devnull)).program
-    builder = builder_of(program, settings.functional)
+    builder = _builder(field.atoms, settings)
     given = builder.of_field(field)
     step = builder.diagonalised(given)
     found = builder.of_matrix(step.matrix)
@@ -60,24 +67,26 @@ def from_density(
         given = given.mixed(found, DAMPING)
         step = builder.diagonalised(given)
         found = builder.of_matrix(step.matrix)
-    return _structure(field, settings, builder, step, found)
+    kohn_sham = builder.kohn_sham(step.matrix, found)
+    return _structure(field, settings, builder, step, kohn_sham)
 
 
-def builder_of(program: object, functional: str) -> FockBuilder:
-    """Return what builds matrices for PySCF's mean field, with its fitting and its grid."""
-    field: Any = program
-    if field.grids.coords is None:
-        field.grids.build()
+def _builder(atoms: Atoms, settings: PySCFSettings) -> FockBuilder:
+    from deepdft.dft.pyscf_integration import CompiledFunctions
+
+    require_molecule(atoms, settings.basis)
+    molecule = molecule_of(atoms, settings, Path(os.devnull))
+    fitting = OwnFitting(molecule, settings.auxiliary_basis, molecule.max_memory)
+    functional = settings.functional
     return FockBuilder(
-        field.mol, field.with_df, field.grids, field._numint, libxc_code(functional),
-        semilocal_kind(functional), field.max_memory,
+        molecule, fitting, grids_of(molecule, settings), CompiledFunctions(),
+        libxc_code(functional), semilocal_kind(functional), molecule.max_memory,
     )  # fmt: skip
 
 
 def _structure(
-    field: Field, settings: PySCFSettings, builder: FockBuilder, step: Step, found: GivenDensity
+    field: Field, settings: PySCFSettings, builder: FockBuilder, step: Step, kohn_sham: float
 ) -> ElectronicStructure:
-    kohn_sham = builder.kohn_sham(step.matrix, found)
     energy = KOHN_SHAM_SHARE * kohn_sham + (1 - KOHN_SHAM_SHARE) * step.harris
     return ElectronicStructure(
         atoms=field.atoms.copy(),

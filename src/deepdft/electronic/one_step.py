@@ -20,7 +20,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray
-from deepdft.electronic.fitting import CoulombFitting
+from deepdft.electronic.fitting import CoulombFitting, Fitting
 from deepdft.errors import CalculationError
 from deepdft.fields.field import Field
 from deepdft.units import BOHR
@@ -71,7 +71,7 @@ class FockBuilder:
 
     Args:
         molecule: PySCF's, with all electrons paired.
-        fitting: PySCF's density fitting in an auxiliary basis, built.
+        fitting: of the Coulomb potential, in an auxiliary basis.
         grids: PySCF's grid, built.
         integration: integrates the functional.
         functional: its name in libxc.
@@ -80,7 +80,7 @@ class FockBuilder:
     """
 
     def __init__(
-        self, molecule: Any, fitting: Any, grids: Any, integration: Any, functional: str,
+        self, molecule: Any, fitting: Fitting, grids: Any, integration: Any, functional: str,
         kind: str, max_memory: float,
     ) -> None:  # fmt: skip
         from pyscf.scf import hf
@@ -118,10 +118,7 @@ class FockBuilder:
 
     def of_matrix(self, matrix: Any) -> GivenDensity:
         """Return the density of a density matrix."""
-        values = self._integration.density_on_grid(
-            self.molecule, self.grids, matrix, self.kind, self._max_memory
-        )
-        return GivenDensity(self.coulomb.of_matrix(np.asarray(matrix)), values)
+        return GivenDensity(self.coulomb.of_matrix(np.asarray(matrix)), self._on_grid(matrix))
 
     def diagonalised(self, density: GivenDensity) -> Step:
         """Return the orbitals in the potential of a density, and its Harris energy."""
@@ -156,6 +153,12 @@ class FockBuilder:
             + energy
             + self.repulsion
         )
+
+    def _on_grid(self, matrix: Any) -> FloatArray:
+        values: FloatArray = self._integration.density_on_grid(
+            self.molecule, self.grids, matrix, self.kind, self._max_memory
+        )
+        return values
 
     def _functional_of(
         self, density: GivenDensity, potential: bool
