@@ -25,6 +25,7 @@ import argparse
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,10 @@ from deepdft.dft.functionals import libxc_code
 from deepdft.dft.pyscf import PySCFSettings
 from deepdft.dft.pyscf_integration import KeptFunctions
 from deepdft.electronic import from_density, initial_guess
-from deepdft.electronic.from_density import KOHN_SHAM_SHARE, builder_of
+from deepdft.electronic.fitting import SharedFitting
+from deepdft.electronic.from_density import KOHN_SHAM_SHARE
+from deepdft.electronic.one_step import FockBuilder
+from deepdft.electronic.theory import semilocal_kind
 from deepdft.fields.orbitals import OrbitalArchive
 from deepdft.structures import charge_and_multiplicity
 from deepdft.units import BOHR, HARTREE
@@ -161,12 +165,14 @@ def measured(atoms: Atoms, model: deepdft.prediction.TrainedModel, options) -> d
             iterations[f"SCF {kind}"] = program.converge()
         with timed(times, f"SCF {kind}, our start"):
             program = Program(atoms, options, kept)
-            start = initial_guess(program.field, model, any_structure=True)
+            with warnings.catch_warnings(record=True) as refused:
+                warnings.simplefilter("always")
+                start = initial_guess(program.field, model)
             iterations[f"SCF {kind}, our start"] = program.converge(start)
     points = program.field.grids.coords * BOHR
     with timed(times, "density alone"):
         model.engine(atoms).at(points)
-    row |= {"times": times, "iterations": iterations}
+    row |= {"times": times, "iterations": iterations, "refused": bool(refused)}
     program.field.conv_tol = 1e-10
     program.converge(program.field.make_rdm1())
     row["errors"] = {}
@@ -180,7 +186,10 @@ def measured(atoms: Atoms, model: deepdft.prediction.TrainedModel, options) -> d
 def errors_of_starts(program: Program, field, iterations: dict[str, int]) -> dict[str, dict]:
     """Errors of one diagonalisation that begins with the model's density or PySCF's guesses."""
     reference = program.field
-    builder = builder_of(reference, reference.xc)
+    builder = FockBuilder(
+        reference.mol, SharedFitting(reference.with_df), reference.grids, reference._numint,
+        reference.xc, semilocal_kind(reference.xc), reference.max_memory,
+    )  # fmt: skip
     exact = builder.of_matrix(reference.make_rdm1())
     weights, electrons = reference.grids.weights, reference.mol.nelectron
     occupied = reference.mo_occ > 0
@@ -238,7 +247,8 @@ def finished(results: Path | None) -> dict[str, dict]:
 def print_row(name: str, row: dict) -> None:
     times = ", ".join(f"{key} {value:.2f} s" for key, value in row["times"].items())
     counts = ", ".join(f"{key} {value}" for key, value in row["iterations"].items())
-    print(f"{name}: {row['atoms']} atoms\n  {times}\n  iterations: {counts}", flush=True)
+    refused = ", no start: PySCF's own guess" if row["refused"] else ""
+    print(f"{name}: {row['atoms']} atoms{refused}\n  {times}\n  iterations: {counts}", flush=True)
 
 
 def print_summary(rows: list[dict]) -> None:

@@ -83,3 +83,15 @@ def test_where_it_would_not_pay_the_program_starts_as_ever():
     with pytest.warns(UserWarning, match=r"outside what the model knows.*PySCF's own guess"):
         start = initial_guess(field)
     np.testing.assert_array_equal(start, field.get_init_guess())
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "words"),
+    [("LARGEST_BRACKET", 1e-7, "meV apart"), ("SMALLEST_GAP", 50.0, r"gap .* is \d\.\d\d eV")],
+)
+def test_the_first_diagonalisation_decides_as_well(monkeypatch, limit, value, words):
+    field = mean_field(molecule("CH3OH"))
+    monkeypatch.setattr(f"deepdft.electronic.initial_guess.{limit}", value)
+    with pytest.warns(UserWarning, match=f"{words}.*PySCF's own guess"):
+        start = initial_guess(field)
+    np.testing.assert_array_equal(start, field.get_init_guess())

@@ -15,15 +15,27 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.dft.functionals import libxc_code
-from deepdft.electronic.one_step import FockBuilder
+from deepdft.dft.pyscf import PySCFSettings, grids_of
+from deepdft.electronic.fitting import Fitting, OwnFitting, SharedFitting
+from deepdft.electronic.one_step import FockBuilder, Step
 from deepdft.electronic.theory import require_same_cores, semilocal_kind, settings_of
 from deepdft.errors import ConfigurationError, StaleErrorModelError, UnsupportedStructureError
 from deepdft.extras import require_extra
 from deepdft.prediction.trained_model import TrainedModel, load_model
-from deepdft.units import BOHR
+from deepdft.units import BOHR, HARTREE
 
 LARGEST_EXPECTED_ERROR = 0.02
 """Expected error of the density (eps_mae, a fraction) above which a start does not pay."""
+
+SMALLEST_GAP = 0.5
+"""Gap of the first diagonalisation, eV, below which it does not."""
+
+LARGEST_BRACKET = 0.005
+"""Kohn-Sham minus Harris energy, eV an atom, above which it does not.
+
+Of 22 validation molecules of QM9 21 have 0.0003 at most. The other one, for which the start saves
+nothing, has 0.02.
+"""
 
 
 def initial_guess(
@@ -33,14 +45,15 @@ def initial_guess(
 
         mf.kernel(dm0=deepdft.electronic.initial_guess(mf))
 
-    Where the structure is unlike those that the model has learned, or the density's expected error
-    is above 2 %, a warning says so, and what is returned is PySCF's own guess.
+    Where the structure is unlike those that the model has learned, the density's expected error is
+    above 2 %, or the energies of the first diagonalisation are far apart or its gap is closed, a
+    warning says so, and what is returned is PySCF's own guess.
 
     Args:
         program: `dft.RKS`, `dft.UKS`, `scf.RHF` or `scf.UHF` of a molecule without unpaired
             electrons, with or without density fitting; any basis set and functional.
         model: a model of molecules, or its name or folder.
-        any_structure: start from the model whatever error is to be expected.
+        any_structure: start from the model whatever error is to be expected, without looking.
 
     Returns:
         (n, n) density matrix, in the basis set of the calculation; for UKS and UHF (2, n, n).
@@ -66,12 +79,15 @@ def initial_guess(
     atoms = _structure_of(molecule)
     engine = model.engine(atoms)
     reason = None if any_structure else _why_not(model, engine)
+    if reason is None:
+        builder = _builder(program, model)
+        step = builder.diagonalised(builder.of_field(engine))
+        reason = None if any_structure else _why_not_after(builder, step)
     if reason is not None:
         warnings.warn(f"{reason}; the calculation starts from PySCF's own guess.", stacklevel=2)
         own: NDArray[np.float64] = program.get_init_guess()
         return own
-    builder = _builder(program, model)
-    matrix = builder.diagonalised(builder.of_field(engine)).matrix
+    matrix = step.matrix
     if _is_unrestricted(program):
         half = np.asarray(matrix) / 2
         return np.stack([half, half])
@@ -96,10 +112,25 @@ def _why_not(model: TrainedModel, engine: Any) -> str | None:
     return None
 
 
-def _builder(program: Any, model: TrainedModel) -> FockBuilder:
-    from pyscf import df, dft
+def _why_not_after(builder: FockBuilder, step: Step) -> str | None:
+    """Return why the orbitals of the first diagonalisation are no good start, or None."""
+    molecule = builder.molecule
+    pairs = molecule.nelectron // 2
+    levels = step.energies * HARTREE
+    if pairs < len(levels) and levels[pairs] - levels[pairs - 1] < SMALLEST_GAP:
+        return f"The gap of the first diagonalisation is {levels[pairs] - levels[pairs - 1]:.2f} eV"
+    kohn_sham = builder.kohn_sham(step.matrix, builder.of_matrix(step.matrix))
+    bracket = (kohn_sham - step.harris) * HARTREE
+    if bracket > LARGEST_BRACKET * molecule.natm:
+        return (
+            f"The two energies of the first diagonalisation are {1000 * bracket:.0f} meV apart, so "
+            "the predicted density is far from the converged one"
+        )
+    return None
 
-    from deepdft.dft.pyscf_integration import KeptFunctions
+
+def _builder(program: Any, model: TrainedModel) -> FockBuilder:
+    from deepdft.dft.pyscf_integration import CompiledFunctions
 
     molecule, settings = program.mol, settings_of(model.level)
     functional = libxc_code(getattr(program, "xc", "HF"))
@@ -109,17 +140,20 @@ def _builder(program: Any, model: TrainedModel) -> FockBuilder:
         # Of a functional that needs orbitals there is nothing to start with: the model's own.
         functional = libxc_code(model.level.functional)
         kind = semilocal_kind(functional)
-    fitting: Any = getattr(program, "with_df", None)
-    if not hasattr(fitting, "auxmol"):
-        fitting = df.DF(molecule, settings.auxiliary_basis)
-    if fitting._cderi is None:
-        fitting.build()
-    grids = dft.Grids(molecule)
-    symbols = {molecule.atom_symbol(i) for i in range(molecule.natm)}
-    grids.atom_grid = {s: settings.grid_of(s.rstrip("0123456789")) for s in symbols}
-    grids.build()
-    memory = float(program.max_memory)
-    return FockBuilder(molecule, fitting, grids, KeptFunctions(), functional, kind, memory)
+    return FockBuilder(
+        molecule, _fitting(program, settings), grids_of(molecule, settings), CompiledFunctions(),
+        functional, kind, float(program.max_memory),
+    )  # fmt: skip
+
+
+def _fitting(program: Any, settings: PySCFSettings) -> Fitting:
+    shared: Any = getattr(program, "with_df", None)
+    if not hasattr(shared, "auxmol"):
+        return OwnFitting(program.mol, settings.auxiliary_basis, float(program.max_memory))
+    if shared._cderi is None:
+        # What the calculation would do next.
+        shared.build()
+    return SharedFitting(shared)
 
 
 def _structure_of(molecule: Any) -> Atoms:
