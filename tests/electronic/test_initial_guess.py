@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -91,7 +93,9 @@ def test_where_it_would_not_pay_the_program_starts_as_ever():
 )
 def test_the_first_diagonalisation_decides_as_well(monkeypatch, limit, value, words):
     field = mean_field(molecule("CH3OH"))
-    monkeypatch.setattr(f"deepdft.electronic.initial_guess.{limit}", value)
+    # The package has a function of the module's name.
+    module = importlib.import_module("deepdft.electronic.initial_guess")
+    monkeypatch.setattr(module, limit, value)
     with pytest.warns(UserWarning, match=f"{words}.*PySCF's own guess"):
         start = initial_guess(field)
     np.testing.assert_array_equal(start, field.get_init_guess())
