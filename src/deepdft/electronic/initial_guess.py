@@ -120,7 +120,7 @@ def _why_not_after(builder: FockBuilder, step: Step) -> str | None:
     if pairs < len(levels) and levels[pairs] - levels[pairs - 1] < SMALLEST_GAP:
         return f"The gap of the first diagonalisation is {levels[pairs] - levels[pairs - 1]:.2f} eV"
     kohn_sham = builder.kohn_sham(step.matrix, builder.of_matrix(step.matrix))
-    bracket = (kohn_sham - step.harris) * HARTREE
+    bracket = abs(kohn_sham - step.harris) * HARTREE
     if bracket > LARGEST_BRACKET * molecule.natm:
         return (
             f"The two energies of the first diagonalisation are {1000 * bracket:.0f} meV apart, so "
