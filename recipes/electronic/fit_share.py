@@ -1,6 +1,6 @@
 """Fit the share of the Kohn-Sham energy in the energy that a density gives.
 
-    python recipes/electronic/fit_share.py DATA [--molecules 40] [--part train] [--model default]
+    python recipes/electronic/fit_share.py DATA [--molecules 40] [--part train] [--model qm9]
 
 DATA is a folder of orbital archives with its split.json. Harris' energy and the Kohn-Sham energy of
 molecules of a part are compared with those of an SCF calculation on the same grid that begins with
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--molecules", type=int, default=40)
     parser.add_argument("--part", choices=("train", "validation"), default="train")
-    parser.add_argument("--model", default="default")
+    parser.add_argument("--model", default="qm9")
     options = parser.parse_args()
     archive = OrbitalArchive(options.data)
     split = json.loads((options.data / "split.json").read_text(encoding="utf-8"))
