@@ -359,7 +359,7 @@ def fill_densities(
                     points[x, t] += places.steps[0, x]
 
 
-@compiled_and_kept
+@compiled(fast=FUSED, counts_arrays=False)
 def fill_basis_functions(places: Any, basis: Any, scratch: Any, rows: Any, out: Any) -> int:
     """Evaluate the basis functions that reach points.
 
@@ -398,7 +398,7 @@ def fill_basis_functions(places: Any, basis: Any, scratch: Any, rows: Any, out: 
     return found
 
 
-@compiled_and_kept
+@compiled(fast=FUSED, counts_arrays=False)
 def weighted_sum(functions: Any, weights: Any, out: Any) -> None:
     """Sum the components of functions (components, rows, n) times weights of points.
 
