@@ -84,7 +84,7 @@ class Running:
         """What it has printed so far."""
         return self._output.read_text(errors="replace")
 
-    def end(self, patience: float = 300.0) -> Ended:
+    def end(self, patience: float = 900.0) -> Ended:
         """Wait for the end and return it; a process that does not end in time is killed."""
         hung = not self.wait(patience)
         if hung:
