@@ -351,7 +351,7 @@ def test_without_webgl_the_server_draws(started, address, tmp_path):
         page.get_by_role("button", name="Picture").click()
     path = tmp_path / "water.png"
     download.value.save_as(path)
-    assert max(Image.open(path).size) == 1200
+    assert max(Image.open(path).size) == 800
     with page.expect_download() as download:
         page.get_by_role("button", name="Report").click()
     path = tmp_path / "water.html"

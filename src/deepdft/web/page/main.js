@@ -92,7 +92,7 @@ function listenToControls() {
   $("all-the-same").addEventListener("click", () => compare(true));
   $("predict-it").addEventListener("click", () => ask({ structure_of: shown.key }));
   $("cells").addEventListener("change", () => repeat());
-  $("png").addEventListener("click", () => picture(1200).then((blob) => saveBlob(blob, `${shown.result.name}.png`)).catch(complain));
+  $("png").addEventListener("click", () => picture(800).then((blob) => saveBlob(blob, `${shown.result.name}.png`)).catch(complain));
   $("report").addEventListener("click", async () => {
     try {
       saveReport(shown.key, shown.result.name, viewer.png() ?? (await addressOf(await picture(800))));
