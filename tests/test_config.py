@@ -144,7 +144,7 @@ def test_files_that_are_refused(write, tmp_path):
     with pytest.raises(ConfigurationError, match="key: value"):
         read_config(write("- a\n- b"))
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x80")
-    with pytest.raises(ConfigurationError, match="not valid YAML"):
+    with pytest.raises(ConfigurationError, match="not text in UTF-8"):
         read_config(tmp_path / "binary.yaml")
 
 

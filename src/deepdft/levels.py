@@ -74,9 +74,20 @@ class LevelOfTheory:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LevelOfTheory:
-        """Build from a dictionary as written by `to_dict`; unknown keys are ignored."""
-        names = {f.name for f in fields(cls)}
-        return cls(**{key: str(value) for key, value in values.items() if key in names})
+        """Build from a dictionary as written by `to_dict`; unknown keys are ignored.
+
+        Raises:
+            ConfigurationError: if it is no dictionary, or a field is neither text nor a number.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(
+                "A level of theory must tell functional, core, basis and code, each by its name."
+            )
+        known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+        for name, value in known.items():
+            if not isinstance(value, str | int | float):
+                raise ConfigurationError(f"The {name} of a level of theory must be text.")
+        return cls(**{name: str(value) for name, value in known.items()})
 
 
 def _differ(left: str, right: str) -> bool:

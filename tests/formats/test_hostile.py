@@ -12,18 +12,18 @@ import pytest
 from deepdft.errors import DeepDFTError
 from deepdft.formats import read
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz_readers.py"
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz.py"
 
 
 @pytest.fixture(scope="module")
 def fuzz() -> ModuleType:
     if not BENCHMARK.exists():
-        pytest.skip("benchmarks/fuzz_readers.py is not here")
-    spec = importlib.util.spec_from_file_location("fuzz_readers", BENCHMARK)
+        pytest.skip("benchmarks/fuzz.py is not here")
+    spec = importlib.util.spec_from_file_location("fuzz", BENCHMARK)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["fuzz_readers"] = module
+    sys.modules["fuzz"] = module
     sys.path.insert(0, str(BENCHMARK.parent))  # as Python does for a script
     try:
         spec.loader.exec_module(module)
@@ -33,32 +33,38 @@ def fuzz() -> ModuleType:
 
 
 def test_damaged_files_are_answered_with_a_sentence(fuzz: ModuleType) -> None:
-    counts, findings = fuzz.run(600, seed=1)
+    counts, findings = fuzz.run(600, 1, ["reader"])
     assert sum(counts.values()) == 600
     assert min(counts.values()) > 20
-    assert [(finding.format, finding.problem) for finding in findings] == []
+    assert [(finding.target, finding.problem) for finding in findings] == []
 
 
 def test_the_search_does_find_faults(fuzz: ModuleType, tmp_path: Path, monkeypatch) -> None:
     """What the search reports: other exceptions, slow reads, memory, paragraphs."""
     import time
 
-    def explode(path: Path, **options: object) -> None:
+    def explode(data: bytes, folder: Path) -> None:
         raise KeyError("x")
 
-    def crawl(path: Path, **options: object) -> None:
-        time.sleep(0.05)
+    def crawl(data: bytes, folder: Path) -> None:
+        end = time.process_time() + 0.05
+        while time.process_time() < end:
+            pass
         raise DeepDFTError("A sentence.")
 
-    def ramble(path: Path, **options: object) -> None:
+    def ramble(data: bytes, folder: Path) -> None:
         raise DeepDFTError("One.\nTwo.")
+
+    def answer(data: bytes, folder: Path) -> None:
+        raise DeepDFTError("A sentence.")
 
     monkeypatch.setattr(fuzz, "SLOWEST", 0.02)
     for function, problem in ((explode, "KeyError"), (crawl, "took"), (ramble, "not one sentence")):
-        monkeypatch.setattr(fuzz, "read", function)
-        finding = fuzz.check(tmp_path / "x", "x", b"data")
+        finding = fuzz.check("x", function, b"data", tmp_path)
         assert finding is not None
         assert problem in finding.problem
+    monkeypatch.setattr(fuzz, "SLOWEST", 5.0)
+    assert fuzz.check("x", answer, b"data", tmp_path) is None
 
 
 HEADERS = {

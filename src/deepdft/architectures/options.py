@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MOST_STEPS = 32
+"""Interaction steps; three to six are useful."""
+WIDEST = 1024
+"""Channels, scalars and other widths; 128 is usual."""
+_MOST_FUNCTIONS = 2000
+"""Gaussians of distance within a cutoff."""
 
 
 class ArchitectureOptions(BaseModel):
@@ -10,4 +19,12 @@ class ArchitectureOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    cutoff: float = Field(4.0, gt=0, description="Reach of an edge, Å.")
+    cutoff: float = Field(4.0, ge=0.1, le=50.0, description="Reach of an edge, Å.")
+
+    @model_validator(mode="after")
+    def _few_functions(self) -> Self:
+        width = getattr(self, "gaussian_width", None)
+        reach = max(self.cutoff, getattr(self, "atom_cutoff", 0.0))
+        if width is not None and reach / width > _MOST_FUNCTIONS:
+            raise ValueError(f"gaussian_width must be at least {reach / _MOST_FUNCTIONS:g} Å")
+        return self

@@ -128,8 +128,8 @@ def architecture(name: str) -> Architecture:
         add_architecture(load_plug_in(ARCHITECTURES, name, Architecture, "architecture"))
     if name not in _ARCHITECTURES:
         raise ConfigurationError(
-            f"There is no architecture '{name}'; known are {', '.join(architectures())}."
-            + did_you_mean(name, architectures())
+            f"There is no architecture '{name[:80]}'; known are {', '.join(architectures())}."
+            + did_you_mean(name[:80], architectures())
         )
     return _ARCHITECTURES[name]
 
@@ -151,9 +151,9 @@ def parse_options(name: str, options: Mapping[str, Any]) -> ArchitectureOptions:
             if key not in options_class.model_fields
             else ""
         )
-        raise ConfigurationError(
-            f"Option '{key}' of architecture '{name}': {first['msg']}.{hint}"
-        ) from None
+        message = first["msg"].removeprefix("Value error, ")
+        begin = f"Option '{key[:80]}' of" if key else "Options of"
+        raise ConfigurationError(f"{begin} architecture '{name}': {message}.{hint}") from None
 
 
 def create_model(name: str, options: Mapping[str, Any], elements: Sequence[int]) -> DensityModel:

@@ -49,7 +49,7 @@ def reader_options(
     Raises:
         ConfigurationError: if one is not of the form NAME=VALUE.
     """
-    import yaml
+    from deepdft.storage.yaml_text import parse_yaml
 
     named = {"quantity": quantity, "unit": unit, "format": format}
     given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
@@ -58,9 +58,9 @@ def reader_options(
         if not separator or not name:
             raise ConfigurationError(f"--read must be NAME=VALUE, not '{text}'.")
         try:
-            given[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigurationError(f"The value of '--read {text}' is not valid YAML.") from None
+            given[name] = parse_yaml(value, f"The value of '--read {text[:80]}'")
+        except FileFormatError as error:
+            raise ConfigurationError(str(error)) from None
     return given
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import json
 import lzma
+import math
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,9 +30,12 @@ from numpy.typing import NDArray
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
+from deepdft.fields.atoms.tables import tables_of
 from deepdft.fields.walk import values_on
 from deepdft.levels import LevelOfTheory, SharedLevel
-from deepdft.storage.damage import reason_of
+from deepdft.storage.damage import DAMAGE, reported
+from deepdft.storage.json_files import parse_json
+from deepdft.storage.numpy_archives import read_arrays, read_member, require_sensible
 from deepdft.storage.whole_files import AtomicFile
 
 FORMAT = "deepdft compact densities"
@@ -43,6 +47,10 @@ STEP = 1e-4
 SPIN_STEP = 4e-5
 """Default step of the spin density, e/Å^3."""
 
+_MOST_POINTS = 1 << 27
+"""Of a density, which is unpacked in memory."""
+_LZMA_MEMORY = 1 << 28
+"""Bytes of its dictionary; ours have a quarter of that."""
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "lp": 0, "pb": 0}]
 
 
@@ -63,10 +71,13 @@ class CompactEntry(NamedTuple):
 def is_compact(path: str | Path) -> bool:
     """Return whether a path is a file of compact densities."""
     path = Path(path)
-    if path.suffix.lower() != SUFFIX or not zipfile.is_zipfile(path):
+    if path.suffix.lower() != SUFFIX or not path.is_file() or not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return INDEX in archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return INDEX in archive.namelist()
+    except DAMAGE:
+        return False
 
 
 def write_compact(
@@ -162,16 +173,18 @@ class CompactFile:
         Raises:
             FileFormatError: if the file is damaged or of a later version.
         """
-        try:
-            about: dict[str, Any] = json.loads(self._member(INDEX))
-            known = about["format"] == FORMAT and about["version"] <= VERSION
-        except (ValueError, KeyError, TypeError) as error:
-            raise FileFormatError(f"{self.path} is damaged: {reason_of(error)}.") from error
-        if not known:
-            raise FileFormatError(
-                f"{self.path} is of version {about['version']} of the format; this version of "
-                f"deepdft reads up to {VERSION}."
-            )
+        about: dict[str, Any] = parse_json(self._member(INDEX), f"{self.path}::{INDEX}")
+        with reported(self.path):
+            if about["format"] != FORMAT or not about["version"] <= VERSION:
+                raise FileFormatError(
+                    f"{self.path} is of version {str(about['version'])[:20]} of the format; this "
+                    f"version of deepdft reads up to {VERSION}."
+                )
+            for step in (about["step"], about["spin_step"]):
+                if not 0 < step < 1:
+                    raise ValueError(f"a step of {str(step)[:20]}")
+            for entry in about["densities"]:
+                _require_entry(entry)
         return about
 
     @property
@@ -186,14 +199,9 @@ class CompactFile:
             if "tables.npz" not in archive.namelist():
                 return None
         arrays = self._arrays("tables.npz")
-        description = json.loads(str(arrays["description"]))
-        return AtomicDensityTables(
-            tuple(description["elements"]),
-            arrays["knots"],
-            description["spacing"],
-            LevelOfTheory.from_dict(description["level"]),
-            description["source"],
-        )
+        with reported(self.path):
+            description = parse_json(str(arrays["description"]), self.path)
+            return tables_of(description, arrays["knots"])
 
     def density(self, name: str) -> Density:
         """Return one density in double precision, its info in `metadata["calculation"]`.
@@ -204,16 +212,14 @@ class CompactFile:
         """
         number = self._number(name)
         entry = self.about["densities"][number]
-        try:
+        with reported(self.path):
             atoms, grid = self._structure(number, tuple(entry["shape"]))
             total = _unpack(self._member(f"{name}.total"), grid.shape, self.about["step"])
             spin = None
             if entry["spin"]:
                 spin = _unpack(self._member(f"{name}.spin"), grid.shape, self.about["spin_step"])
-        except (ValueError, KeyError, lzma.LZMAError, zipfile.BadZipFile) as error:
-            raise FileFormatError(f"{self.path} is damaged: {reason_of(error)}.") from error
-        if self.tables is not None:
-            total += values_on(SuperposedAtoms(self.tables, atoms), grid)
+            if self.tables is not None:
+                total += values_on(SuperposedAtoms(self.tables, atoms), grid)
         level = LevelOfTheory.from_dict(self.about["level"])
         metadata = {"calculation": entry["info"]} if entry["info"] else {}
         return Density(atoms, grid, total, spin=spin, level=level, metadata=metadata)
@@ -225,7 +231,8 @@ class CompactFile:
             ConfigurationError: if there is none of that name.
         """
         number = self._number(name)
-        return self._structure(number, tuple(self.about["densities"][number]["shape"]))[0]
+        with reported(self.path):
+            return self._structure(number, tuple(self.about["densities"][number]["shape"]))[0]
 
     def _number(self, name: str) -> int:
         if name not in self.names:
@@ -252,15 +259,23 @@ class CompactFile:
         return self._arrays("structures.npz")
 
     def _arrays(self, member: str) -> dict[str, NDArray[Any]]:
-        with np.load(io.BytesIO(self._member(member)), allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
+        with reported(self.path):
+            return read_arrays(io.BytesIO(self._member(member)))
 
     def _member(self, name: str) -> bytes:
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.read(name)
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
-            raise FileFormatError(f"{self.path} is damaged: {reason_of(error)}.") from error
+        with reported(self.path), zipfile.ZipFile(self.path) as archive:
+            require_sensible(archive)
+            return read_member(archive, name)
+
+
+def _require_entry(entry: Any) -> None:
+    """Raise `ValueError` or `TypeError` if an entry of the index makes no sense."""
+    name, shape = entry["name"], entry["shape"]
+    if not isinstance(name, str) or not isinstance(entry["info"], dict):
+        raise ValueError("an entry of its index has no name or no info")
+    whole = all(isinstance(n, int) and n > 0 for n in shape)
+    if len(shape) != 3 or not whole or math.prod(shape) > _MOST_POINTS:
+        raise ValueError(f"{name[:40]} has a grid of {str(shape)[:60]} points")
 
 
 def _beyond(density: Density, tables: AtomicDensityTables | None) -> NDArray[np.float64]:
@@ -323,7 +338,12 @@ def _pack(values: NDArray[Any], step: float, name: str) -> bytes:
 
 
 def _unpack(content: bytes, shape: tuple[int, ...], step: float) -> NDArray[np.float64]:
-    planes = np.frombuffer(lzma.decompress(content), dtype=np.uint8).reshape(4, -1)
+    size = 4 * math.prod(shape)
+    decompressor = lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)
+    unpacked = decompressor.decompress(content, max_length=size + 1)
+    if len(unpacked) != size:
+        raise ValueError(f"a density does not have the {size // 4} points announced")
+    planes = np.frombuffer(unpacked, dtype=np.uint8).reshape(4, -1)
     folded = np.ascontiguousarray(planes.T).view("<u4").reshape(shape).astype(np.uint32)
     differences = (folded >> 1).astype(np.int32) ^ -(folded & 1).astype(np.int32)
     whole = np.cumsum(differences, axis=-1, dtype=np.int64)

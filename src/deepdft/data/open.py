@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,9 @@ import numpy as np
 from deepdft.data.dataset import DensityDataset
 from deepdft.data.reading import read_density, read_preview
 from deepdft.data.sources import DataSource, find_sources
-from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.json_files import read_json
 
 
 def open_dataset(
@@ -113,13 +113,10 @@ def read_split(path: str | Path, dataset: DensityDataset) -> dict[str, list[int]
     Raises:
         ConfigurationError: if the file is unusable, an entry does not exist or is in two parts.
     """
-    path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"The split {path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise ConfigurationError(f"The split {path} is not valid JSON: {error}.") from None
+        content = read_json(path)
+    except FileFormatError as error:
+        raise ConfigurationError(f"The split {error}") from None
     if not isinstance(content, dict):
         raise ConfigurationError(f"The split {path} must hold lists by name ('train', ...).")
     parts = {str(key): value for key, value in content.items() if isinstance(value, list)}

@@ -19,6 +19,7 @@ One density is named `FILE.npz::NAME`.
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -33,12 +34,17 @@ from deepdft.data.symmetric_waves import Symmetry, expand, reduce
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.levels import LevelOfTheory, SharedLevel
+from deepdft.storage.damage import DAMAGE, reported
+from deepdft.storage.json_files import parse_json
+from deepdft.storage.numpy_archives import read_arrays
 from deepdft.storage.whole_files import AtomicFile
 from deepdft.units import BOHR
 
 DEFAULT_LEVEL = LevelOfTheory("PBE", "PseudoDojo NC-SR 0.4", "80 Ry", "Quantum ESPRESSO 6.7")
 UNIT = 2.0**-24
 """e/bohr^3 of one unit of `waves`."""
+_MOST_POINTS = 1 << 27
+"""Of a crystal's grid, which is made in memory."""
 
 _LAYOUT = (
     "name", "shape", "cell", "natoms", "noperations", "nwaves", "numbers", "positions",
@@ -52,8 +58,11 @@ def is_plane_wave_archive(path: str | Path) -> bool:
     path = Path(path)
     if path.suffix != ".npz" or not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return {"hkl.npy", "waves.npy"} <= set(archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"hkl.npy", "waves.npy"} <= set(archive.namelist())
+    except DAMAGE:
+        return False
 
 
 class PlaneWaveArchive:
@@ -68,21 +77,17 @@ class PlaneWaveArchive:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            with np.load(self.path, allow_pickle=False) as data:
-                missing = [name for name in _LAYOUT if name not in data.files]
-                if missing:
-                    raise FileFormatError(
-                        f"{path} is not an archive of plane waves: it lacks {', '.join(missing)}."
-                    )
-                self._data = {name: data[name] for name in data.files}
-        except FileNotFoundError:
-            raise FileFormatError(f"There is no archive of plane waves {path}.") from None
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        if not self.path.exists():
+            raise FileFormatError(f"There is no archive of plane waves {path}.")
+        with reported(path, "cannot be read as an archive of plane waves"):
+            self._data = read_arrays(self.path)
+        missing = [name for name in _LAYOUT if name not in self._data]
+        if missing:
             raise FileFormatError(
-                f"{path} cannot be read as an archive of plane waves: {error}."
-            ) from error
-        self._check()
+                f"{path} is not an archive of plane waves: it lacks {', '.join(missing)}."
+            )
+        with reported(path):
+            self._check()
 
     @property
     def names(self) -> list[str]:
@@ -93,7 +98,9 @@ class PlaneWaveArchive:
     def level(self) -> LevelOfTheory:
         """Level of theory of all densities."""
         text = self._data.get("level")
-        return DEFAULT_LEVEL if text is None else LevelOfTheory.from_dict(json.loads(str(text)))
+        if text is None:
+            return DEFAULT_LEVEL
+        return LevelOfTheory.from_dict(parse_json(str(text), self.path))
 
     def __len__(self) -> int:
         return len(self._data["name"])
@@ -125,9 +132,14 @@ class PlaneWaveArchive:
         Raises:
             ConfigurationError: if there is none of that name.
         """
-        row = self._row(name)
+        with reported(self.path):
+            return self._density(self._row(name), name)
+
+    def _density(self, row: int, name: str) -> Density:
         part = self._part("nwaves", row)
         shape = tuple(int(n) for n in self._data["shape"][row])
+        if min(shape) < 1 or math.prod(shape) > _MOST_POINTS:
+            raise ValueError(f"a grid of {shape} points")
         symmetry, hkl = self.symmetry(name), self._data["hkl"][part]
         values = expand(shape, symmetry, hkl, self._waves("waves", part))
         spin = None
@@ -166,6 +178,10 @@ class PlaneWaveArchive:
 
     def _check(self) -> None:
         data, count = self._data, len(self)
+        if not all(np.isfinite(data[name]).all() for name in ("positions", "cell", "translations")):
+            raise ValueError("a value is not finite")
+        if min(int(data[name].min(initial=0)) for name in ("natoms", "noperations", "nwaves")) < 0:
+            raise ValueError("a count is negative")
         magnetic = data.get("magnetic", np.zeros(count)) != 0
         lengths = {
             "numbers": data["natoms"], "positions": data["natoms"],

@@ -5,7 +5,6 @@ See `deepdft.data.training_store_layout` for what lies where.
 
 from __future__ import annotations
 
-import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -27,9 +26,11 @@ from deepdft.data.training_store_layout import (
     read_attributes,
 )
 from deepdft.density import Density, Grid
-from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.levels import LevelOfTheory, common_level
+from deepdft.storage.damage import DAMAGE, reason_of, reported
 from deepdft.storage.growing_array import StoredArray
+from deepdft.storage.json_files import parse_json
 
 _PREFETCHED_POINTS = 1 << 23
 """Larger densities (32 MiB) are not read whole for the sake of some probes."""
@@ -61,20 +62,30 @@ class TrainingStore:
             )
         try:
             self._count = int(known["count"]) if first is None else first
+            if self._count < 0:
+                raise ValueError(f"it counts {self._count} densities")
             self.levels = [LevelOfTheory.from_dict(level) for level in known["levels"]]
             self._arrays = {name: StoredArray(os.path.join(path, name)) for name in ARRAYS}
+            for name in ("entries", "cells"):
+                if self._count > self._arrays[name].rows:
+                    raise ValueError(f"it counts {self._count} densities, '{name}' holds fewer")
             self._entries = self._arrays["entries"].read(0, self._count)
             self._cells = self._arrays["cells"].read(0, self._count)
             self._check()
             self.names = self._read_names()
             self._infos: dict[int, dict[str, Any]] = {}
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise FileFormatError(f"The store {path} is damaged: {error}.") from None
+        except FileFormatError:
+            raise
+        except (*DAMAGE, DeepDFTError) as error:
+            raise FileFormatError(f"The store {path} is damaged: {reason_of(error)}.") from None
 
     def _check(self) -> None:
         if len(self._entries) == 0:
             return
         columns: Any = Entry(*self._entries.T)
+        # Counts below these cannot overflow when they are multiplied.
+        if self._entries.max() > 1 << 40 or max(c.max() for c in columns[1:4]) > 1 << 20:
+            raise ValueError("an entry makes no sense")
         points = -(-columns.nx * columns.ny * columns.nz // BLOCK) * BLOCK
         spins = columns.spin_components * columns.nx * columns.ny * columns.nz
         ends: dict[str, Any] = {
@@ -129,10 +140,11 @@ class TrainingStore:
         entry = self.entry(index)
         span = entry.text, entry.text + entry.n_bytes
         text = self._arrays["descriptions"].read(*span).tobytes()
-        try:
-            return dict(json.loads(text[text.index(b"\n") :]))
-        except (ValueError, TypeError) as error:
-            raise FileFormatError(f"The store {self.path} is damaged: {error}.") from None
+        with reported(f"The store {self.path}"):
+            known = dict(parse_json(text[text.index(b"\n") :], f"The store {self.path}"))
+            if not isinstance(known.get("info", {}), dict):
+                raise ValueError("what it tells of a structure is no mapping")
+            return known
 
     @cached_property
     def _numbers(self) -> NDArray[np.uint8]:

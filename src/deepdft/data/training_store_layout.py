@@ -20,13 +20,14 @@ lies behind these was left by a process that was killed, and is written over.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from deepdft.errors import FileFormatError
+from deepdft.storage.damage import reported
 from deepdft.storage.growing_array import METADATA
+from deepdft.storage.json_files import read_json
 
 BLOCK = 1024
 """Points in a block: one page of memory in single precision."""
@@ -102,9 +103,8 @@ def read_attributes(path: str | Path) -> dict[str, Any]:
     Raises:
         FileFormatError: if there is none.
     """
-    try:
-        with open(os.path.join(path, METADATA), encoding="utf-8") as file:
-            attributes = json.load(file)["attributes"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FileFormatError(f"{path} is not a training store: {error}.") from None
+    if not os.path.exists(os.path.join(path, METADATA)):
+        raise FileFormatError(f"{path} is not a training store: it has no {METADATA}.")
+    with reported(path, "is not a training store"):
+        attributes = read_json(os.path.join(path, METADATA))["attributes"]
     return attributes if isinstance(attributes, dict) else {}

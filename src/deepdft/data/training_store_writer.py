@@ -30,6 +30,7 @@ from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.failures import RefusedBySystemError, unwritable
 from deepdft.levels import LevelOfTheory, common_level
+from deepdft.storage.damage import reported
 from deepdft.storage.density_group import storable
 from deepdft.storage.growing_array import METADATA, GrowingArray
 from deepdft.storage.locks import sole_writer
@@ -78,7 +79,10 @@ class TrainingStoreWriter:
             # The power failed while the description of the group was on its way to the disk.
             copy = Path(_synced_copy(self.path)).read_bytes()
             replace_locked(os.path.join(self.path, METADATA), copy, durable=True)
-        self._synced = int(read_attributes(self.path).get("synced", 0))
+        with reported(f"The store {self.path}"):
+            self._synced = int(read_attributes(self.path).get("synced", 0))
+            if self._synced < 0:
+                raise ValueError(f"{self._synced} densities are on the disk")
         try:
             store = TrainingStore(self.path)
         except FileFormatError:

@@ -6,11 +6,11 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from deepdft.dft.calculation import ReferenceCalculation
-from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
+from deepdft.storage.yaml_text import parse_yaml
 
 PROGRAMS = {
     "pyscf": "deepdft.dft.pyscf:PySCFCalculation",
@@ -55,6 +55,6 @@ def _parse(text: str) -> tuple[str, Any]:
     if not separator or not key:
         raise ConfigurationError(f"'{text}' is not of the form key=value.")
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigurationError(f"The value of '{text}' is not valid YAML.") from None
+        return key, parse_yaml(value, f"The value of '{text[:80]}'")
+    except FileFormatError as error:
+        raise ConfigurationError(str(error)) from None

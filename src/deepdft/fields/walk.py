@@ -7,6 +7,7 @@ atoms near them, on threads.
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray, Index
 from deepdft.density import Density, Grid
+from deepdft.errors import ConfigurationError
 from deepdft.fields.field import CheckedField, Derivatives, Field, OnBoxes, Order
 from deepdft.geometry.blocks import block_points, block_shape, grid_blocks, spatial_groups
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
@@ -33,6 +35,9 @@ Progress = Callable[[int], None]
 
 SLAB_POINTS = 800_000
 """Points of a slab: 6 MB, and what a file makes of them."""
+
+LARGEST_LAYER = 10**8
+"""Points of a layer: a grid of 10,000^3 has such. A slab takes some 2 GB then."""
 
 _BLOCK_LAYERS = (32, 8)
 """Layers of the blocks of fields, on a GPU and on a CPU: slabs are whole blocks thick."""
@@ -63,9 +68,18 @@ def slabs(grid: Grid, axis: int = 0, points: int = SLAB_POINTS) -> Iterator[Box]
 
     A slab has one layer or more. It is whole blocks thick where these have no more than four times
     as many points.
+
+    Raises:
+        ConfigurationError: if a single layer has more than `LARGEST_LAYER` points.
     """
     layers = grid.shape[axis]
     per_layer = grid.n_points // layers
+    if per_layer > LARGEST_LAYER:
+        raise ConfigurationError(
+            f"A layer of this grid has {per_layer:.2e} points, and up to {LARGEST_LAYER:.0e} are "
+            "held in memory at once; predict it into a zarr store (a name that ends in .zarr), "
+            "whose blocks are small in all directions."
+        )
     thickness = max(1, points // per_layer)
     whole = next((n for n in _BLOCK_LAYERS if n <= thickness), 1)
     thickness -= thickness % whole
@@ -75,6 +89,23 @@ def slabs(grid: Grid, axis: int = 0, points: int = SLAB_POINTS) -> Iterator[Box]
         start, stop = [0, 0, 0], list(grid.shape)
         start[axis], stop[axis] = first, min(first + thickness, layers)
         yield (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+
+
+def require_memory(grid: Grid) -> None:
+    """Refuse a grid whose values, in double precision, take more memory than the machine has.
+
+    Raises:
+        ConfigurationError: if they do.
+    """
+    if not hasattr(os, "sysconf"):
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 8 * grid.n_points > memory:
+        raise ConfigurationError(
+            f"A grid of {grid.n_points:.2e} points takes {grid.n_points >> 27} GiB of memory, and "
+            f"this machine has {memory >> 30}; predict it into a file (predict_to_file), block by "
+            "block, or take a larger spacing."
+        )
 
 
 @overload
@@ -115,7 +146,12 @@ def values_on(
     field: OnBoxes, grid: Grid, reductions: Reductions | None = None,
     progress: Progress | None = None,
 ) -> FloatArray:  # fmt: skip
-    """Return the values of a field on a whole grid, in memory; see `walk`."""
+    """Return the values of a field on a whole grid, in memory; see `walk`.
+
+    Raises:
+        ConfigurationError: if they take more memory than the machine has.
+    """
+    require_memory(grid)
     values = np.empty(grid.shape)
     for start, stop, slab in walk(field, grid, slabs(grid), reductions, progress):
         values[start[0] : stop[0]] = slab

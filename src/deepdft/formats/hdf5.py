@@ -60,6 +60,7 @@ def opened(source: Source) -> Iterator[Any]:
         with source.open() as raw:
             seekable = raw if source.codec is None else io.BytesIO(raw.readall())
             with h5py.File(seekable, "r") as file:
+                _require_whole(h5py, file)
                 yield file
     except DeepDFTError:
         raise
@@ -67,6 +68,20 @@ def opened(source: Source) -> Iterator[Any]:
         raise FileFormatError(
             f"{source.path} is not an HDF5 file, or damaged: {reason_of(error)}"
         ) from None
+
+
+def _require_whole(h5py: Any, file: Any) -> None:
+    """Raise `ValueError` if a file takes values from other files, whose paths it names."""
+
+    def is_elsewhere(name: str, link: Any) -> str | None:
+        return name if isinstance(link, h5py.ExternalLink) else None
+
+    def is_outside(name: str, found: Any) -> str | None:
+        return name if hasattr(found, "external") and (found.external or found.is_virtual) else None
+
+    outside = file.visititems_links(is_elsewhere) or file.visititems(is_outside)
+    if outside is not None:
+        raise ValueError(f"'{str(outside)[:60]}' lies in another file")
 
 
 def dataset(source: Source, file: Any, place: str) -> Any:

@@ -12,10 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,25 +29,11 @@ from deepdft.formats.quantities import find_quantity, require_density
 from deepdft.formats.slab_writer import FileSlabWriter, write_density
 from deepdft.formats.source import Source
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.damage import reason_of
+from deepdft.storage.damage import DAMAGE, reason_of
 from deepdft.storage.density_group import FORMAT, VERSION, storable
+from deepdft.storage.numpy_archives import read_arrays
 
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    struct.error,
-    SyntaxError,
-    tokenize.TokenError,
-    DeepDFTError,
-)
-"""What the libraries raise for damaged archives; NumPy parses headers as Python."""
+_DAMAGE = (*DAMAGE, DeepDFTError)
 
 
 def sniff(head: bytes) -> bool:
@@ -91,14 +74,8 @@ def _reporting_damage(source: Source) -> Iterator[None]:
 
 def _read_arrays(source: Source, without: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
     with source.open() as file:
-        seekable = file if source.codec is None else io.BytesIO(file.read())
-        with zipfile.ZipFile(seekable) as archive:
-            members = {info.filename[:-4]: info for info in archive.infolist()}
-            return {
-                name: _read_array(archive, info)
-                for name, info in members.items()
-                if name not in without
-            }
+        seekable: Any = file if source.codec is None else io.BytesIO(file.read())
+        return read_arrays(seekable, without)
 
 
 def checked(source: Source, density: Density, asked: str | None) -> Density:
@@ -115,23 +92,6 @@ def checked(source: Source, density: Density, asked: str | None) -> Density:
     if find_quantity(asked).name != "density":
         metadata["quantity"] = asked
     return replace(density, metadata=metadata)
-
-
-def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """Read one member, after checking that it is as large as its header says."""
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        readers = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        shape, _, kind = readers[version](member)
-        size = int(np.prod([int(n) for n in shape], dtype=object)) * kind.itemsize
-        if kind.hasobject or size > info.file_size or size > 1100 * max(info.compress_size, 1):
-            raise ValueError(f"{info.filename} claims {size} bytes, which the file does not hold")
-    with archive.open(info) as member:
-        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-    return array
 
 
 def _assemble(arrays: dict[str, NDArray[Any]]) -> Density:

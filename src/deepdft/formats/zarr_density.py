@@ -19,7 +19,7 @@ from deepdft.formats.slab_writer import SlabWriter, write_density
 from deepdft.formats.source import Source
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.chunked_density import require_no_writer
-from deepdft.storage.damage import reason_of
+from deepdft.storage.damage import DAMAGE, reason_of, reported
 from deepdft.storage.density_group import (
     VALUES,
     create_density_group,
@@ -30,9 +30,13 @@ from deepdft.storage.density_group import (
     storable,
 )
 from deepdft.storage.replace import replacing
+from deepdft.storage.zarr_metadata import require_held
 
 CHUNK = 32
 """Points along each edge of a chunk."""
+
+_WAITING = 1 << 27
+"""Values that wait in memory for the rest of their chunks: chunks of large grids are thinner."""
 
 
 def sniff(head: bytes) -> bool:
@@ -55,6 +59,9 @@ def read(source: Source, *, lazy: bool = False, quantity: str | None = None) -> 
     group, about = open_density_group(source.local)
     load = _lazily if lazy else _whole
     try:
+        for name in (VALUES, "spin"):
+            if name in group and not lazy:
+                require_held(os.path.join(source.local, name), group[name])
         spin = load(group["spin"]) if "spin" in group else None
         density = Density(
             read_structure(group, about),
@@ -64,9 +71,7 @@ def read(source: Source, *, lazy: bool = False, quantity: str | None = None) -> 
             LevelOfTheory.from_dict(about.get("level", {})),
             {"notes": [], **about.get("metadata", {})},
         )
-    except (
-        KeyError, ValueError, TypeError, OSError, RuntimeError, MemoryError, DeepDFTError,
-    ) as error:  # fmt: skip
+    except (*DAMAGE, DeepDFTError) as error:
         raise FileFormatError(
             f"{source.path} is not a density in a zarr group, or damaged: {reason_of(error)}"
         ) from None
@@ -75,7 +80,8 @@ def read(source: Source, *, lazy: bool = False, quantity: str | None = None) -> 
 
 def read_preview(source: Source, **_: Any) -> Atoms:
     """Return the structure of a zarr group, without the values."""
-    return read_structure(*open_density_group(source.local))
+    with reported(source.path):
+        return read_structure(*open_density_group(source.local))
 
 
 def _whole(array: Any) -> NDArray[Any]:
@@ -114,7 +120,9 @@ class ZarrWriter(SlabWriter):
         self._require_replaceable()
         known = dict(metadata or {}) | ({"comment": comment} if comment else {})
         self._dtype = np.dtype(dtype)
-        self._chunks = tuple(min(CHUNK, n) for n in grid.shape)
+        per_layer = grid.shape[1] * grid.shape[2]
+        thickness = max(1, min(CHUNK, _WAITING // per_layer))
+        self._chunks = (min(thickness, grid.shape[0]), *(min(CHUNK, n) for n in grid.shape[1:]))
         self._create: dict[str, Any] = {
             "atoms": atoms,
             "grid": grid,

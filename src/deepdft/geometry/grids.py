@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,9 @@ from deepdft.errors import ConfigurationError
 
 DEFAULT_SPACING = 0.1
 """Largest distance between points, Å."""
+
+MOST_POINTS = 5 * 10**11
+"""Of any grid: 2 TB in single precision."""
 
 _LEAST_SINE = 0.1
 """Of the angle to the others from which on a vector shows a direction of its own."""
@@ -56,13 +60,37 @@ def choose_grid(
     if len(atoms) == 0:
         raise ConfigurationError("There are no atoms to put a grid around.")
     step = DEFAULT_SPACING if spacing is None else spacing
+    if not np.isfinite(atoms.positions).all() or not np.isfinite(np.array(atoms.cell)).all():
+        raise ConfigurationError("A position or the cell of the structure is not finite.")
     if not atoms.pbc.any() and shape is None:
+        require_points((np.ptp(atoms.positions, axis=0) + 2 * vacuum) / step)
         return Grid.around(atoms, step, vacuum)
     cell, origin = _box(atoms, vacuum)
     if shape is None:
-        counts = np.maximum(np.ceil(np.linalg.norm(cell, axis=1) / step - 1e-9), 1)
+        with np.errstate(over="ignore"):
+            counts = np.maximum(np.ceil(np.linalg.norm(cell, axis=1) / step - 1e-9), 1)
+        require_points(counts)
         shape = [int(n) for n in counts]
+    require_points(shape)
     return Grid(cell, (int(shape[0]), int(shape[1]), int(shape[2])), origin)
+
+
+def require_points(counts: Sequence[float] | FloatArray) -> None:
+    """Refuse grids that nobody can mean.
+
+    Args:
+        counts: points along each axis, as far as they are known; not rounded.
+
+    Raises:
+        ConfigurationError: if there are more than `MOST_POINTS`.
+    """
+    product = math.prod(float(n) for n in counts)
+    if not product <= MOST_POINTS:
+        shown = " x ".join(f"{float(n):.3g}" for n in counts)
+        raise ConfigurationError(
+            f"A grid of {shown} points is too large: up to {MOST_POINTS:.0e} can be predicted; "
+            "take a larger spacing or less vacuum."
+        )
 
 
 def _box(atoms: Atoms, vacuum: float) -> tuple[FloatArray, FloatArray]:

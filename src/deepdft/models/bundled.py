@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from deepdft.errors import ConfigurationError, did_you_mean
@@ -11,6 +10,7 @@ from deepdft.models import released_layout as released
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.folder import DESCRIPTION, ELECTRONS, TABLES, WEIGHTS, load_checkpoint
 from deepdft.storage.identities import ContentHash, file_identity
+from deepdft.storage.json_files import read_json
 
 _FOLDER = Path(__file__).resolve().parent.parent / "bundled" / "models"
 
@@ -57,7 +57,7 @@ def model_digest(folder: Path) -> str:
     digest = ContentHash()
     for path in sorted(folder.iterdir()):
         if path.name == DESCRIPTION:
-            description = json.loads(path.read_text(encoding="utf-8"))
+            description = dict(read_json(path))
             description.pop("card", None)
             digest.add(path.name, description)
         elif path.name in (WEIGHTS, TABLES, ELECTRONS, released.WEIGHTS, released.ARGUMENTS):

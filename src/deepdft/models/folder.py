@@ -19,16 +19,20 @@ from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from deepdft.architectures.registry import parse_options
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
 from deepdft.models.checkpoint import Checkpoint
+from deepdft.models.description import require_valid
 from deepdft.models.upgrades import FORMAT, upgraded
+from deepdft.storage.damage import reason_of
 from deepdft.storage.identities import file_identity
+from deepdft.storage.json_files import read_json
 from deepdft.storage.replace import replacing
 
 WEIGHTS = "model.safetensors"
@@ -90,7 +94,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
 
 def _errors(folder: Path) -> bytes | None:
     path = folder / ERRORS
-    return path.read_bytes() if path.exists() else None
+    return path.read_bytes() if path.is_file() else None
 
 
 def _weights_of_errors(content: bytes) -> str | None:
@@ -129,18 +133,19 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         FileFormatError: if it is missing or is not a model description of a known format.
     """
     path = Path(folder) / DESCRIPTION
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not path.exists():
         raise FileFormatError(
-            f"{folder} is not a model folder: {DESCRIPTION} cannot be read ({error.strerror})."
-        ) from None
-    except ValueError as error:
-        raise FileFormatError(f"{path} is not valid JSON: {error}.") from None
+            f"{folder} is not a model folder: {DESCRIPTION} cannot be read (there is none)."
+        )
+    description = read_json(path)
     required = {"format", "architecture", "options", "elements", "level"}
     if not isinstance(description, dict) or not required <= set(description):
         raise FileFormatError(f"{path} is not the description of a deepdft model.")
-    return upgraded(description, path)
+    description = upgraded(description, path)
+    if description.get("card") is None:
+        description["card"] = {}
+    require_valid(description, path)
+    return description
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
@@ -152,31 +157,58 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     """
     folder = Path(folder)
     description = read_description(folder)
-    try:
-        elements = tuple(sorted(atomic_numbers[symbol] for symbol in description["elements"]))
-    except KeyError as error:
-        raise FileFormatError(f"{folder / DESCRIPTION} names an unknown element {error}.") from None
+    elements = tuple(sorted(atomic_numbers[symbol] for symbol in description["elements"]))
     options = parse_options(description["architecture"], description["options"])
-    try:
-        weights = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        first_line = str(error).splitlines()[0]
-        raise FileFormatError(
-            f"The weights {folder / WEIGHTS} cannot be used: {first_line}"
-        ) from None
     return Checkpoint(
         description["architecture"],
         options,
         elements,
-        weights,
+        read_weights(folder / WEIGHTS),
         LevelOfTheory.from_dict(description["level"]),
         description.get("baseline"),
-        description.get("card", {}),
+        description["card"],
         _tables(folder, description),
         _errors(folder),
         AtomicDensityTables.read(folder / ELECTRONS) if (folder / ELECTRONS).exists() else None,
     )
 
 
+def read_weights(path: Path) -> dict[str, NDArray[np.floating[Any]]]:
+    """Return the weights in a safetensors file, float32 or float64, all finite.
+
+    Raises:
+        FileFormatError: if it is damaged or holds anything else.
+    """
+    begin = f"The weights {path} cannot be used"
+    if not path.is_file():
+        raise FileFormatError(f"{begin}: there is no such file.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            kinds = {name: str(file.get_slice(name).get_dtype()) for name in names}
+            other = next((name for name in names if kinds[name] not in ("F32", "F64")), None)
+            if other is not None:
+                raise FileFormatError(
+                    f"{begin}: '{other[:60]}' is of the type {kinds[other]}; weights are F32 or "
+                    "F64."
+                )
+            weights = {name: file.get_tensor(name) for name in names}
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise FileFormatError(f"{begin}: {reason_of(error)}") from None
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise FileFormatError(f"{begin}: '{name[:60]}' has values that are not finite.")
+    return weights
+
+
 def _tables(folder: Path, description: dict[str, Any]) -> AtomicDensityTables | None:
-    return None if description.get("tables") is None else AtomicDensityTables.read(folder / TABLES)
+    if description.get("tables") is not None:
+        return AtomicDensityTables.read(folder / TABLES)
+    baseline = description.get("baseline")
+    if baseline is not None and baseline not in AtomicDensityTables.shipped():
+        # Never a path: a folder of strangers names nothing outside itself.
+        raise FileFormatError(
+            f"{folder / DESCRIPTION}: there are no atomic density tables {baseline[:80]!r}; "
+            f"shipped are {', '.join(AtomicDensityTables.shipped())}."
+        )
+    return None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,13 @@ from deepdft.architectures.registry import create_model
 from deepdft.errors import FileFormatError
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.released_layout import ARGUMENTS, WEIGHTS
+from deepdft.models.torch_files import read_tensors
+from deepdft.storage.damage import reported
+from deepdft.storage.json_files import read_json
 
 _EMBEDDING = "atom_model.atom_embeddings.weight"
 _MOST_ELEMENTS = 118
+_FLOATING = (torch.float32, torch.float64)
 
 Weights = dict[str, Tensor]
 State = Mapping[str, Tensor]
@@ -50,18 +53,23 @@ def load_released_checkpoint(folder: str | Path) -> Checkpoint:
     stored = _read_weights(folder / WEIGHTS)
     state: State = stored["model"]
     try:
-        architecture = _architecture(state, arguments)
-        elements = _elements(stored)
-        options = _options(architecture, state, arguments)
-        # The weights that a new network draws are thrown away.
-        with torch.random.fork_rng(devices=[]):
-            network = create_model(architecture, options, elements)
-        network.to(state[_EMBEDDING].dtype)
-        _fill(network, _TRANSLATIONS[architecture](state, options["steps"]), state, elements)
+        with reported(folder, "cannot be used as a checkpoint of the released code"):
+            return _checkpoint(stored, state, arguments)
     except _Foreign as error:
         raise FileFormatError(
             f"{folder} cannot be used as a checkpoint of the released code: {error}."
         ) from None
+
+
+def _checkpoint(stored: dict[str, Any], state: State, arguments: dict[str, Any]) -> Checkpoint:
+    architecture = _architecture(state, arguments)
+    elements = _elements(stored)
+    options = _options(architecture, state, arguments)
+    # The weights that a new network draws are thrown away.
+    with torch.random.fork_rng(devices=[]):
+        network = create_model(architecture, options, elements)
+    network.to(state[_EMBEDDING].dtype)
+    _fill(network, _TRANSLATIONS[architecture](state, options["steps"]), state, elements)
     return Checkpoint.of_network(network, card=_card(arguments, stored))
 
 
@@ -70,12 +78,7 @@ class _Foreign(Exception):
 
 
 def _read_arguments(path: Path) -> dict[str, Any]:
-    try:
-        arguments = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileFormatError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise FileFormatError(f"{path} is not valid JSON: {error}.") from None
+    arguments = read_json(path)
     cutoff = arguments.get("cutoff") if isinstance(arguments, dict) else None
     if isinstance(cutoff, bool) or not isinstance(cutoff, int | float) or not 0 < cutoff < math.inf:
         raise FileFormatError(
@@ -86,20 +89,16 @@ def _read_arguments(path: Path) -> dict[str, Any]:
 
 
 def _read_weights(path: Path) -> dict[str, Any]:
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise FileFormatError(f"{path} cannot be read: {error.strerror}.") from None
-    try:
-        with file:
-            stored = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
-        raise FileFormatError(
-            f"{path} is damaged, or holds more than tensors and plain values; it is not opened."
-        ) from None
+    stored = read_tensors(path)
     state = stored.get("model") if isinstance(stored, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) and value.dtype in _FLOATING
+        for name, value in state.items()
+    ):
         raise FileFormatError(f"{path} holds no weights under the key 'model'.")
+    for name, value in state.items():
+        if not bool(torch.isfinite(value).all()):
+            raise FileFormatError(f"{path}: '{name[:60]}' has values that are not finite.")
     found: dict[str, Any] = stored
     return found
 

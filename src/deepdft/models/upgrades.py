@@ -24,9 +24,10 @@ def upgraded(description: dict[str, Any], path: Path) -> dict[str, Any]:
     Raises:
         FileFormatError: for a format that is not known.
     """
-    if description["format"] not in range(1, FORMAT + 1):
+    known = description["format"]
+    if type(known) is not int or known not in range(1, FORMAT + 1):
         raise FileFormatError(
-            f"{path} has format {description['format']}, which this version of deepdft does not "
+            f"{path} has format {str(known)[:40]}, which this version of deepdft does not "
             "know; use a newer one."
         )
     while description["format"] < FORMAT:

@@ -49,5 +49,5 @@ def map_atom_states(path: str | Path) -> NDArray[Any]:
     It is mapped into memory: what is read is loaded from disk, and processes share it.
     """
     # Copy on write, because torch warns about arrays that cannot be written to.
-    array: NDArray[Any] = np.load(path, mmap_mode="c")
+    array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     return array

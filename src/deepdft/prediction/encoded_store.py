@@ -67,6 +67,6 @@ def stored_density(store: ChunkedDensity, model: TrainedModel) -> StoredField:
         model.evaluator, model.baseline, store.atoms, model.threads,
         senders=atom_states_of(store), level=store.level,
         electrons=model.electron_target(store.atoms) if counted.exists() else None,
-        amplitudes=np.load(counted) if counted.exists() else None,
+        amplitudes=np.load(counted, allow_pickle=False) if counted.exists() else None,
     )  # fmt: skip
     return StoredField(store, engine)

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from deepdft.architectures.interface import CpuNetwork
 from deepdft.arrays import FloatArray, Index
 from deepdft.density import Grid, as_points
+from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.block_superposition import BlockSuperposition
 from deepdft.fields.field import CheckedField, Derivatives, Order
@@ -125,8 +126,8 @@ class ProbeEngine(CheckedField):
             return found
         if len(positions) and self._on_device is not None and self._correction is not None:
             values = self._density_at(positions, None)
-            return self._limited(values + self._corrections.at(positions))
-        return self._density_at(positions, self._correction)
+            return _finite(self._limited(values + self._corrections.at(positions)))
+        return _finite(self._density_at(positions, self._correction))
 
     def _density_at(
         self, positions: FloatArray, correction: BlockSuperposition | None
@@ -148,8 +149,8 @@ class ProbeEngine(CheckedField):
             return found
         if self._on_device is not None and self._correction is not None:
             values = self._density_on(grid, start, stop, None)
-            return self._limited(values + self._corrections.box(grid, start, stop))
-        return self._density_on(grid, start, stop, self._correction)
+            return _finite(self._limited(values + self._corrections.box(grid, start, stop)))
+        return _finite(self._density_on(grid, start, stop, self._correction))
 
     def _density_on(
         self, grid: Grid, start: Index, stop: Index, correction: BlockSuperposition | None
@@ -263,3 +264,17 @@ class _Uncorrected:
 
     def box(self, grid: Grid, start: Index, stop: Index) -> FloatArray:
         return self.engine._density_on(grid, start, stop, None)
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    """Return values if all are finite.
+
+    Raises:
+        ConfigurationError: if one is not.
+    """
+    if not np.isfinite(values).all():
+        raise ConfigurationError(
+            "The model gives densities that are not finite for this structure: its weights are too "
+            "large or damaged."
+        )
+    return values

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from deepdft.arrays import Index
 from deepdft.density import Grid
-from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.failures import RefusedBySystemError, unwritable
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.damage import DAMAGE, reason_of
 from deepdft.storage.density_group import (
     FORMAT,
     METADATA,
@@ -41,6 +42,7 @@ from deepdft.storage.density_group import (
 from deepdft.storage.locks import sole_writer
 from deepdft.storage.replace import replacing, synchronise
 from deepdft.storage.whole_files import replace_locked
+from deepdft.storage.zarr_metadata import require_plain
 
 _WORK = "unfinished"
 _LOCK = "lock"
@@ -68,17 +70,20 @@ class ChunkedDensity:
 
         self.path = Path(path)
         try:
-            group: Any = zarr.open_group(str(self.path), mode="r", zarr_format=3)
+            require_plain(self.path, (VALUES, "numbers", "positions", "initial_moments"))
+            group: Any = zarr.open_group(
+                str(self.path), mode="r", zarr_format=3, use_consolidated=False
+            )
             array: Any = group[VALUES]
             self.attributes: dict[str, Any] = dict(group.attrs)
             made = [self.attributes.get(key) for key in ("format", "version")]
             if made != [FORMAT, VERSION] or "finished" not in self.attributes:
                 raise ValueError("it was written in another way.")
             self.grid = read_grid(group, self.attributes)
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except (*DAMAGE, DeepDFTError) as error:
             raise FileFormatError(
                 f"{path} is not a density store that predictions can be written to: "
-                f"{(str(error).splitlines() or [type(error).__name__])[0]}"
+                f"{reason_of(error)}"
             ) from None
         self._group, self._array = group, array
         cx, cy, cz = array.chunks

@@ -1,7 +1,7 @@
 """Compressed files: reading and writing streams, told apart by suffix and by content.
 
 Memory is bounded in both directions: a small file that expands enormously is expanded piece by
-piece, as fast as it is read.
+piece, as fast as it is read, and no further than `deepdft.storage.expansion` says.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from typing import Any, BinaryIO, Protocol
 from deepdft.errors import FileFormatError
 from deepdft.extras import import_extra
 from deepdft.storage.damage import reason_of
+from deepdft.storage.expansion import EXPANDED, RATIO, is_beyond
 
 _CHUNK = 1 << 18
+_ZSTD_PIECE = 128
+"""Bytes. Of a block of zeros, which has four, they hold 32: 4 MiB."""
 
 
 class Decompressor(Protocol):
@@ -60,6 +63,7 @@ class _ZstandardDecompressor:
 
     def __init__(self) -> None:
         self._inner = _import("zstandard").ZstdDecompressor().decompressobj()
+        self._waiting = b""
         self._ready = b""
 
     @property
@@ -68,16 +72,19 @@ class _ZstandardDecompressor:
 
     @property
     def needs_input(self) -> bool:
-        return not self._ready
+        return not (self._ready or self._waiting)
 
     @property
     def unused_data(self) -> bytes:
-        return bytes(self._inner.unused_data)
+        return bytes(self._inner.unused_data) + self._waiting
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        # A zstd block expands to at most 128 KiB, so small pieces of input bound the output.
-        if data:
-            self._ready += self._inner.decompress(data)
+        # A block of three or more bytes expands to at most 128 KiB: so small pieces of input are
+        # taken, one after the other, until there is something.
+        self._waiting += data
+        while self._waiting and not self._ready and not self._inner.eof:
+            piece, self._waiting = self._waiting[:_ZSTD_PIECE], self._waiting[_ZSTD_PIECE:]
+            self._ready = self._inner.decompress(piece)
         piece, self._ready = self._ready[:max_length], self._ready[max_length:]
         return piece
 
@@ -183,8 +190,8 @@ class DecompressedFile(io.RawIOBase):
         self._codec = codec
         self._path = path
         self._decompressor = codec.decompressor()
-        self._started = False
         self._ready = memoryview(b"")
+        self._stored = self._expanded = 0
 
     def readable(self) -> bool:
         """Return True."""
@@ -200,6 +207,7 @@ class DecompressedFile(io.RawIOBase):
         if not len(self._ready):
             try:
                 self._ready = memoryview(self._next_piece())
+                self._expanded += len(self._ready)
             except (OSError, EOFError, RuntimeError, ValueError, lzma.LZMAError) as error:
                 raise self._damaged(reason_of(error)) from None
             except Exception as error:
@@ -207,6 +215,11 @@ class DecompressedFile(io.RawIOBase):
                 if type(error).__module__.split(".")[0] not in ("zlib", "zstandard"):
                     raise
                 raise self._damaged(reason_of(error)) from None
+        if is_beyond(self._expanded, self._stored):
+            raise FileFormatError(
+                f"{self._path} expands to more than {EXPANDED >> 30} GiB and more than {RATIO} "
+                "times its size; no density does."
+            )
         count = min(len(target), len(self._ready))
         target[:count] = self._ready[:count]
         self._ready = self._ready[count:]
@@ -218,7 +231,9 @@ class DecompressedFile(io.RawIOBase):
         )
 
     def _read_chunk(self) -> bytes:
-        return self._file.read(_CHUNK) or b""
+        chunk = self._file.read(_CHUNK) or b""
+        self._stored += len(chunk)
+        return chunk
 
     def _next_piece(self) -> bytes:
         data = b""

@@ -21,25 +21,27 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import Grid
-from deepdft.errors import FileFormatError
+from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.damage import reason_of
+from deepdft.storage.damage import DAMAGE, reason_of
+from deepdft.storage.json_files import read_json
+from deepdft.storage.zarr_metadata import require_plain
 
 FORMAT = "deepdft density"
 VERSION = 1
 """Of densities in zarr groups and in NumPy archives."""
 VALUES = "density"
 METADATA = "zarr.json"
+_LARGEST_NUMBER = 118
 _MEMBERS = {METADATA, VALUES, "spin", "numbers", "positions", "initial_moments"}
 
 
 def is_density_group(path: str | Path) -> bool:
     """Return whether a folder is a density in this layout, and holds nothing else."""
     try:
-        with open(os.path.join(path, METADATA), encoding="utf-8") as file:
-            known = json.load(file)["attributes"]["format"] == FORMAT
-        return known and set(os.listdir(path)) <= _MEMBERS
-    except (OSError, ValueError, KeyError, TypeError):
+        known = read_json(os.path.join(path, METADATA))["attributes"]["format"] == FORMAT
+        return bool(known) and set(os.listdir(path)) <= _MEMBERS
+    except (OSError, KeyError, TypeError, FileFormatError):
         return False
 
 
@@ -52,12 +54,19 @@ def open_density_group(path: str | Path) -> tuple[Any, dict[str, Any]]:
     import zarr
 
     try:
-        group: Any = zarr.open_group(os.fspath(path), mode="r")
+        require_plain(path, _MEMBERS - {METADATA})
+        # The copy of all descriptions in that of the group has not been looked at.
+        group: Any = zarr.open_group(
+            os.fspath(path), mode="r", zarr_format=3, use_consolidated=False
+        )
         about = dict(group.attrs)
         if about.get("format") != FORMAT or about.get("version") != VERSION:
             raise ValueError(f"it is {about.get('format')!r} version {about.get('version')!r}")
         read_grid(group, about)
-    except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
+        LevelOfTheory.from_dict(about.get("level", {}))
+        if not isinstance(about.get("metadata", {}), dict):
+            raise ValueError("its metadata are no mapping")
+    except (*DAMAGE, DeepDFTError) as error:
         raise FileFormatError(
             f"{path} is not a density in a zarr group, or damaged: {reason_of(error)}"
         ) from None
@@ -81,9 +90,17 @@ def read_structure(group: Any, about: dict[str, Any]) -> Atoms:
     def entry(name: str) -> NDArray[Any]:
         return np.asarray(group[name][...] if name in group else about[name])
 
+    numbers = entry("numbers")
+    if numbers.dtype.kind not in "iu" or not (
+        0 <= numbers.min(initial=0) <= numbers.max(initial=0) <= _LARGEST_NUMBER
+    ):
+        raise ValueError("an atomic number makes no sense")
+    positions = entry("positions").astype(np.float64).reshape(-1, 3)
+    if not np.isfinite(positions).all():
+        raise ValueError("a position is not finite")
     atoms = Atoms(
-        numbers=entry("numbers").astype(int),
-        positions=entry("positions").astype(np.float64).reshape(-1, 3),
+        numbers=numbers.astype(int),
+        positions=positions,
         cell=about["structure_cell"],
         pbc=about["pbc"],
     )

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepdft.errors import FileFormatError
+from deepdft.storage.damage import reported
+from deepdft.storage.json_files import read_json
 from deepdft.storage.mapped_file import map_file
 from deepdft.storage.replace import synchronise_file
 from deepdft.storage.whole_files import replace_locked
@@ -48,22 +50,30 @@ class StoredArray:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = os.fspath(folder)
-        try:
-            with open(os.path.join(self.folder, METADATA), encoding="utf-8") as file:
-                known: Any = json.load(file)
+        known = read_json(os.path.join(self.folder, METADATA))
+        with reported(self.folder, "is not an array of a store"):
             self.rows, *row_shape = (int(n) for n in known["shape"])
             self.row_shape = tuple(row_shape)
             self.dtype = np.dtype(known["data_type"]).newbyteorder("<")
             self.chunk_rows = int(known["chunk_grid"]["configuration"]["chunk_shape"][0])
+            self._require_sensible()
             expected = self._metadata()
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise FileFormatError(f"{self.folder} is not an array of a store: {error}.") from None
         for key in ("zarr_format", "node_type", "chunk_grid", "chunk_key_encoding", "codecs"):
             if known.get(key) != expected[key]:
                 raise FileFormatError(
                     f"{self.folder} has another {key} than the arrays of a store."
                 )
         self._map = functools.lru_cache(maxsize=_OPEN_MAPS)(self._open_map)
+
+    def _require_sensible(self) -> None:
+        """Raise `ValueError` if the array claims more rows than its chunks on the disk hold."""
+        if self.dtype.kind not in "iuf" or self.dtype.hasobject:
+            raise ValueError("its values are no numbers")
+        if self.chunk_rows < 1 or self.rows < 0 or min(self.row_shape, default=1) < 1:
+            raise ValueError("a length is not positive")
+        last = -(-self.rows // self.chunk_rows) - 1
+        if self.rows and not os.path.exists(self._path(last)):
+            raise ValueError(f"it claims {self.rows} rows, and its last chunk is not there")
 
     def __getstate__(self) -> str:
         return self.folder

@@ -20,6 +20,15 @@ from deepdft.structures.text import COMPRESSED, read_text
 _OPTIONS = {"gaussian-in": {"attach_calculator": True}}
 """What ASE's readers have to be asked for: charge and multiplicity come with a calculator."""
 
+_REFUSED = {
+    "old-traj": "can run code",
+    "bundletrajectory": "can run code",
+    "db": "is a database",
+    "postgresql": "is a database",
+    "mysql": "is a database",
+}
+"""Formats of ASE that hold pickles, or reach beyond the file."""
+
 _LONGEST_TEXT = 50_000_000
 """Bytes of files that are read into memory before ASE sees them."""
 
@@ -42,6 +51,10 @@ def read_with_ase(path: Path) -> Iterator[Reading]:
         raise FileFormatError(f"{path} is of no format that ASE knows.") from None
     except Exception as error:  # its guesses look into the file
         raise _refused(path, error) from None
+    if kind in _REFUSED:
+        raise FileFormatError(
+            f"{path} is of ASE's format '{kind}', which {_REFUSED[kind]}; it is not opened."
+        )
     entry = ioformats.get(kind)
     source: Any = str(path)
     if entry is not None and entry.acceptsfd and not entry.isbinary and _is_short(path):
@@ -59,9 +72,9 @@ def _is_short(path: Path) -> bool:
 
 def _normalised(path: Path) -> str | io.StringIO:
     """Return the text where ASE would not read it from the file as it is, else the path."""
-    if path.suffix.casefold() in COMPRESSED:
-        return str(path)
     text = read_text(path)
+    if path.suffix.casefold() in COMPRESSED:
+        return io.StringIO(text)  # ASE would expand it without bounds
     try:
         if path.read_bytes() == text.encode():
             return str(path)

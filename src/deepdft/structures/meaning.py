@@ -94,6 +94,7 @@ def understood_atoms(
     """
     options = ReadOptions(charge, multiplicity, ordered)
     atoms = as_atoms(atoms)
+    _nuclei(atoms)  # a formula needs elements
     return understood(Reading(atoms), atoms.get_chemical_formula(), options)
 
 

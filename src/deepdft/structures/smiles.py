@@ -18,6 +18,12 @@ from deepdft.structures.structure import Reading, Statement, listed
 
 _CONFORMERS = 10
 
+MOST_ATOMS = 200
+"""Atoms besides hydrogen that a geometry is built for; the time grows with their square."""
+
+_LONGEST_SMILES = 10_000
+"""Characters."""
+
 _ITERATIONS = 2000
 
 _SECONDS = 30
@@ -50,11 +56,14 @@ def reading_from_smiles(smiles: str) -> Reading:
         FileFormatError: if the string is not valid, holds a place for any atom, or cannot be
             embedded.
     """
-    chemistry = _rdkit(f"'{smiles}' is not a file, and reading it as SMILES")
+    shown = smiles if len(smiles) <= 80 else f"{smiles[:80]}..."
+    chemistry = _rdkit(f"'{shown}' is not a file, and reading it as SMILES")
+    if len(smiles) > _LONGEST_SMILES or "\0" in smiles:
+        raise FileFormatError(f"'{shown}' is neither a file nor a SMILES string that can be read.")
     molecule = chemistry.MolFromSmiles(smiles)
     if molecule is None or molecule.GetNumAtoms() == 0:
-        raise FileFormatError(f"'{smiles}' is neither a file nor a valid SMILES string.")
-    return _reading(chemistry, molecule, f"the SMILES string '{smiles}'")
+        raise FileFormatError(f"'{shown}' is neither a file nor a valid SMILES string.")
+    return _reading(chemistry, molecule, f"the SMILES string '{shown}'")
 
 
 def reading_from_drawing(block: str, place: str) -> Reading:
@@ -102,6 +111,12 @@ def _rdkit(purpose: str) -> ModuleType:
 def _reading(chemistry: ModuleType, molecule: Any, what: str) -> Reading:
     if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
         raise FileFormatError(f"In {what}, '*' holds a place for any atom; fill in what is meant.")
+    count = molecule.GetNumAtoms()
+    if count > MOST_ATOMS:
+        raise FileFormatError(
+            f"{what[0].upper()}{what[1:]} has {count} atoms besides hydrogen; a geometry is built "
+            f"for up to {MOST_ATOMS}. Give a file with positions."
+        )
     parts = chemistry.GetMolFrags(molecule, asMols=True)
     built = [_embedded(chemistry, part, what) for part in parts]
     atoms = side_by_side([atoms for atoms, _ in built])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from deepdft.errors import FileFormatError
+from deepdft.storage.expansion import RATIO
 
 _OPENERS: dict[str, Callable[[str], object]] = {
     ".gz": gzip.open,
@@ -21,6 +24,10 @@ COMPRESSED = frozenset(_OPENERS)
 
 LARGEST = 1 << 30
 """Bytes. No structure file is larger, expanded."""
+
+_EXPANDED = 1 << 26
+"""Bytes that any compressed structure file may expand to; beyond, `RATIO` counts."""
+_PIECE = 1 << 22
 
 
 def read_text(path: Path) -> str:
@@ -51,13 +58,27 @@ def _read_bytes(path: Path) -> bytes:
     opener = _OPENERS.get(path.suffix.casefold())
     try:
         with path.open("rb") if opener is None else opener(str(path)) as file:  # type: ignore[attr-defined]
-            content: bytes = file.read(LARGEST + 1)
-    except (OSError, EOFError, lzma.LZMAError) as error:
+            content = _read_pieces(path, file, path.stat().st_size if opener else LARGEST)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileFormatError(f"{path} cannot be read: {reason}.") from None
     if len(content) > LARGEST:
         raise FileFormatError(f"{path} is larger than 1 GiB; it is no structure file.")
     return content
+
+
+def _read_pieces(path: Path, file: Any, stored: int) -> bytes:
+    pieces = bytearray()
+    while piece := file.read(_PIECE):
+        pieces += piece
+        if len(pieces) > max(_EXPANDED, RATIO * stored):
+            raise FileFormatError(
+                f"{path} expands to more than {_EXPANDED >> 20} MiB and {RATIO} times its size; no "
+                "structure file does."
+            )
+        if len(pieces) > LARGEST:
+            break
+    return bytes(pieces)
 
 
 def number(text: str, place: str) -> float:

@@ -15,6 +15,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.folder import save_checkpoint
+from deepdft.models.torch_files import read_tensors
 from deepdft.storage.replace import replacing
 from deepdft.training.batches import TrainingBatches
 from deepdft.training.module import DensityTraining, RunEndedError
@@ -39,7 +40,7 @@ class RenamedCheckpointIO(TorchCheckpointIO):
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read a trainer state with `weights_only=True`."""
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = read_tensors(path)
         return state
 
 
@@ -134,12 +135,14 @@ class StepBookkeeping(pytorch_lightning.Callback):
 
     Attributes:
         structures, probes, seconds: of all processes so far, without validation.
+        has_begun: whether training has, what was to be restored being restored.
     """
 
     def __init__(self, batches: TrainingBatches) -> None:
         self.batches = batches
         self.structures = self.probes = 0
         self.seconds = 0.0
+        self.has_begun = False
         self._probes = self._steps = 0
         self._started = self._last = 0.0
 
@@ -147,6 +150,7 @@ class StepBookkeeping(pytorch_lightning.Callback):
         self, trainer: pytorch_lightning.Trainer, pl_module: pytorch_lightning.LightningModule
     ) -> None:
         """Set the first step; a run resumed within an epoch does not start one."""
+        self.has_begun = True
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(

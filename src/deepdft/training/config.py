@@ -12,9 +12,37 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
-from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
+from deepdft.storage.json_files import read_document
+from deepdft.storage.yaml_text import parse_yaml
+
+_MOST_STEPS = 10**9
+"""Steps, structures and other things that are counted one by one."""
+_MOST_PROBES = 10**7
+"""Probes of a structure: three hundred times what an accurate training draws."""
+_MOST_DRAWN = 10**8
+"""Probes of a step: their edges alone take some hundred GB."""
+_MOST_THREADS = 1024
+_LARGEST_SEED = 2**32 - 1
+"""Lightning's; NumPy and torch take larger ones."""
+
+
+def _path(text: str) -> str:
+    if "\0" in text or not text:
+        raise ValueError("a path cannot be empty or hold a NUL")
+    return text
+
+
+_Path = Annotated[str, AfterValidator(_path)]
 
 
 class _Section(BaseModel):
@@ -42,25 +70,32 @@ class ModelConfig(_Section):
 class DataConfig(_Section):
     """Where the reference densities are."""
 
-    paths: list[str] = Field(
+    paths: list[_Path] = Field(
         default_factory=list,
         description=(
             "Training stores, density files, tar files of them, lists of paths, directories or "
             "patterns of any of these; or orbital archives (docs/data.md)."
         ),
     )
-    split: str | None = Field(
+    split: _Path | None = Field(
         None, description="JSON file with lists under 'train', 'validation' and 'test'."
     )
     validation_count: int = Field(
-        50, ge=1, description="Structures held out for validation where there is no split file."
+        50,
+        ge=1,
+        le=_MOST_STEPS,
+        description="Structures held out for validation where there is no split file.",
     )
     max_train: int | None = Field(
-        None, ge=1, description="Use only the first so many training structures (learning curves)."
+        None,
+        ge=1,
+        le=_MOST_STEPS,
+        description="Use only the first so many training structures (learning curves).",
     )
     train_seed: int | None = Field(
         None,
         ge=0,
+        le=_LARGEST_SEED,
         description=(
             "Shuffle training structures with this seed before `max_train` counts; those that "
             "bring in every element come first, so that small selections know all of them."
@@ -76,8 +111,10 @@ class DataConfig(_Section):
 class SamplingConfig(_Section):
     """Which probes a training step sees."""
 
-    structures: int = Field(2, ge=1, description="Structures a step (on each process).")
-    probes: int = Field(1000, ge=1, description="Probes in each structure.")
+    structures: int = Field(
+        2, ge=1, le=_MOST_PROBES, description="Structures a step (on each process)."
+    )
+    probes: int = Field(1000, ge=1, le=_MOST_PROBES, description="Probes in each structure.")
     importance: float = Field(
         0.0,
         ge=0.0,
@@ -95,6 +132,14 @@ class SamplingConfig(_Section):
         ),
     )
 
+    @model_validator(mode="after")
+    def _fits_into_memory(self) -> SamplingConfig:
+        if self.structures * self.probes > _MOST_DRAWN:
+            raise ValueError(
+                f"structures times probes must be at most {_MOST_DRAWN:g}, the probes of a step"
+            )
+        return self
+
 
 class OptimizerConfig(_Section):
     """Loss, optimiser and learning rate."""
@@ -106,15 +151,19 @@ class OptimizerConfig(_Section):
             "estimated from their probes."
         ),
     )
-    learning_rate: float = Field(1e-4, gt=0, description="Learning rate of Adam.")
+    learning_rate: float = Field(1e-4, gt=0, le=10, description="Learning rate of Adam.")
     second_moment_decay: float = Field(
         0.999, gt=0, lt=1, description="Adam's beta_2; less forgets large gradients sooner."
     )
     schedule: Literal["constant", "cosine"] = Field(
         "constant", description="'cosine' falls to 1 % of the learning rate at max_steps."
     )
-    warmup_steps: int = Field(100, ge=0, description="Steps of linear increase at the start.")
-    gradient_clip: float | None = Field(None, gt=0, description="Largest norm of the gradient.")
+    warmup_steps: int = Field(
+        100, ge=0, le=_MOST_STEPS, description="Steps of linear increase at the start."
+    )
+    gradient_clip: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Largest norm of the gradient."
+    )
     average_decay: float = Field(
         0.999,
         ge=0,
@@ -126,18 +175,30 @@ class OptimizerConfig(_Section):
 class TrainerConfig(_Section):
     """Length of the run, validation and hardware."""
 
-    max_steps: int = Field(100_000, ge=1, description="Optimiser steps.")
-    validation_interval: int = Field(1000, ge=1, description="Steps between validations.")
-    validation_probes: int = Field(2000, ge=1, description="Probes in each validation structure.")
+    max_steps: int = Field(100_000, ge=1, le=_MOST_STEPS, description="Optimiser steps.")
+    validation_interval: int = Field(
+        1000, ge=1, le=_MOST_STEPS, description="Steps between validations."
+    )
+    validation_probes: int = Field(
+        2000, ge=1, le=_MOST_PROBES, description="Probes in each validation structure."
+    )
     patience: int | None = Field(
-        None, ge=1, description="Stop after so many validations without a better eps_mae."
+        None,
+        ge=1,
+        le=_MOST_STEPS,
+        description="Stop after so many validations without a better eps_mae.",
     )
     accelerator: str = Field("auto", description="Lightning's accelerator: auto, cpu, gpu.")
-    devices: int = Field(1, ge=1, description="Processes (GPUs, or CPU processes).")
-    threads: int | None = Field(None, ge=1, description="CPU threads of each process.")
+    devices: int = Field(
+        1, ge=1, le=_MOST_THREADS, description="Processes (GPUs, or CPU processes)."
+    )
+    threads: int | None = Field(
+        None, ge=1, le=_MOST_THREADS, description="CPU threads of each process."
+    )
     workers: int | None = Field(
         None,
         ge=0,
+        le=_MOST_THREADS,
         description=(
             "Threads of each process that draw the probes of the next steps while the device "
             "computes; default: none on a CPU, up to eight on a GPU."
@@ -148,8 +209,8 @@ class TrainerConfig(_Section):
 class TrainConfig(_Section):
     """A training run; docs/training.md says which options a resumed run may change."""
 
-    run_directory: str = Field("runs/deepdft", description="Where results go.")
-    seed: int = Field(0, ge=0, description="Seed of weights and draws.")
+    run_directory: _Path = Field("runs/deepdft", description="Where results go.")
+    seed: int = Field(0, ge=0, le=_LARGEST_SEED, description="Seed of weights and draws.")
     model: ModelConfig = Field(default_factory=ModelConfig)
     data: DataConfig = Field(default_factory=DataConfig)
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)
@@ -181,16 +242,12 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(
-            f"The configuration {path} cannot be read: {error.strerror}."
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first_line = str(error).replace("\n", " ")
-        raise ConfigurationError(
-            f"The configuration {path} is not valid YAML: {first_line}"
-        ) from None
+        values = parse_yaml(read_document(path), f"The configuration {path}")
+    except FileFormatError as error:
+        sentence = str(error)
+        if sentence.startswith(str(path)):
+            sentence = f"The configuration {sentence}"
+        raise ConfigurationError(sentence) from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -256,9 +313,9 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     if not separator or not key:
         raise ConfigurationError(f"'{override}' is not of the form key=value.")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigurationError(f"The value of '{override}' is not valid YAML.") from None
+        value = parse_yaml(text, f"The value of '{override[:80]}'")
+    except FileFormatError as error:
+        raise ConfigurationError(str(error)) from None
     *sections, name = key.split(".")
     target = values
     for section in sections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,11 +210,14 @@ def train(
         network, config.optimizer, config.trainer.max_steps,
         data_identity(training_data, validation_data),
     )  # fmt: skip
+    if state is not None:
+        state.require_weights(module)
     validation_loader = DataLoader(validation, batch_size=None)
     before = None
+    restored = nullcontext() if state is None else state.restored(lambda: bookkeeping.has_begun)
     stopped: StoppedError | None = None
     try:
-        with without_advice(), interrupts_of_lightning(), losses_of_processes(config):
+        with without_advice(), interrupts_of_lightning(), losses_of_processes(config), restored:
             if parent is not None:
                 # A fine-tuned model must not be worse than what it was before.
                 trainer.validate(module, validation_loader, verbose=False)

@@ -17,7 +17,9 @@ from pydantic import BaseModel
 from deepdft.architectures import parse_options
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.models.checkpoint import Checkpoint
+from deepdft.storage.json_files import read_document
 from deepdft.storage.whole_files import replace_file
+from deepdft.storage.yaml_text import parse_yaml
 from deepdft.training.config import ModelConfig, TrainConfig, parse_config, read_config
 
 CHANGES = "changes.yaml"
@@ -169,9 +171,9 @@ def record_settings(
 
 def _read_changes(path: Path) -> list[dict[str, Any]]:
     try:
-        noted = yaml.safe_load(path.read_text(encoding="utf-8"))
+        noted = parse_yaml(read_document(path), str(path))
         return [{"step": int(e["step"]), "changed": dict(e["changed"])} for e in noted]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ValueError):
+    except (FileFormatError, TypeError, KeyError, ValueError, OverflowError):
         raise FileFormatError(
             f"{path}, which lists what was changed in the run, cannot be read; mend or remove it."
         ) from None

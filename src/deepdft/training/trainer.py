@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytorch_lightning
-from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.accelerators import AcceleratorRegistry, CPUAccelerator
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from deepdft.errors import ConfigurationError, did_you_mean
 from deepdft.threads import available_threads
 from deepdft.training.callbacks import Patience, RenamedCheckpointIO
 from deepdft.training.config import TrainConfig, TrainerConfig
@@ -44,6 +45,7 @@ def make_trainer(
     ]  # fmt: skip
     if options.patience is not None:
         every.append(Patience(options.patience))
+    _require_accelerator(options.accelerator)
     return pytorch_lightning.Trainer(
         max_steps=options.max_steps,
         accelerator=options.accelerator,
@@ -59,6 +61,34 @@ def make_trainer(
         use_distributed_sampler=False,
         enable_model_summary=False,
     )
+
+
+def _require_accelerator(name: str) -> None:
+    """Refuse an accelerator that there is not.
+
+    Raises:
+        ConfigurationError: naming those that there are.
+    """
+    known = AcceleratorRegistry.available_accelerators()
+    if name in ("auto", "gpu"):
+        present = name == "auto" or any(
+            AcceleratorRegistry.get(kind).is_available()
+            for kind in ("cuda", "mps")
+            if kind in known
+        )
+    elif name in known:
+        present = AcceleratorRegistry.get(name).is_available()
+    else:
+        every = sorted({"auto", "gpu", *known})
+        raise ConfigurationError(
+            f"There is no accelerator '{name[:40]}'; trainer.accelerator is one of "
+            f"{', '.join(every)}.{did_you_mean(name[:40], every)}"
+        )
+    if not present:
+        raise ConfigurationError(
+            f"This machine has no accelerator '{name}' that torch can use; give "
+            "trainer.accelerator=cpu, or auto for what there is."
+        )
 
 
 def drawing_threads(options: TrainerConfig, trainer: pytorch_lightning.Trainer) -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -17,12 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from deepdft.arrays import FloatArray
 from deepdft.errors import (
     ConfigurationError,
-    FileFormatError,
     UnsupportedStructureError,
     did_you_mean,
 )
 from deepdft.fields.atoms.tabulation import interval_polynomials
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.damage import reported
+from deepdft.storage.json_files import parse_json
+from deepdft.storage.numpy_archives import read_arrays
 from deepdft.storage.whole_files import AtomicFile
 
 
@@ -54,10 +56,18 @@ class AtomicDensityTables:
                 f"Tables of {len(self.elements)} elements cannot have shape {self.knots.shape}; "
                 "they need (elements, knots, 3)."
             )
-        if not (self.spacing > 0 and np.isfinite(self.knots).all()) or self.knots.shape[1] < 2:
+        if not (0 < self.spacing < np.inf and np.isfinite(self.knots).all()) or (
+            self.knots.shape[1] < 2
+        ):
             raise ConfigurationError("Atomic tables need two finite knots and a positive spacing.")
         if self.knots[:, -1].any():
             raise ConfigurationError("Atomic tables must vanish at their last knot.")
+
+    @staticmethod
+    def shipped() -> list[str]:
+        """Return the names of the tables that ship with the package."""
+        folder = files("deepdft.fields.atoms")
+        return sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".npz"))
 
     @staticmethod
     def load(name: str | Path) -> AtomicDensityTables:
@@ -146,7 +156,7 @@ class AtomicDensityTables:
 @lru_cache(maxsize=8)
 def _load(name: str) -> AtomicDensityTables:
     folder = files("deepdft.fields.atoms")
-    known = sorted(entry.name[:-4] for entry in folder.iterdir() if entry.name.endswith(".npz"))
+    known = AtomicDensityTables.shipped()
     if name in known:
         with as_file(folder / f"{name}.npz") as path:
             return _read(path)
@@ -159,15 +169,25 @@ def _load(name: str) -> AtomicDensityTables:
 
 
 def _read(path: Path) -> AtomicDensityTables:
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            description = json.loads(str(data["description"]))
-            return AtomicDensityTables(
-                elements=tuple(description["elements"]),
-                knots=data["knots"],
-                spacing=float(description["spacing"]),
-                level=LevelOfTheory.from_dict(description["level"]),
-                source=str(description["source"]),
-            )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise FileFormatError(f"{path} does not hold atomic density tables: {error}.") from error
+    with reported(path, "does not hold atomic density tables"):
+        data = read_arrays(path)
+        return tables_of(parse_json(str(data["description"]), path), data["knots"])
+
+
+def tables_of(description: Any, knots: NDArray[Any]) -> AtomicDensityTables:
+    """Return tables from the description and the knots that a file holds.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError, DeepDFTError: if they make no sense.
+    """
+    elements = tuple(description["elements"])
+    unknown = [element for element in elements if element not in atomic_numbers]
+    if unknown:
+        raise ValueError(f"{str(unknown[0])[:20]!r} is no element")
+    return AtomicDensityTables(
+        elements,
+        np.asarray(knots, dtype=np.float64),
+        float(description["spacing"]),
+        LevelOfTheory.from_dict(description["level"]),
+        str(description["source"]),
+    )

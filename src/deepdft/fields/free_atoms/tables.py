@@ -150,7 +150,10 @@ class FreeAtomTables:
 
 @lru_cache(maxsize=1)
 def _load() -> FreeAtomTables:
-    with as_file(files("deepdft.fields.free_atoms") / "pbe.npz") as path, np.load(path) as data:
+    with (
+        as_file(files("deepdft.fields.free_atoms") / "pbe.npz") as path,
+        np.load(path, allow_pickle=False) as data,
+    ):
         about = json.loads(str(data["about"]))
         return FreeAtomTables(
             elements=tuple(about["elements"]),

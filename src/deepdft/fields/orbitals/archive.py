@@ -13,7 +13,6 @@ JSON text, names the level of theory; files without it are RKS/PBE/GTH-PBE/gth-d
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +26,9 @@ from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.orbitals.basis import load_basis
 from deepdft.fields.orbitals.density import OrbitalDensity
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.damage import reported
+from deepdft.storage.json_files import parse_json
+from deepdft.storage.numpy_archives import read_arrays
 from deepdft.storage.whole_files import AtomicFile
 from deepdft.units import HARTREE
 
@@ -108,7 +110,10 @@ class OrbitalArchive:
         number, row = self._where[position]
         if number not in self._loaded:
             self._loaded[number] = _load(self._paths[number])
-        data = self._loaded[number]
+        with reported(self._paths[number]):
+            return self._density(self._loaded[number], row, position)
+
+    def _density(self, data: dict[str, Any], row: int, position: int) -> OrbitalDensity:
         atom, after = data["atom_offsets"][row : row + 2]
         first, last = data["coeff_offsets"][row : row + 2]
         atoms = Atoms(data["numbers"][atom:after], data["positions"][atom:after])
@@ -144,7 +149,12 @@ def _labels(path: Path) -> Iterator[tuple[int | None, str]]:
         FileFormatError: if the file is no archive, or a structure has neither.
     """
     found = _read(path, ("natoms",), ("index", "name"))
-    count = len(found["natoms"])
+    with reported(path):
+        count = len(found["natoms"])
+        if any(found[name].shape != (count,) for name in found):
+            raise ValueError("its arrays do not have the same length")
+        if "index" in found and found["index"].dtype.kind not in "iu":
+            raise ValueError("an index is no whole number")
     indices = found["index"].tolist() if "index" in found else [None] * count
     names = found["name"].tolist() if "name" in found else [""] * count
     for index, name in zip(indices, names, strict=False):
@@ -173,27 +183,32 @@ def _read(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> dic
     Raises:
         FileFormatError: if one is missing or the file cannot be read.
     """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            missing = [name for name in names if name not in data.files]
-            if missing:
-                raise FileFormatError(
-                    f"{path} is not an orbital archive: it lacks {', '.join(missing)}."
-                )
-            present = [name for name in optional if name in data.files]
-            return {name: data[name] for name in (*names, *present)}
-    except FileNotFoundError as error:
-        raise FileFormatError(f"There is no orbital archive {path}.") from error
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise FileFormatError(f"{path} cannot be read as an orbital archive: {error}.") from error
+    if not path.exists():
+        raise FileFormatError(f"There is no orbital archive {path}.")
+    with reported(path, "cannot be read as an orbital archive"):
+        data = read_arrays(path, only=(*names, *optional))
+    missing = [name for name in names if name not in data]
+    if missing:
+        raise FileFormatError(f"{path} is not an orbital archive: it lacks {', '.join(missing)}.")
+    return data
 
 
 def _load(path: Path) -> dict[str, Any]:
     data = _read(path, _REQUIRED, _OPTIONAL)
+    with reported(path):
+        return _checked(data, path)
+
+
+def _checked(data: dict[str, Any], path: Path) -> dict[str, Any]:
     level = data.get("level")
     data["level"] = (
-        DEFAULT_LEVEL if level is None else LevelOfTheory.from_dict(json.loads(str(level)))
+        DEFAULT_LEVEL if level is None else LevelOfTheory.from_dict(parse_json(str(level), path))
     )
+    if any(data[name].dtype.kind not in "iu" or data[name].min(initial=0) < 0 for name in _COUNTS):
+        raise ValueError("a count is negative or no whole number")
+    for name in ("positions", "coeff", "coeff_unit", "cell"):
+        if name in data and not np.isfinite(data[name]).all():
+            raise ValueError(f"a value of '{name}' is not finite")
     sizes = data["nao"].astype(np.int64) * data["nocc"].astype(np.int64)
     data["coeff_offsets"] = np.concatenate([[0], np.cumsum(sizes)])
     data["atom_offsets"] = np.concatenate([[0], np.cumsum(data["natoms"].astype(np.int64))])

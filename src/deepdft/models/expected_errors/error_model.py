@@ -23,6 +23,7 @@ from safetensors.numpy import save
 from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.errors import (
     ConfigurationError,
+    DeepDFTError,
     FileFormatError,
     StaleErrorModelError,
     UnsupportedStructureError,
@@ -34,6 +35,7 @@ from deepdft.models.expected_errors.amplitudes import Amplitudes
 from deepdft.models.expected_errors.calibration import Calibration
 from deepdft.models.expected_errors.features import FeatureSpace
 from deepdft.models.folder import ERRORS, WEIGHTS
+from deepdft.storage.damage import DAMAGE, reason_of
 from deepdft.storage.identities import ContentHash, file_identity
 from deepdft.storage.whole_files import replace_file
 
@@ -216,6 +218,8 @@ def load_error_model(folder: str | Path) -> ErrorModel | None:
     path = Path(folder) / FILE
     if not path.exists():
         return None
+    if not path.is_file():
+        raise FileFormatError(f"{path} is no regular file.")
     try:
         with safe_open(path, framework="numpy") as file:
             description = json.loads((file.metadata() or {})["description"])
@@ -226,9 +230,11 @@ def load_error_model(folder: str | Path) -> ErrorModel | None:
                 "not know; use a newer one, or fit it again with 'deepdft uncertainty'."
             )
         return _assembled(description, arrays)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except FileFormatError:
+        raise
+    except (*DAMAGE, SafetensorError, DeepDFTError) as error:
         raise FileFormatError(
-            f"{path} does not hold an error model ({error}); fit it again with 'deepdft "
+            f"{path} does not hold an error model ({reason_of(error)}); fit it again with 'deepdft "
             "uncertainty'."
         ) from None
 
@@ -242,6 +248,9 @@ def _assembled(description: Mapping[str, Any], arrays: Mapping[str, FloatArray])
         arrays["intercepts"], arrays["weights"], arrays["limits"], float(description["exponent"]),
         float(description["penalty"]),
     )  # fmt: skip
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"'{name}' has values that are not finite")
     low, high = description["ratios"]
     # Format 1 had none.
     numbers = description.get("calibration")

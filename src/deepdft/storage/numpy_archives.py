@@ -1,0 +1,99 @@
+"""NumPy's archives (.npz) of strangers: arrays of numbers and text, never objects.
+
+Headers are compared with what the file holds before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import zipfile
+from collections.abc import Sequence
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepdft.storage.expansion import EXPANDED, RATIO
+
+_LONGEST_HEADER = 10_000
+"""Bytes."""
+
+
+def read_arrays(
+    file: str | os.PathLike[str] | IO[bytes],
+    without: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an archive by name.
+
+    Args:
+        file: path, or a file that can be read at random.
+        without: names that are left out.
+        only: names that are wanted, of those that there are; default: all.
+
+    Raises:
+        ValueError, or what else is in `deepdft.storage.damage.DAMAGE`: if it is no
+            archive, damaged, holds objects, claims more than it holds, or expands beyond
+            `deepdft.storage.expansion`.
+    """
+    if isinstance(file, str | os.PathLike) and not os.path.isfile(file):
+        if os.path.exists(file):
+            raise ValueError("it is no regular file")
+        raise FileNotFoundError(2, "No such file or directory", os.fspath(file))
+    with zipfile.ZipFile(file) as archive:
+        members = {
+            info.filename.removesuffix(".npy"): info
+            for info in archive.infolist()
+            if (name := info.filename.removesuffix(".npy")) not in without
+            and (only is None or name in only)
+        }
+        require_sensible(archive)
+        return {name: _read_array(archive, info) for name, info in members.items()}
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a member of an archive that `require_sensible` has looked at."""
+    info = archive.getinfo(name)
+    with archive.open(info) as member:
+        return member.read(info.file_size)
+
+
+def require_sensible(archive: zipfile.ZipFile) -> None:
+    """Raise `ValueError` if an archive is made to expand beyond measure.
+
+    Its members must not overlap (a little data would stand for much), and together not expand
+    beyond `deepdft.storage.expansion`.
+    """
+    infos = archive.infolist()
+    file = archive.fp
+    assert file is not None
+    size = file.seek(0, io.SEEK_END)
+    stored = sum(info.compress_size for info in infos)
+    expanded = sum(info.file_size for info in infos)
+    if stored > size:
+        raise ValueError("its members overlap")
+    if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for i in infos):
+        raise ValueError("a member is compressed in an unusual way")
+    if expanded > EXPANDED and expanded > RATIO * size:
+        raise ValueError(
+            f"it claims to expand to {expanded >> 20} MiB, over {RATIO} times its size"
+        )
+
+
+def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        readers = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        shape, _, kind = readers[version](member, max_header_size=_LONGEST_HEADER)
+        size = math.prod(int(n) for n in shape) * kind.itemsize
+        # Deflate expands at most 1,032 times.
+        if kind.hasobject or size > info.file_size or size > 1100 * max(info.compress_size, 1):
+            raise ValueError(f"{info.filename} claims {size} bytes, which the file does not hold")
+    with archive.open(info) as member:
+        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+    return array

@@ -1,0 +1,1 @@
+"""Input of strangers: files, archives, models, configurations, numbers."""
