@@ -51,7 +51,7 @@ def test_expanding_takes_a_bounded_piece_at_a_time(codec, tmp_path) -> None:
     pytest.importorskip("zstandard")
     pytest.importorskip("lz4")
     path = tmp_path / "zeros"
-    path.write_bytes(compressed(codec, bytes(64 * MIB)))
+    path.write_bytes(compressed(codec, bytes(8 * MIB)))
     assert path.stat().st_size < MIB
     largest = total = 0
     with DecompressedFile(RangeFile(str(path)), codec, str(path)) as file:
@@ -59,17 +59,17 @@ def test_expanding_takes_a_bounded_piece_at_a_time(codec, tmp_path) -> None:
             largest = max(largest, len(file._ready))
             total += count + len(file._ready)
             file._ready = memoryview(b"")
-    assert total == 64 * MIB
-    assert largest <= 8 * MIB
+    assert total == 8 * MIB
+    assert largest <= 4 * MIB + 1
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
 def test_bombs_are_refused_by_size_and_ratio(codec, tmp_path, monkeypatch) -> None:
     pytest.importorskip("zstandard")
     pytest.importorskip("lz4")
-    monkeypatch.setattr(expansion, "EXPANDED", 4 * MIB)
+    monkeypatch.setattr(expansion, "EXPANDED", MIB)
     path = tmp_path / "bomb"
-    path.write_bytes(compressed(codec, bytes(256 * MIB)))
+    path.write_bytes(compressed(codec, bytes(8 * MIB)))
     with pytest.raises(FileFormatError, match="times its size"):
         read_through(path, codec)
 
@@ -97,7 +97,7 @@ def test_structure_files_are_bounded(opener, tmp_path, monkeypatch) -> None:
     suffix = {gzip.compress: "gz", bz2.compress: "bz2", lzma.compress: "xz"}[opener]
     for name in ("s.xyz", "POSCAR", "s.cif", "s.gen"):
         path = tmp_path / f"{name}.{suffix}"
-        path.write_bytes(opener(b"1\n\nH 0 0 0\n" + b" " * (64 * MIB)))
+        path.write_bytes(opener(b"1\n\nH 0 0 0\n" + b" " * (4 * MIB)))
         with pytest.raises(FileFormatError, match="times its size"):
             list(read_structures(path))
 
@@ -124,8 +124,8 @@ def header(shape: tuple[int, ...], kind: str = "<f8") -> bytes:
         (header((10**6, 10**6, 10**6)), "claims"),
         (header((10**30,)), "claims"),
         (header((3,), "|O") + b"x" * 24, "claims"),
-        (b"\x93NUMPY", ""),
-        (b"", ""),
+        (b"\x93NUMPY", "atomic density tables"),
+        (b"", "atomic density tables"),
     ],
 )
 def test_arrays_that_claim_more_than_there_is(content: bytes, sentence: str, tmp_path) -> None:

@@ -70,7 +70,7 @@ class ChunkedDensity:
 
         self.path = Path(path)
         try:
-            require_plain(self.path, (VALUES, "numbers", "positions", "initial_moments"))
+            require_plain(self.path, ("numbers", "positions", "initial_moments"), (VALUES,))
             group: Any = zarr.open_group(
                 str(self.path), mode="r", zarr_format=3, use_consolidated=False
             )

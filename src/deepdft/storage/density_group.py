@@ -33,7 +33,8 @@ VERSION = 1
 VALUES = "density"
 METADATA = "zarr.json"
 _LARGEST_NUMBER = 118
-_MEMBERS = {METADATA, VALUES, "spin", "numbers", "positions", "initial_moments"}
+_STRUCTURE = ("numbers", "positions", "initial_moments")
+_MEMBERS = {METADATA, VALUES, "spin", *_STRUCTURE}
 
 
 def is_density_group(path: str | Path) -> bool:
@@ -54,7 +55,7 @@ def open_density_group(path: str | Path) -> tuple[Any, dict[str, Any]]:
     import zarr
 
     try:
-        require_plain(path, _MEMBERS - {METADATA})
+        require_plain(path, _STRUCTURE, (VALUES, "spin"))
         # The copy of all descriptions in that of the group has not been looked at.
         group: Any = zarr.open_group(
             os.fspath(path), mode="r", zarr_format=3, use_consolidated=False
@@ -98,11 +99,16 @@ def read_structure(group: Any, about: dict[str, Any]) -> Atoms:
     positions = entry("positions").astype(np.float64).reshape(-1, 3)
     if not np.isfinite(positions).all():
         raise ValueError("a position is not finite")
+    cell, periodic = np.asarray(about["structure_cell"], dtype=np.float64), about["pbc"]
+    if cell.shape != (3, 3) or not np.isfinite(cell).all():
+        raise ValueError("the cell of the structure is none")
+    if not isinstance(periodic, list) or [type(axis) for axis in periodic] != [bool] * 3:
+        raise ValueError("its periodicity makes no sense")
     atoms = Atoms(
         numbers=numbers.astype(int),
         positions=positions,
-        cell=about["structure_cell"],
-        pbc=about["pbc"],
+        cell=cell,
+        pbc=periodic,
     )
     if "initial_moments" in group:
         atoms.set_initial_magnetic_moments(entry("initial_moments"))

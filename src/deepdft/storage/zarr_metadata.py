@@ -24,12 +24,14 @@ _LARGEST_CHUNK = 1 << 28
 """Values."""
 
 
-def require_plain(folder: str | Path, arrays: Iterable[str]) -> None:
+def require_plain(folder: str | Path, arrays: Iterable[str], large: Iterable[str] = ()) -> None:
     """Refuse a group whose arrays are not plain numbers in chunks of a sensible size.
 
     Args:
         folder: of the group.
-        arrays: names of those that will be read, where they are there.
+        arrays: names of those that will be read whole, where they are there; they must not claim
+            far more than lies on the disk.
+        large: names of those that may be read in parts, see `require_held`.
 
     Raises:
         ValueError, KeyError, TypeError, FileFormatError: if it is none, or an array is unusual.
@@ -37,11 +39,15 @@ def require_plain(folder: str | Path, arrays: Iterable[str]) -> None:
     about = read_json(os.path.join(folder, _METADATA))
     if about["zarr_format"] != 3 or about["node_type"] != "group":
         raise ValueError("it is no group of the third format of zarr")
-    for name in arrays:
+    whole = tuple(arrays)
+    for name in (*whole, *large):
         place = os.path.join(folder, name, _METADATA)
         if os.path.exists(place):
             try:
-                _require_plain_array(read_json(place))
+                known = read_json(place)
+                _require_plain_array(known)
+                if name in whole:
+                    _require_held(os.path.join(folder, name), math.prod(known["shape"]), 8)
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(f"the array '{name}': {error}") from None
 
@@ -73,8 +79,14 @@ def require_held(folder: str | Path, array: Any) -> None:
     Raises:
         ValueError: if it does.
     """
+    _require_held(folder, array.size, array.dtype.itemsize)
+
+
+def _require_held(folder: str | Path, count: int, size: int) -> None:
+    if not is_beyond(count * size, 0):
+        return
     stored = 0
     for place, _, names in os.walk(folder):
         stored += sum(os.path.getsize(os.path.join(place, name)) for name in names)
-    if is_beyond(array.size * array.dtype.itemsize, stored):
-        raise ValueError(f"{array.size} values are claimed, and {stored} bytes are there")
+    if is_beyond(count * size, stored):
+        raise ValueError(f"{count} values are claimed, and {stored} bytes are there")
