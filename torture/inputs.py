@@ -36,11 +36,11 @@ trainer:
 def make_inputs(folder: Path) -> None:
     """Write model, structures, densities and a configuration."""
     torch.manual_seed(3)
-    network = create_model("deepdft", {"steps": 2, "channels": 8}, [1, 6, 8, 12])
-    card = {"electrons": {"H": 1, "C": 4, "O": 6, "Mg": 10}}
-    save_checkpoint(Checkpoint.of_network(network, LEVEL, None, card), folder / "model")
+    network = create_model("deepdft", {"steps": 2, "channels": 8}, [1, 6, 8])
+    card = {"electrons": {"H": 1, "C": 4, "O": 6}}
+    save_checkpoint(Checkpoint.of_network(network, LEVEL, "pbe-gth-dzvp", card), folder / "model")
     ase.io.write(folder / "molecule.xyz", molecule("CH3CH2OH"))
-    ase.io.write(folder / "crystal.extxyz", bulk("MgO", "rocksalt", a=4.2))
+    ase.io.write(folder / "crystal.extxyz", bulk("C", "diamond", a=3.57))
     hydrogen = []
     for number in range(4):
         atoms = Atoms("H2", [(0, 0, 0), (0, 0, 0.7 + 0.02 * number)])
