@@ -109,8 +109,8 @@ def encode(
     def geometry(start: int) -> Any:
         return steps.geometry(edges.of_receivers(start, min(start + chunk, len(atoms))))
 
-    def send(step: int, sent: dict[int, Array], part: slice) -> None:
-        sent[part.start] = steps.sent(step, states[part])
+    def send(step: int, sent: Array, part: slice) -> None:
+        sent[part] = steps.sent(step, states[part])
 
     def update(step: int, sent: Array, part: slice) -> None:
         # In place: other chunks read what these atoms sent, not their states.
@@ -120,9 +120,12 @@ def encode(
 
     count = threads or available_threads()
     for step in range(steps.count):
-        parts: dict[int, Array] = {}
-        run_in_threads(partial(send, step, parts), chunks, count)
-        ordered = [parts[part.start] for part in chunks]
-        sent = ordered[0] if len(ordered) == 1 else np.concatenate(ordered)
+        # The first atoms tell how much is sent; all of it is kept once, whatever its size.
+        first = steps.sent(step, states[chunks[0]])
+        sent = first if len(chunks) == 1 else np.empty((len(atoms), first.shape[1]), first.dtype)
+        if len(chunks) > 1:
+            sent[chunks[0]] = first
+            run_in_threads(partial(send, step, sent), chunks[1:], count)
         run_in_threads(partial(update, step, sent), chunks, count)
+        del sent
     return result
