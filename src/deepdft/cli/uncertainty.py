@@ -58,7 +58,7 @@ def uncertainty(
         TextColumn("{task.description}", markup=False),
         console=console, transient=True,
     ) as bar:  # fmt: skip
-        first = bar.add_task("")
+        first = bar.add_task("", total=None)
         learned = learn_electrons(
             loaded, training, held_out, seed=seed,
             progress=lambda name: bar.update(first, advance=1, description=name),
