@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import sys
@@ -46,6 +48,8 @@ def main() -> None:
     """Run the command; every failure becomes one sentence and an exit code (`cli.endings`)."""
     # Looking through all installed packages for plug-ins of pydantic delays every command.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # At its end Python looks for cycles among all that was imported, to free what goes anyway.
+    atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # Names of files need not be text.
