@@ -123,13 +123,12 @@ def losses_of_processes(config: TrainConfig) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error)
-        if config.trainer.devices == 1 or not _LOST.search(text):
+        if config.trainer.devices == 1 or not _LOST.search(str(error)):
             raise
         raise RunEndedError(
             "Another process of this run has ended, so it cannot go on; its states are kept, and "
-            f"--resume goes on with them ({text.splitlines()[0].strip('. ')})."
-        ) from None
+            "--resume goes on with them."
+        ) from error
 
 
 @contextmanager
