@@ -251,10 +251,10 @@ def by_turns(names: Sequence[str], seconds: float, keep: Path, report: Path) -> 
     """Damage inputs of all targets blindly and by turns, in this process."""
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
     searches = []
-    end = time.monotonic() + seconds
     for name in names:
         corpus = keep / name.replace(" ", "-").replace("/", "-")
         searches.append(Search(name, corpus.with_suffix(".findings"), report.with_suffix(".part")))
+    end = time.monotonic() + seconds  # what comes before is much the same, however long
     while time.monotonic() < end:
         for search in searches:
             _blindly(search, 0.0, _TURN)

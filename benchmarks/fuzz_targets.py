@@ -45,6 +45,7 @@ class UnusableAnswer(Exception):
     """An input was accepted, and what came of it makes no sense."""
 
 
+@cache
 def targets() -> dict[str, Target]:
     """Return all targets by name."""
     found = {**_readers(), **_structures(), **_texts(), **_models(), **_data()}

@@ -283,8 +283,9 @@ def test_stores_of_wrong_content(attributes: dict[str, object], tmp_path) -> Non
     about = json.loads((tmp_path / "s" / "zarr.json").read_text())
     about["attributes"] |= attributes
     (tmp_path / "s" / "zarr.json").write_text(json.dumps(about))
-    with pytest.raises(FileFormatError, match="The store"):
-        TrainingStoreWriter(tmp_path / "s")
+    if "count" not in attributes:  # a writer goes by what was synchronised last
+        with pytest.raises(FileFormatError, match="The store"):
+            TrainingStoreWriter(tmp_path / "s")
     if "synced" not in attributes:
         with pytest.raises(FileFormatError, match="The store"):
             TrainingStore(tmp_path / "s")

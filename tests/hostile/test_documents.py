@@ -42,6 +42,7 @@ def test_plain_yaml_is_what_it_was() -> None:
         ("a: 2026-99-99", "not valid YAML"),
         ("? [a, b]\n: c", "not valid YAML"),
         ("a: [", "not valid YAML"),
+        ("a: \0", "not valid YAML"),
         ("x" * (1 << 21), "longer than"),
     ],
     ids=[
@@ -55,6 +56,7 @@ def test_plain_yaml_is_what_it_was() -> None:
         "date",
         "key",
         "open",
+        "nul",
         "long",
     ],
 )

@@ -34,22 +34,23 @@ def parse_yaml(text: str, place: str) -> Any:
     """
     if len(text) > LARGEST_TEXT:
         raise FileFormatError(f"{place} is longer than {LARGEST_TEXT} characters.")
-    loader = yaml.SafeLoader(text)
     try:
         _require_shallow(text, place)
-        node: Any = loader.get_single_node()
-        if node is None:
-            return None
-        _count(node, place, {}, set())
-        return loader.construct_document(node)
+        loader = yaml.SafeLoader(text)
+        try:
+            node: Any = loader.get_single_node()
+            if node is None:
+                return None
+            _count(node, place, {}, set())
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())[:300]
         raise FileFormatError(f"{place} is not valid YAML: {reason}") from None
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         # Dates that are none, keys that cannot be keys.
         raise FileFormatError(f"{place} is not valid YAML: {str(error)[:200]}") from None
-    finally:
-        loader.dispose()
 
 
 def _require_shallow(text: str, place: str) -> None:

@@ -108,11 +108,22 @@ def _plainly_extended(comment: str) -> bool:
     return found.get("Properties") == "species:S:1:pos:R:3" and not found.keys() & {*all_properties}
 
 
+def _require_columns(comment: str, held: int, path: str) -> None:
+    """Refuse `Properties` of more columns than there are: ASE makes a name for each of them."""
+    match = re.search(r"properties=[\"']?([^\s\"']+)", comment, re.IGNORECASE)
+    counts = [] if match is None else match[1].split(":")[2::3]
+    if any(not count.isdigit() or int(count[:20]) > held for count in counts):
+        raise FileFormatError(
+            f"{path}: its Properties announce more columns than the {held} that there are."
+        )
+
+
 def _extended(
     comment: str, rows: Sequence[str], column: int, numbers: Sequence[int], path: str
 ) -> Atoms:
     from ase.data import chemical_symbols
 
+    _require_columns(comment, len(rows[0].split()), path)
     # ASE reads the rest, once the elements are written as it knows them.
     by_number = bool(re.search(r"properties=[^\s]*\bz:i:", comment, re.IGNORECASE))
     lines = []
