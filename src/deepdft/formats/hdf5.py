@@ -11,7 +11,7 @@ from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.extras import import_extra
 from deepdft.formats import points
 from deepdft.formats.source import Source
-from deepdft.storage.damage import reason_of
+from deepdft.storage.damage import DAMAGE, reason_of
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _EXPANSION = 1100
@@ -64,7 +64,7 @@ def opened(source: Source) -> Iterator[Any]:
                 yield file
     except DeepDFTError:
         raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+    except (*DAMAGE, SystemError) as error:  # the latter where h5py visits what is damaged
         raise FileFormatError(
             f"{source.path} is not an HDF5 file, or damaged: {reason_of(error)}"
         ) from None
