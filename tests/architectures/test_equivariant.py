@@ -98,6 +98,6 @@ def test_density_vanishes_continuously_at_the_cutoff() -> None:
 
 
 def test_fields_beyond_the_tensors_degree_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="fields must hold 1 to 3 positive numbers"):
+    with pytest.raises(ConfigurationError, match="fields must hold 1 to 3 numbers"):
         parse_options("equivariant", {"degree": 2, "fields": [32, 32, 32, 32]})
     assert create_model("equivariant", {"degree": 2, "fields": [32]}, ELEMENTS)

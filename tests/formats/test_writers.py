@@ -159,7 +159,7 @@ def test_a_full_disk_is_one_sentence(name: str, tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20000, before[1]))
     try:
-        with pytest.raises(ConfigurationError, match="is not written: File too large"):
+        with pytest.raises(ConfigurationError, match="cannot be written: it would be larger"):
             write(tmp_path / name, skewed_density(shape=(20, 21, 22)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_STEPS = 32
 """Interaction steps; three to six are useful."""
-WIDEST = 1024
+WIDEST = 4096
 """Channels, scalars and other widths; 128 is usual."""
 _MOST_FUNCTIONS = 2000
 """Gaussians of distance within a cutoff."""

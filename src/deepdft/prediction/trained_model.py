@@ -291,7 +291,7 @@ def load_model(name_or_path: str | Path = "default", device: str = "auto") -> Tr
     >>> {"C", "H", "O"} <= set(model.elements)
     True
     >>> model.density_at(molecule("H2O"), [[0.0, 0.0, 0.0], [0.0, 0.0, 9.0]]).round(1).tolist()
-    [4.4, 0.0]
+    [4.3, 0.0]
 
     Nothing in these files can run code: safetensors and JSON; of the authors' released code, JSON
     and a file that torch opens for plain tensors alone.

@@ -151,7 +151,7 @@ class OptimizerConfig(_Section):
             "estimated from their probes."
         ),
     )
-    learning_rate: float = Field(1e-4, gt=0, le=10, description="Learning rate of Adam.")
+    learning_rate: float = Field(1e-4, gt=0, le=1e30, description="Learning rate of Adam.")
     second_moment_decay: float = Field(
         0.999, gt=0, lt=1, description="Adam's beta_2; less forgets large gradients sooner."
     )

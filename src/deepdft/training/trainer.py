@@ -41,7 +41,7 @@ def make_trainer(
             dirpath=directory, filename=STATE.removesuffix(".ckpt"), save_top_k=1,
             enable_version_counter=False, save_on_train_epoch_end=True,
         ),
-        RichProgressBar(leave=False) if sys.stdout.isatty() else PlainLines(),
+        RichProgressBar(leave=False) if sys.stdout and sys.stdout.isatty() else PlainLines(),
     ]  # fmt: skip
     if options.patience is not None:
         every.append(Patience(options.patience))
