@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -128,6 +129,7 @@ class Search:
     """
 
     def __init__(self, name: str, keep: Path, report: Path) -> None:
+        from deepdft.errors import DeepDFTError
         from fuzz_targets import targets
 
         self.name, self._keep, self._report = name, keep, report
@@ -138,7 +140,7 @@ class Search:
         self._written = 0.0
         self._rng = random.Random(0)
         for data in self.target.seeds:  # also compiles and imports, which takes its time
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), contextlib.suppress(DeepDFTError):
                 warnings.simplefilter("ignore")
                 self.target.run(data, Path(self._folder.name))
 

@@ -171,7 +171,7 @@ seed: 1
         "SMILES": Target(smiles, _read_smiles),
         "configuration": Target((config.read_bytes(), given), _read_configuration),
         "override": Target(overrides, _read_override),
-        "split": Target((b'{"train": [0, 1], "validation": ["a"], "test": []}',), _read_split),
+        "split": Target((b'{"train": ["a", "b"], "validation": [2], "test": []}',), _read_split),
         "list of paths": Target((b"a.cube\n# b\nb.CHGCAR\n",), _read_list),
     }
 
@@ -482,7 +482,7 @@ def _server() -> Any:
         return jobs.Job(kind, work, 1.0)  # nothing is computed: it is requests that are tested
 
     jobs.JobQueue.submit = submit  # type: ignore[method-assign]
-    return application("token", warm_up=False)
+    return application("token", warmed_up=False)
 
 
 def _ask(data: bytes, folder: Path) -> None:

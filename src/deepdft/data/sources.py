@@ -20,6 +20,7 @@ from deepdft.data.compact import CompactFile, is_compact
 from deepdft.data.plane_waves import PlaneWaveArchive, is_plane_wave_archive
 from deepdft.data.training_store_layout import is_training_store
 from deepdft.errors import ConfigurationError
+from deepdft.storage.damage import DAMAGE
 from deepdft.storage.tar_members import SEPARATOR, members, split_member
 
 _IGNORED = {".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".list", ".log", ".py", ".sh"}
@@ -148,5 +149,8 @@ def is_zarr_group(path: str) -> bool:
 def _is_orbital_archive(path: str) -> bool:
     if not path.endswith(".npz") or not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        return {"coeff.npy", "nocc.npy"} <= set(archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"coeff.npy", "nocc.npy"} <= set(archive.namelist())
+    except DAMAGE:
+        return False

@@ -24,7 +24,7 @@ from deepdft.formats.interpretation import Interpretation, check_unit
 from deepdft.formats.quantities import QUANTITIES, find_quantity
 from deepdft.formats.source import Source
 from deepdft.formats.structure_file import read_structure
-from deepdft.storage.damage import reason_of
+from deepdft.storage.damage import DAMAGE, reason_of
 
 _PIECE = 1 << 24
 
@@ -148,7 +148,7 @@ def _structure_beside(source: Source) -> tuple[Atoms, dict[str, Any], list[str]]
             f"{source.path} has no structure, and there is no {os.path.basename(path)} beside it; "
             "pass structure=FILE."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except DAMAGE as error:
         raise FileFormatError(f"{path} does not describe a structure: {reason_of(error)}") from None
     if not np.isfinite(np.asarray(atoms.cell)).all() or not np.isfinite(atoms.positions).all():
         raise FileFormatError(f"{path} does not describe a structure: a number is not finite.")

@@ -122,7 +122,12 @@ def _reading(
     operations: list[gemmi.Op],
     sites: list[tuple[str, Symbol, list[float], float]],
 ) -> Reading:
+    lengths, angles = np.array(cell[:3]), np.array(cell[3:])
+    if not np.isfinite(cell).all() or (lengths <= 0).any() or (np.abs(angles - 90) >= 90).any():
+        raise FileFormatError(f"A cell of {cell} (Å and degrees) is none.")
     vectors = Cell.fromcellpar(cell).array
+    if not np.isfinite(vectors).all():
+        raise FileFormatError(f"Angles of {cell[3:]} degrees span no cell.")
     positions = np.array([site[2] for site in sites])
     found = orbits(positions, operations, vectors)
     source = np.repeat(np.arange(len(sites)), [len(orbit.positions) for orbit in found])

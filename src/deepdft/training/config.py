@@ -280,8 +280,8 @@ def parse_config(values: Mapping[str, Any], source: str = "configuration") -> Tr
         key = ".".join(location)
         if first["type"] == "extra_forbidden":
             hint = did_you_mean(location[-1], _known_keys(location[:-1]))
-            raise ConfigurationError(f"{source}: there is no option '{key}'.{hint}") from None
-        raise ConfigurationError(f"{source}: option '{key}': {first['msg']}.") from None
+            raise ConfigurationError(f"{source}: there is no option '{key[:80]}'.{hint}") from None
+        raise ConfigurationError(f"{source}: option '{key[:80]}': {first['msg']}.") from None
 
 
 def _known_keys(section: Sequence[str]) -> list[str]:
