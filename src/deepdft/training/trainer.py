@@ -35,13 +35,15 @@ def make_trainer(
     # Announcements of accelerators and processes, and advertisements.
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.distributed"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Whoever redirects it to nothing has none.
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
     every = [
         *callbacks,
         ModelCheckpoint(
             dirpath=directory, filename=STATE.removesuffix(".ckpt"), save_top_k=1,
             enable_version_counter=False, save_on_train_epoch_end=True,
         ),
-        RichProgressBar(leave=False) if sys.stdout and sys.stdout.isatty() else PlainLines(),
+        RichProgressBar(leave=False) if on_terminal else PlainLines(),
     ]  # fmt: skip
     if options.patience is not None:
         every.append(Patience(options.patience))
@@ -52,7 +54,7 @@ def make_trainer(
         devices=options.devices,
         strategy="ddp" if options.devices > 1 else "auto",
         callbacks=every,
-        enable_progress_bar=sys.stdout.isatty(),
+        enable_progress_bar=on_terminal,
         logger=[CSVLogger(directory, "logs"), TensorBoardLogger(directory, "tensorboard", "")],
         plugins=[RenamedCheckpointIO()],
         gradient_clip_val=config.optimizer.gradient_clip,
