@@ -145,7 +145,6 @@ def test_members_that_overlap_or_expand_beyond_measure(tmp_path, monkeypatch) ->
     with pytest.raises(ValueError, match="overlap"):
         read_arrays(io.BytesIO(bytes(content[:start] + entry * 500 + end)))
     monkeypatch.setattr(expansion, "EXPANDED", MIB)
-    monkeypatch.setattr("deepdft.storage.numpy_archives.EXPANDED", MIB)
     with pytest.raises(ValueError, match="over 200 times its size"):
         read_arrays(io.BytesIO(archive_of(a=header((MIB,)) + bytes(8 * MIB))))
 

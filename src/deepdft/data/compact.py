@@ -33,9 +33,14 @@ from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.tables import tables_of
 from deepdft.fields.walk import values_on
 from deepdft.levels import LevelOfTheory, SharedLevel
-from deepdft.storage.damage import DAMAGE, reported
+from deepdft.storage.damage import reported
 from deepdft.storage.json_files import parse_json
-from deepdft.storage.numpy_archives import read_arrays, read_member, require_sensible
+from deepdft.storage.numpy_archives import (
+    has_members,
+    read_arrays,
+    read_member,
+    require_sensible,
+)
 from deepdft.storage.whole_files import AtomicFile
 
 FORMAT = "deepdft compact densities"
@@ -70,14 +75,7 @@ class CompactEntry(NamedTuple):
 
 def is_compact(path: str | Path) -> bool:
     """Return whether a path is a file of compact densities."""
-    path = Path(path)
-    if path.suffix.lower() != SUFFIX or not path.is_file() or not zipfile.is_zipfile(path):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return INDEX in archive.namelist()
-    except DAMAGE:
-        return False
+    return Path(path).suffix.lower() == SUFFIX and has_members(path, [INDEX])
 
 
 def write_compact(

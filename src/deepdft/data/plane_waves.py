@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -34,9 +33,9 @@ from deepdft.data.symmetric_waves import Symmetry, expand, reduce
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.levels import LevelOfTheory, SharedLevel
-from deepdft.storage.damage import DAMAGE, reported
+from deepdft.storage.damage import reported
 from deepdft.storage.json_files import parse_json
-from deepdft.storage.numpy_archives import read_arrays
+from deepdft.storage.numpy_archives import has_members, read_arrays
 from deepdft.storage.whole_files import AtomicFile
 from deepdft.units import BOHR
 
@@ -55,14 +54,7 @@ _NOT_DESCRIBING = {*_LAYOUT, "spin_waves", "level"}
 
 def is_plane_wave_archive(path: str | Path) -> bool:
     """Return whether a path is an archive of plane waves."""
-    path = Path(path)
-    if path.suffix != ".npz" or not zipfile.is_zipfile(path):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {"hkl.npy", "waves.npy"} <= set(archive.namelist())
-    except DAMAGE:
-        return False
+    return Path(path).suffix == ".npz" and has_members(path, ["hkl.npy", "waves.npy"])
 
 
 class PlaneWaveArchive:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,7 +19,7 @@ from deepdft.data.compact import CompactFile, is_compact
 from deepdft.data.plane_waves import PlaneWaveArchive, is_plane_wave_archive
 from deepdft.data.training_store_layout import is_training_store
 from deepdft.errors import ConfigurationError
-from deepdft.storage.damage import DAMAGE
+from deepdft.storage.numpy_archives import has_members
 from deepdft.storage.tar_members import SEPARATOR, members, split_member
 
 _IGNORED = {".json", ".md", ".txt", ".yaml", ".yml", ".csv", ".list", ".log", ".py", ".sh"}
@@ -147,10 +146,4 @@ def is_zarr_group(path: str) -> bool:
 
 
 def _is_orbital_archive(path: str) -> bool:
-    if not path.endswith(".npz") or not zipfile.is_zipfile(path):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {"coeff.npy", "nocc.npy"} <= set(archive.namelist())
-    except DAMAGE:
-        return False
+    return path.endswith(".npz") and has_members(path, ["coeff.npy", "nocc.npy"])

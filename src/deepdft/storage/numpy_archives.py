@@ -9,16 +9,28 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdft.storage.expansion import EXPANDED, RATIO
+from deepdft.storage.damage import DAMAGE
+from deepdft.storage.expansion import RATIO, is_beyond
 
 _LONGEST_HEADER = 10_000
 """Bytes."""
+
+
+def has_members(path: str | os.PathLike[str], names: Collection[str]) -> bool:
+    """Return whether a path is a zip archive that holds members of these names."""
+    if not os.path.isfile(path) or not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(names) <= set(archive.namelist())
+    except DAMAGE:
+        return False
 
 
 def read_arrays(
@@ -76,7 +88,7 @@ def require_sensible(archive: zipfile.ZipFile) -> None:
         raise ValueError("its members overlap")
     if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for i in infos):
         raise ValueError("a member is compressed in an unusual way")
-    if expanded > EXPANDED and expanded > RATIO * size:
+    if is_beyond(expanded, size):
         raise ValueError(
             f"it claims to expand to {expanded >> 20} MiB, over {RATIO} times its size"
         )
