@@ -49,7 +49,7 @@ def reader_options(
     Raises:
         ConfigurationError: if one is not of the form NAME=VALUE.
     """
-    from deepdft.storage.yaml_text import parse_yaml
+    from deepdft.storage.yaml_text import option_value
 
     named = {"quantity": quantity, "unit": unit, "format": format}
     given: dict[str, Any] = {key: value for key, value in named.items() if value is not None}
@@ -57,10 +57,7 @@ def reader_options(
         name, separator, value = text.partition("=")
         if not separator or not name:
             raise ConfigurationError(f"--read must be NAME=VALUE, not '{text}'.")
-        try:
-            given[name] = parse_yaml(value, f"The value of '--read {text[:80]}'")
-        except FileFormatError as error:
-            raise ConfigurationError(str(error)) from None
+        given[name] = option_value(value, f"--read {text[:80]}")
     return given
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from deepdft.dft.calculation import ReferenceCalculation
-from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
-from deepdft.storage.yaml_text import parse_yaml
+from deepdft.errors import ConfigurationError, did_you_mean
+from deepdft.storage.yaml_text import option_value
 
 PROGRAMS = {
     "pyscf": "deepdft.dft.pyscf:PySCFCalculation",
@@ -54,7 +54,4 @@ def _parse(text: str) -> tuple[str, Any]:
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise ConfigurationError(f"'{text}' is not of the form key=value.")
-    try:
-        return key, parse_yaml(value, f"The value of '{text[:80]}'")
-    except FileFormatError as error:
-        raise ConfigurationError(str(error)) from None
+    return key, option_value(value, text[:80])

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from deepdft.errors import FileFormatError
+from deepdft.errors import ConfigurationError, FileFormatError
 
 LARGEST_TEXT = 1 << 20
 """Characters of a text."""
@@ -51,6 +51,22 @@ def parse_yaml(text: str, place: str) -> Any:
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         # Dates that are none, keys that cannot be keys.
         raise FileFormatError(f"{place} is not valid YAML: {str(error)[:200]}") from None
+
+
+def option_value(text: str, option: str) -> Any:
+    """Return the value that an option on a command line has.
+
+    Args:
+        text: the value, in YAML.
+        option: all of it, for the message.
+
+    Raises:
+        ConfigurationError: see `parse_yaml`.
+    """
+    try:
+        return parse_yaml(text, f"The value of '{option}'")
+    except FileFormatError as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _require_shallow(text: str, place: str) -> None:

@@ -23,7 +23,7 @@ from pydantic import (
 
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.storage.json_files import read_document
-from deepdft.storage.yaml_text import parse_yaml
+from deepdft.storage.yaml_text import option_value, parse_yaml
 
 _MOST_STEPS = 10**9
 """Steps, structures and other things that are counted one by one."""
@@ -312,10 +312,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise ConfigurationError(f"'{override}' is not of the form key=value.")
-    try:
-        value = parse_yaml(text, f"The value of '{override[:80]}'")
-    except FileFormatError as error:
-        raise ConfigurationError(str(error)) from None
+    value = option_value(text, override[:80])
     *sections, name = key.split(".")
     target = values
     for section in sections:
