@@ -1,4 +1,4 @@
-"""How many CPUs there are, and work shared out among threads of our own."""
+"""How many CPUs there are, work shared out among threads of our own, and one of many processes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def available_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def is_first_process() -> bool:
+    """Return whether this process is the one of a training that writes and speaks for all."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
 
 
 def run_in_threads(work: Callable[[T], None], items: Sequence[T], threads: int) -> None:

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from deepdft.extras import missing_extra
 from deepdft.failures import ending_of, sentence_of, signals_raise
+from deepdft.threads import is_first_process
 
 DONE_IN_PART = 1
 REFUSED = 2
@@ -51,7 +52,7 @@ def ended_with_a_sentence() -> Iterator[None]:
 
 def leave(sentence: str, code: int) -> NoReturn:
     """Print a sentence and leave; of the processes of one training the first tells of an end."""
-    if code < 128 or os.environ.get("LOCAL_RANK", "0") == "0":
+    if code < 128 or is_first_process():
         with suppress(OSError):  # stderr may lie on the full disk
             print(f"deepdft: {sentence}", file=sys.stderr)
     try:

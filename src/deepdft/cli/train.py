@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 
 from deepdft.cli.common import give
+from deepdft.threads import is_first_process
 
 if TYPE_CHECKING:
     from deepdft.training import TrainingResult
@@ -40,7 +40,6 @@ def train(
     from deepdft.training import train as run
     from deepdft.training.config import read_config
     from deepdft.training.module import RunEndedError
-    from deepdft.training.trainer import is_first_process
 
     # Further processes of the same run compute and say nothing.
     console = Console(quiet=not is_first_process())
@@ -65,7 +64,7 @@ def train(
 
 
 def _say_result(say: Callable[[str], None], result: TrainingResult) -> None:
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if is_first_process():
         give(
             {
                 "model": result.folder, "steps": result.steps,

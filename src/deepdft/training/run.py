@@ -29,6 +29,7 @@ from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.networks import transfer_weights
+from deepdft.threads import is_first_process
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import SaveBestModel, StepBookkeeping
 from deepdft.training.card import described_start, model_card, recorded_start
@@ -51,7 +52,6 @@ from deepdft.training.state import LeftState, data_identity
 from deepdft.training.trainer import (
     STATE,
     drawing_threads,
-    is_first_process,
     make_trainer,
     without_advice,
 )

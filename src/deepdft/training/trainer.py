@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -101,11 +100,6 @@ def drawing_threads(options: TrainerConfig, trainer: pytorch_lightning.Trainer) 
         # What draws here computes as well.
         return 0
     return min(_MOST_WORKERS, max(1, available_threads() // options.devices - 1))
-
-
-def is_first_process() -> bool:
-    """Return whether this process is the one of a run that writes and speaks for all."""
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0
 
 
 @contextmanager
