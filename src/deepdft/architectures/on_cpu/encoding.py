@@ -120,12 +120,10 @@ def encode(
 
     count = threads or available_threads()
     for step in range(steps.count):
-        # The first atoms tell how much is sent; all of it is kept once, whatever its size.
-        first = steps.sent(step, states[chunks[0]])
-        sent = first if len(chunks) == 1 else np.empty((len(atoms), first.shape[1]), first.dtype)
-        if len(chunks) > 1:
-            sent[chunks[0]] = first
-            run_in_threads(partial(send, step, sent), chunks[1:], count)
+        # One atom tells how much is sent; it is kept once, whatever its size.
+        one = steps.sent(step, states[:1])
+        sent = np.empty((len(atoms), *one.shape[1:]), one.dtype)
+        run_in_threads(partial(send, step, sent), chunks, count)
         run_in_threads(partial(update, step, sent), chunks, count)
         del sent
     return result
