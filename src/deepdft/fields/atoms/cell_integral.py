@@ -21,9 +21,8 @@ from numpy.typing import ArrayLike
 from deepdft.arrays import FloatArray, Index
 from deepdft.density import Grid
 from deepdft.fields.atoms.field import SuperposedAtoms
-from deepdft.fields.atoms.tables import AtomicDensityTables
+from deepdft.fields.atoms.quadrature import points_around, same_for_all
 from deepdft.fields.walk import slabs
-from deepdft.geometry.blocks import spatial_groups
 from deepdft.geometry.grids import choose_grid
 from deepdft.geometry.spheres import sphere_rule
 
@@ -38,9 +37,6 @@ _REACH = 4.0
 
 _KNOTS = 0.01
 """Distance between the knots of a Gaussian's table, Å."""
-
-_BATCH_ATOMS, _BATCH_EDGE = 256, 12.0
-"""Most atoms whose points are in memory at once, and the edge of the box that holds them, Å."""
 
 
 class Valued(Protocol):
@@ -66,7 +62,7 @@ def cell_integral(function: Valued, atoms: Atoms, threads: int | None = None) ->
         threads: CPU threads; default: all that this process may use.
     """
     grid = choose_grid(atoms, spacing=SPACING)
-    near = SuperposedAtoms(_gaussians(atoms), atoms, threads=threads)
+    near = SuperposedAtoms(same_for_all(_knots(), _KNOTS, atoms), atoms, threads=threads)
     smooth = 0.0
     for start, stop in slabs(grid):
         values = function.box(grid, start, stop)
@@ -78,9 +74,7 @@ def _near_nuclei(function: Valued, atoms: Atoms) -> float:
     """Return the integral of a function times all Gaussians of the atoms of a cell."""
     points, weights = _points_of_atom()
     total = 0.0
-    # Atoms that are near each other have points that are.
-    for batch in spatial_groups(atoms.positions, _BATCH_ATOMS, _BATCH_EDGE):
-        positions = (atoms.positions[batch, None] + points).reshape(-1, 3)
+    for batch, positions in points_around(atoms.positions, points):
         total += float((function.at(positions).reshape(len(batch), -1) @ weights).sum())
     return total
 
@@ -97,15 +91,9 @@ def _points_of_atom() -> tuple[FloatArray, FloatArray]:
     return points, np.outer(shells, parts).ravel()
 
 
-def _gaussians(atoms: Atoms) -> AtomicDensityTables:
-    """Return the Gaussian as a table, the same for all elements."""
-    elements = tuple(sorted(set(atoms.get_chemical_symbols())))
-    return AtomicDensityTables(elements, np.repeat(_knots()[None], len(elements), axis=0), _KNOTS)
-
-
 @cache
 def _knots() -> FloatArray:
-    """Return value, slope and curvature at the knots, (knots, 3)."""
+    """Return value, slope and curvature of the Gaussian at the knots, (knots, 3)."""
     x = np.arange(round(_REACH * _WIDTH / _KNOTS) + 1) * _KNOTS / _WIDTH
     value = np.exp(-(x**2))
     slope, curvature = -2 * x * value / _WIDTH, (4 * x**2 - 2) * value / _WIDTH**2

@@ -12,7 +12,7 @@ the difference of a density to superposed atoms, and any cell and periodicity.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import numpy as np
@@ -65,17 +65,33 @@ def integrals_by_atom(
     asked = np.arange(len(atoms)) if only is None else only
     centres = atoms.positions[asked]
     points, weights, distances = _points_of_atom(reach)
-    table = _share_table(reach, atoms)
+    table = same_for_all(_share_knots(reach), _SPACING, atoms)
     everyone = SuperposedAtoms(table, atoms, threads=threads)
     own = weights * table.radial(table.elements[0], distances)
     result = np.zeros(len(asked))
-    # Atoms that are near each other have points that are.
-    for batch in spatial_groups(centres, _BATCH_ATOMS, _BATCH_EDGE):
-        positions = (centres[batch, None] + points).reshape(-1, 3)
+    for batch, positions in points_around(centres, points):
         total = everyone.at(positions).reshape(len(batch), -1)
         shares = np.divide(own, total, out=np.zeros_like(total), where=total > 0)
         result[batch] = (function(positions).reshape(len(batch), -1) * shares).sum(axis=1)
     return result
+
+
+def points_around(
+    centres: FloatArray, points: FloatArray
+) -> Iterator[tuple[IntegerArray, FloatArray]]:
+    """Yield some centres at a time, and the points around them, centre by centre.
+
+    Centres that are near each other have points that are.
+
+    Args:
+        centres: (n, 3) Å.
+        points: (m, 3) around each, Å.
+
+    Yields:
+        (b,) which centres; (b m, 3) the points, Å.
+    """
+    for batch in spatial_groups(centres, _BATCH_ATOMS, _BATCH_EDGE):
+        yield batch, (centres[batch, None] + points).reshape(-1, 3)
 
 
 @cache
@@ -97,11 +113,16 @@ def _points_of_atom(reach: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     return found, np.concatenate(weights), np.linalg.norm(found, axis=1)
 
 
-def _share_table(reach: float, atoms: Atoms) -> AtomicDensityTables:
-    """Return p as a table, the same for all elements."""
-    knots = _share_knots(reach)
+def same_for_all(knots: FloatArray, spacing: float, atoms: Atoms) -> AtomicDensityTables:
+    """Return a function as a table, the same for all elements of a structure.
+
+    Args:
+        knots: (k, 3) as of `AtomicDensityTables`, of one element.
+        spacing: distance between knots, Å.
+        atoms: the structure.
+    """
     elements = tuple(sorted(set(atoms.get_chemical_symbols())))
-    return AtomicDensityTables(elements, np.repeat(knots[None], len(elements), axis=0), _SPACING)
+    return AtomicDensityTables(elements, np.repeat(knots[None], len(elements), axis=0), spacing)
 
 
 @cache
