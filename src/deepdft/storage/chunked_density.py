@@ -36,13 +36,13 @@ from deepdft.storage.density_group import (
     VERSION,
     codecs,
     create_density_group,
+    open_plain_group,
     read_grid,
     read_structure,
 )
 from deepdft.storage.locks import sole_writer
 from deepdft.storage.replace import replacing, synchronise
 from deepdft.storage.whole_files import replace_locked
-from deepdft.storage.zarr_metadata import require_plain
 
 _WORK = "unfinished"
 _LOCK = "lock"
@@ -66,14 +66,9 @@ class ChunkedDensity:
         Raises:
             FileFormatError: if there is none, or it was not made by `create`.
         """
-        import zarr
-
         self.path = Path(path)
         try:
-            require_plain(self.path, ("numbers", "positions", "initial_moments"), (VALUES,))
-            group: Any = zarr.open_group(
-                str(self.path), mode="r", zarr_format=3, use_consolidated=False
-            )
+            group = open_plain_group(self.path)
             array: Any = group[VALUES]
             self.attributes: dict[str, Any] = dict(group.attrs)
             made = [self.attributes.get(key) for key in ("format", "version")]

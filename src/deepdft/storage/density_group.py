@@ -46,20 +46,28 @@ def is_density_group(path: str | Path) -> bool:
         return False
 
 
+def open_plain_group(path: str | Path) -> Any:
+    """Open a zarr group whose arrays are plain numbers.
+
+    Raises:
+        ValueError, or what else is in `deepdft.storage.damage.DAMAGE`, FileFormatError: if it is
+            none, or an array is unusual.
+    """
+    import zarr
+
+    require_plain(path, _STRUCTURE, (VALUES, "spin"))
+    # The copy of all descriptions in that of the group has not been looked at.
+    return zarr.open_group(os.fspath(path), mode="r", zarr_format=3, use_consolidated=False)
+
+
 def open_density_group(path: str | Path) -> tuple[Any, dict[str, Any]]:
     """Return a zarr group and its attributes.
 
     Raises:
         FileFormatError: if the folder is no group in this layout, or is not finished.
     """
-    import zarr
-
     try:
-        require_plain(path, _STRUCTURE, (VALUES, "spin"))
-        # The copy of all descriptions in that of the group has not been looked at.
-        group: Any = zarr.open_group(
-            os.fspath(path), mode="r", zarr_format=3, use_consolidated=False
-        )
+        group = open_plain_group(path)
         about = dict(group.attrs)
         if about.get("format") != FORMAT or about.get("version") != VERSION:
             raise ValueError(f"it is {about.get('format')!r} version {about.get('version')!r}")
