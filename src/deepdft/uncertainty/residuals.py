@@ -100,7 +100,7 @@ def sample_residuals(
                 electrons,
                 edges.senders.numpy().astype(np.int32), edges.offsets.numpy(),
                 edges.distances.numpy().astype(np.float32),
-                math.nan if excess is None else electrons * excess.fraction,
+                math.nan if excess is None else float(excess.deviations.sum()),
             )
         )  # fmt: skip
         if progress is not None:

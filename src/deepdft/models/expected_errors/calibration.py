@@ -41,11 +41,6 @@ class Excess:
     electrons: FloatArray
     deviations: FloatArray
 
-    @property
-    def fraction(self) -> float:
-        """Delta of the structure as a whole."""
-        return float(self.deviations.sum() / self.electrons.sum())
-
 
 @dataclass(frozen=True)
 class Calibration:
