@@ -16,7 +16,7 @@ from pyscf.dft.numint import NumInt
 from deepdft.arrays import FloatArray
 from deepdft.fields.orbitals.basis import Shell
 from deepdft.fields.orbitals.functions import BasisFunctions
-from deepdft.kernels.gaussians.densities import weighted_sum
+from deepdft.kernels.gaussians.basis_functions import weighted_sum
 
 _BLOCK = 4096
 """Points of the grid treated at once; they lie near each other."""

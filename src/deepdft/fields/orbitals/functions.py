@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from deepdft.arrays import FloatArray, IntegerArray
 from deepdft.fields.orbitals.packing import Shells, pack
 from deepdft.fields.orbitals.regions import point_places
-from deepdft.kernels.gaussians.densities import fill_basis_functions, scratch
+from deepdft.kernels.gaussians.basis_functions import fill_basis_functions
+from deepdft.kernels.gaussians.densities import scratch
 from deepdft.kernels.gaussians.polynomials import COMPONENTS
 
 

@@ -139,7 +139,7 @@ def scratch(basis: Basis, orbitals: Orbitals, components: int) -> Scratch:
 
 
 @inner(fast=FUSED, counts_arrays=False)
-def _select(points: Any, steps: Any, planes: int, basis: Any, scratch: Any) -> int:
+def select_sites(points: Any, steps: Any, planes: int, basis: Any, scratch: Any) -> int:
     """List the sites that reach the box around planes of points; return how many."""
     sites, shells = basis.sites, basis.shells
     lower, upper = scratch.lower, scratch.upper
@@ -192,7 +192,7 @@ def _fill_gaussians(
 
 
 @inner(fast=FUSED, counts_arrays=False)
-def _fill_basis(
+def fill_basis(
     count: int, plane: int, upright: Any, basis: Any, components: int, scratch: Any
 ) -> int:
     """Evaluate the functions of the selected sites on a plane; return how many there are."""
@@ -295,7 +295,7 @@ def _add_square(values: Any, weight: Any, first: int, panel: int, out: Any, star
 
 
 @inner(fast=FUSED, counts_arrays=False)
-def _place_points(number: int, places: Any, scratch: Any) -> Any:
+def place_points(number: int, places: Any, scratch: Any) -> Any:
     """Put the points of the first plane of a block into place; return points and planes."""
     points, targets = scratch.points, scratch.targets
     if places.order.shape[0] > 0:
@@ -341,12 +341,12 @@ def fill_densities(
     points, targets, sums = scratch.points, scratch.targets, scratch.sums
     sets, components = out.shape[0], out.shape[1]
     for number in range(first, last):
-        size, planes = _place_points(number, places, scratch)
-        count = _select(points, places.steps, planes, basis, scratch)
+        size, planes = place_points(number, places, scratch)
+        count = select_sites(points, places.steps, planes, basis, scratch)
         if count == 0:
             continue
         for plane in range(planes):
-            depth = _fill_basis(count, plane, places.upright, basis, components, scratch)
+            depth = fill_basis(count, plane, places.upright, basis, components, scratch)
             if depth > 0:
                 _fill_sums(orbitals, depth, scratch)
                 for s in range(sets):
@@ -357,61 +357,3 @@ def fill_densities(
                 targets[t] += places.strides[0]
                 for x in range(3):
                     points[x, t] += places.steps[0, x]
-
-
-@compiled(fast=FUSED, counts_arrays=False)
-def fill_basis_functions(places: Any, basis: Any, scratch: Any, rows: Any, out: Any) -> int:
-    """Evaluate the basis functions that reach points.
-
-    Args:
-        places: `Places`, of points.
-        basis: `Basis`, without periodic images.
-        scratch: what `scratch` returns.
-        rows: (rows of the basis,) gets the row of each function that reaches the points.
-        out: (1, 4 or 10, rows, n) gets these functions with their derivatives, one after another.
-
-    Returns:
-        How many there are.
-    """
-    components, points, targets = out.shape[0], out.shape[2], scratch.targets
-    places_of_rows = scratch.places
-    places_of_rows[:] = -1
-    found = 0
-    for number in range((points + TILE_POINTS - 1) // TILE_POINTS):
-        size, planes = _place_points(number, places, scratch)
-        count = _select(scratch.points, places.steps, planes, basis, scratch)
-        depth = _fill_basis(count, 0, places.upright, basis, components, scratch)
-        for d in range(depth):
-            row = scratch.rows[d]
-            place = places_of_rows[row]
-            if place < 0:
-                place = places_of_rows[row] = found
-                rows[found] = row
-                found += 1
-                for c in range(components):
-                    for p in range(points):
-                        out[c, place, p] = 0.0
-            for c in range(components):
-                target, values = out[c, place], scratch.functions[c, d]
-                for t in range(size):
-                    target[targets[t]] = values[t]
-    return found
-
-
-@compiled(fast=FUSED, counts_arrays=False)
-def weighted_sum(functions: Any, weights: Any, out: Any) -> None:
-    """Sum the components of functions (components, rows, n) times weights of points.
-
-    Args:
-        functions: with their derivatives.
-        weights: (components or more, n).
-        out: (rows, n) gets the sum.
-    """
-    for row in range(out.shape[0]):
-        target, values, factors = out[row], functions[0, row], weights[0]
-        for p in range(target.shape[0]):
-            target[p] = values[p] * factors[p]
-        for c in range(1, functions.shape[0]):
-            values, factors = functions[c, row], weights[c]
-            for p in range(target.shape[0]):
-                target[p] += values[p] * factors[p]
