@@ -60,6 +60,8 @@ Level = Annotated[
 ]
 Name = Annotated[FieldName, Query(alias="field", description="The field.")]
 
+Colour = Annotated[FieldName | None, Query(description="A field to colour it by.")]
+
 Cells = Annotated[
     str,
     Query(pattern=r"^[1-4]x[1-4]x[1-4]$", description="How many cells of a crystal are shown."),
@@ -188,7 +190,7 @@ def get_surface(
     service: Serving,
     level: Level,
     name: Name = "density",
-    colour: Annotated[FieldName | None, Query(description="A field to colour it by.")] = None,
+    colour: Colour = None,
     cells: Cells = "1x1x1",
     margin: Annotated[
         float, Query(ge=0, le=0.5, description="Of a crystal: how far beyond its cells.")
@@ -207,7 +209,7 @@ def get_picture(
     service: Serving,
     level: Level,
     name: Name = "density",
-    colour: Annotated[FieldName | None, Query(description="A field to colour it by.")] = None,
+    colour: Colour = None,
     cells: Cells = "1x1x1",
     turn: Annotated[float, Query(ge=-360, le=360, description="Degrees to the right.")] = 0.0,
     tilt: Annotated[float, Query(ge=-360, le=360, description="Degrees upwards.")] = 0.0,
