@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepdft.architectures import jets
+from deepdft.architectures import radial_jets as jets
 from deepdft.architectures.atom_steps import AtomSteps
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.deepdft import DEEPDFT

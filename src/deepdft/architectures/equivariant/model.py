@@ -25,7 +25,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from deepdft.architectures import jets
+from deepdft.architectures import radial_jets as jets
 from deepdft.architectures.atom_steps import AtomSteps
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.equivariant import EQUIVARIANT

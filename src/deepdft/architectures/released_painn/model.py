@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from deepdft.architectures import jets
+from deepdft.architectures import radial_jets as jets
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.layers import StackedLinear
 from deepdft.architectures.released_painn import RELEASED_PAINN

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from deepdft.architectures.jets import Jet
+from deepdft.architectures.radial_jets import Jet
 
 _SERIES_BELOW = 0.1
 """Argument below which sin(x) / x comes from its series: its derivatives cancel there."""

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from deepdft.architectures import jets
+from deepdft.architectures import radial_jets as jets
 from deepdft.architectures.base import DensityModel
 from deepdft.architectures.layers import (
     GaussianBasis,
