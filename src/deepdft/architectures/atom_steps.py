@@ -1,26 +1,31 @@
-"""Encoding atoms one interaction step at a time, for structures too large for memory at once."""
+"""Encoding atoms one interaction step at a time, for structures too large for memory at once.
+
+The same for both halves of an architecture: arrays are torch's in its `model.py`, NumPy's in its
+`cpu.py`.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
-from torch import Tensor
+Rows = TypeVar("Rows")
+"""Arrays of one library, with a row for each atom."""
+Surroundings = TypeVar("Surroundings", contravariant=True)
+"""What a network wants to know of the edges to some receivers."""
 
-from deepdft.geometry.graphs import Edges
 
-
-class AtomSteps(Protocol):
-    """What an architecture does to any part of the atoms in one interaction step.
+class AtomSteps(Protocol[Rows, Surroundings]):
+    """What a network does to any part of the atoms in one interaction step.
 
     ::
 
         states = steps.initial(numbers)
         for t in range(steps.count):
-            sent = steps.sent(t, states)                      # of all atoms
-            states = steps.update(t, states, sent, edges)     # of any atoms, given their edges
-            senders[t] = steps.sent_to_probes(t, states)          # after the last `sends` steps
+            sent = steps.sent(t, states)                     # of all atoms
+            states = steps.update(t, states, sent, edges)    # of any atoms, given their edges
+            senders[t] = steps.to_probes(t, states)          # after the last `sends` steps
 
-    gives what `DensityModel.encode` returns. Every method but `update` looks at each atom alone.
+    gives what `encode` of the network returns. Every method but `update` looks at each atom alone.
 
     Attributes:
         count: number of interaction steps.
@@ -32,7 +37,7 @@ class AtomSteps(Protocol):
     sends: int
     channels: int
 
-    def initial(self, numbers: Tensor) -> Tensor:
+    def initial(self, numbers: Any) -> Rows:
         """Return the states before the first step.
 
         Args:
@@ -43,11 +48,11 @@ class AtomSteps(Protocol):
         """
         ...
 
-    def sent(self, step: int, states: Tensor) -> Tensor:
+    def sent(self, step: int, states: Rows) -> Rows:
         """Return what atoms send to atoms in a step, (atoms, width'), from their states."""
         ...
 
-    def update(self, step: int, states: Tensor, sent: Tensor, edges: Edges) -> Tensor:
+    def update(self, step: int, states: Rows, sent: Rows, edges: Surroundings) -> Rows:
         """Return the states after a step.
 
         Args:
@@ -61,6 +66,6 @@ class AtomSteps(Protocol):
         """
         ...
 
-    def sent_to_probes(self, step: int, states: Tensor) -> Tensor:
+    def to_probes(self, step: int, states: Rows) -> Rows:
         """Return what atoms send to probes, (atoms, channels), from their states after a step."""
         ...

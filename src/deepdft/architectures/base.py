@@ -92,7 +92,7 @@ class DensityModel(nn.Module):
         """Map messages (steps, probes, channels) to densities (probes,) in e/Å^3."""
         raise NotImplementedError
 
-    def atom_steps(self) -> AtomSteps | None:
+    def atom_steps(self) -> AtomSteps[Tensor, Edges] | None:
         """Return `encode` one interaction step at a time, for large structures, if there is one.
 
         Optional: without it structures of any size are encoded at once.

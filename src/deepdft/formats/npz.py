@@ -14,7 +14,6 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -24,8 +23,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
-from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.formats.quantities import find_quantity, require_density
+from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.formats.quantities import as_asked
 from deepdft.formats.slab_writer import FileSlabWriter, write_density
 from deepdft.formats.source import Source
 from deepdft.levels import LevelOfTheory
@@ -53,7 +52,7 @@ def read(source: Source, *, quantity: str | None = None) -> Density:
     """
     with _reporting_damage(source):
         density = _assemble(_read_arrays(source))
-    return checked(source, density, quantity)
+    return as_asked(source.path, density, quantity)
 
 
 def read_preview(source: Source, **_: Any) -> Atoms:
@@ -76,22 +75,6 @@ def _read_arrays(source: Source, without: Sequence[str] = ()) -> dict[str, NDArr
     with source.open() as file:
         seekable: Any = file if source.codec is None else io.BytesIO(file.read())
         return read_arrays(seekable, without)
-
-
-def checked(source: Source, density: Density, asked: str | None) -> Density:
-    """Return a density if it is one, or is the quantity that was asked for.
-
-    Raises:
-        FileFormatError: if it is another quantity, and none was asked for.
-        ConfigurationError: if there is no quantity of that name.
-    """
-    require_density(source.path, density.metadata.get("quantity"), asked)
-    if asked is None:
-        return density
-    metadata = {key: value for key, value in density.metadata.items() if key != "quantity"}
-    if find_quantity(asked).name != "density":
-        metadata["quantity"] = asked
-    return replace(density, metadata=metadata)
 
 
 def _assemble(arrays: dict[str, NDArray[Any]]) -> Density:
@@ -177,8 +160,6 @@ class NpzWriter(FileSlabWriter):
 
     def _write_layers(self, values: NDArray[np.floating[Any]]) -> None:
         for layer in values:
-            if not np.isfinite(layer).all():
-                raise ConfigurationError("A value of a density is not finite and is not written.")
             self._values.write(np.ascontiguousarray(layer, dtype=self._dtype).data)
 
     def _write_footer(self, file: BinaryIO) -> None:

@@ -7,8 +7,9 @@ name of a density. They are refused with a sentence unless asked for by name.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from deepdft.density import Density
 from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.units import BOHR, HARTREE, PER_CUBIC_BOHR
 
@@ -128,6 +129,22 @@ def require_density(path: str, name: str | None, asked: str | None) -> None:
     """Raise `FileFormatError` if a file of ours names another quantity and none was asked for."""
     if asked is None and name in QUANTITIES and name != "density":
         raise refusal(path, name, f"it says so ({name})")
+
+
+def as_asked(path: str, density: Density, asked: str | None) -> Density:
+    """Return what a file of ours holds, if it is a density or is the quantity asked for.
+
+    Raises:
+        FileFormatError: if it is another quantity, and none was asked for.
+        ConfigurationError: if there is no quantity of that name.
+    """
+    require_density(path, density.metadata.get("quantity"), asked)
+    if asked is None:
+        return density
+    metadata = {key: value for key, value in density.metadata.items() if key != "quantity"}
+    if find_quantity(asked).name != "density":
+        metadata["quantity"] = asked
+    return replace(density, metadata=metadata)
 
 
 def refusal(path: str, name: str, evidence: str) -> FileFormatError:

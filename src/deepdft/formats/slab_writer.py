@@ -93,6 +93,8 @@ class SlabWriter(ABC):
                 f"A slab of shape {values.shape} does not continue a grid of {self.grid.shape} "
                 f"points behind layer {self._layers} of axis {self.axis}."
             )
+        if not np.isfinite(values).all():
+            raise ConfigurationError("A value of a density is not finite and is not written.")
         self._write_layers(values)
         self._layers += thickness
 

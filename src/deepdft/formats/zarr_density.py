@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
-from deepdft.formats.npz import checked
+from deepdft.formats.quantities import as_asked
 from deepdft.formats.slab_writer import SlabWriter, write_density
 from deepdft.formats.source import Source
 from deepdft.levels import LevelOfTheory
@@ -75,7 +75,7 @@ def read(source: Source, *, lazy: bool = False, quantity: str | None = None) -> 
         raise FileFormatError(
             f"{source.path} is not a density in a zarr group, or damaged: {reason_of(error)}"
         ) from None
-    return checked(source, density, quantity)
+    return as_asked(source.path, density, quantity)
 
 
 def read_preview(source: Source, **_: Any) -> Atoms:
@@ -155,8 +155,6 @@ class ZarrWriter(SlabWriter):
 
     def _write_layers(self, values: NDArray[np.floating[Any]]) -> None:
         for layer in values:
-            if not np.isfinite(layer).all():
-                raise ConfigurationError("A value of a density is not finite and is not written.")
             self._waiting[self._written % len(self._waiting)] = layer
             self._written += 1
             if self._written % len(self._waiting) == 0:

@@ -76,8 +76,8 @@ def _room(network: DensityModel, shape: tuple[int, int, int], allocate: Allocato
 
 
 def _encode_in_chunks(
-    network: DensityModel, steps: AtomSteps, graph: AtomGraph, chunk: int, threads: int,
-    result: Tensor,
+    network: DensityModel, steps: AtomSteps[Tensor, Edges], graph: AtomGraph, chunk: int,
+    threads: int, result: Tensor,
 ) -> None:  # fmt: skip
     parameter = next(network.parameters())
     n_atoms = len(graph.numbers)
@@ -98,8 +98,7 @@ def _encode_in_chunks(
             # In place: other chunks read what these atoms sent, not their states.
             states[part] = steps.update(step, states[part], sent, edges)
             if step >= silent:
-                sent_to_probes = steps.sent_to_probes(step, states[part])
-                result[step - silent, part] = sent_to_probes.to(result.device)
+                result[step - silent, part] = steps.to_probes(step, states[part]).to(result.device)
 
     for step in range(steps.count):
         sent = states.new_empty((n_atoms, steps.sent(step, states[:1]).shape[1]))

@@ -103,7 +103,7 @@ class DeepDFT(DensityModel):
         sent_to_probes: Tensor = self.probe_W1(torch.stack(after_step))
         return sent_to_probes
 
-    def atom_steps(self) -> AtomSteps:
+    def atom_steps(self) -> AtomSteps[Tensor, Edges]:
         """Return `encode` one interaction step at a time."""
         return _AtomSteps(self)
 
@@ -193,5 +193,5 @@ class _AtomSteps:
         hidden = softplus(self._model.atom_W4.step(step, message))
         return states + self._model.atom_W5.step(step, hidden)
 
-    def sent_to_probes(self, step: int, states: Tensor) -> Tensor:
+    def to_probes(self, step: int, states: Tensor) -> Tensor:
         return self._model.probe_W1.step(step, states)

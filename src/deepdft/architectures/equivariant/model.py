@@ -180,9 +180,9 @@ class Equivariant(DensityModel):
         states = steps.initial(graph.numbers)
         for t in range(steps.count):
             states = steps.update(t, states, steps.sent(t, states), graph.edges)
-        return steps.sent_to_probes(steps.count - 1, states)[None]
+        return steps.to_probes(steps.count - 1, states)[None]
 
-    def atom_steps(self) -> AtomSteps:
+    def atom_steps(self) -> AtomSteps[Tensor, Edges]:
         """Return `encode` one interaction step at a time."""
         return _AtomSteps(self)
 
@@ -250,7 +250,7 @@ class _AtomSteps:
         updated: Tensor = self._interaction(step)(states, sent, edges)
         return updated
 
-    def sent_to_probes(self, step: int, states: Tensor) -> Tensor:
+    def to_probes(self, step: int, states: Tensor) -> Tensor:
         model = self._model
         scalars, tensors = self._interaction(step).split(states)
         factors = model.coefficients(scalars)

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
 
+from deepdft.architectures.atom_steps import AtomSteps
 from deepdft.architectures.interface import Allocator
 from deepdft.arrays import Array
 from deepdft.geometry.neighbours import EdgeArrays, atom_edges
@@ -24,61 +24,24 @@ CHUNK_ATOMS = 256
 """Atoms that take a step together: what their edges need stays near the processor."""
 
 
-class AtomSteps(Protocol):
+class CpuAtomSteps(AtomSteps[Array, Any], Protocol):
     """What a network does to a chunk of atoms in one interaction step.
 
-    ::
-
-        states = steps.initial(species)
-        for t in range(steps.count):
-            sent = steps.sent(t, states)                       # of all atoms
-            states = steps.update(t, states, sent, geometry)   # of any atoms, given their edges
-            steps.to_probes(t, states)                         # after the last `sends` steps
-
     Attributes:
-        count: number of interaction steps.
-        sends: number of steps, the last ones, after which atoms send to probes.
-        channels: width of what is sent to probes.
         dtype: floating type.
         uses_directions: whether edges must have vectors.
     """
 
-    count: int
-    sends: int
-    channels: int
     dtype: Any
     uses_directions: bool
 
-    def initial(self, numbers: NDArray[np.int64]) -> Array:
-        """Return the states (atoms, width) before the first step, from atomic numbers."""
-        ...
-
-    def sent(self, step: int, states: Array) -> Array:
-        """Return what atoms send to atoms in a step, (atoms, width')."""
-        ...
-
     def geometry(self, edges: EdgeArrays) -> Any:
-        """Return what the edges to some receivers are worth in every step."""
-        ...
-
-    def update(self, step: int, states: Array, sent: Array, geometry: Any) -> Array:
-        """Return the states (receivers, width) of some receivers after a step.
-
-        Args:
-            step: which step, from 0.
-            states: (receivers, width).
-            sent: (atoms, width') of all atoms.
-            geometry: of the edges to the receivers.
-        """
-        ...
-
-    def to_probes(self, step: int, states: Array) -> Array:
-        """Return what atoms send to probes, (atoms, channels), from their states after a step."""
+        """Return what the edges to some receivers are worth in every step, for `update`."""
         ...
 
 
 def encode(
-    steps: AtomSteps,
+    steps: CpuAtomSteps,
     atoms: Atoms,
     cutoff: float,
     threads: int | None,

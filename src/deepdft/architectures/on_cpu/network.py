@@ -13,7 +13,7 @@ from ase import Atoms
 from deepdft.architectures.interface import Allocator, ProbeNetwork
 from deepdft.architectures.on_cpu.compiled import CompiledNetwork, CompiledProbes
 from deepdft.architectures.on_cpu.elements import known_elements
-from deepdft.architectures.on_cpu.encoding import CHUNK_ATOMS, AtomSteps, encode
+from deepdft.architectures.on_cpu.encoding import CHUNK_ATOMS, CpuAtomSteps, encode
 from deepdft.architectures.on_cpu.plain import PlainNetwork, PlainProbes
 from deepdft.architectures.on_cpu.weights import Weights
 from deepdft.architectures.options import ArchitectureOptions
@@ -64,7 +64,7 @@ class CompiledOnCpu(ABC, Generic[Options]):
         """Return the probes' part in compiled form."""
 
     @abstractmethod
-    def _atom_steps(self) -> AtomSteps:
+    def _atom_steps(self) -> CpuAtomSteps:
         """Return the atoms' part."""
 
     def encode(
@@ -95,5 +95,5 @@ class CompiledOnCpu(ABC, Generic[Options]):
         return tabulated(self._plain.filters, self.cutoff, self.settings.table_spacing)
 
     @cached_property
-    def _steps(self) -> AtomSteps:
+    def _steps(self) -> CpuAtomSteps:
         return self._atom_steps()
