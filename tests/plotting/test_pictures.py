@@ -19,8 +19,9 @@ from deepdft.plotting.figures import picture
 from deepdft.plotting.meshes import isosurface
 from deepdft.plotting.planes import lattice_plane, miller_indices, plane_of_atoms, values_at
 from deepdft.plotting.renderer import Surface, render
+from deepdft.plotting.scenes import Scene
 from deepdft.plotting.section_pictures import line_picture, slice_picture
-from deepdft.plotting.structures import bonds_between, cell_edges, drawn_atoms
+from deepdft.plotting.structures import bonds_between
 from deepdft.plotting.surface_pictures import Panel, surface_picture
 
 RED, BLUE = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
@@ -87,7 +88,7 @@ def test_glass_shows_what_is_behind():
 
 
 def test_atoms_are_drawn_as_balls_of_their_colours_with_sticks_between(water):
-    atoms = drawn_atoms(water)
+    atoms = Scene.of(water).atoms
     assert sorted(map(tuple, np.sort(atoms.bonds, axis=1))) == [(0, 1), (0, 2)]
     camera = framed(looking_along([1, 0, 0]), atoms.positions, 200, margin=0.5)
     image = render(camera, [], atoms)
@@ -100,14 +101,18 @@ def test_atoms_are_drawn_as_balls_of_their_colours_with_sticks_between(water):
 
 
 def test_a_crystal_has_atoms_at_all_its_faces_and_twelve_edges(salt):
-    atoms = drawn_atoms(salt)
+    scene = Scene.of(salt)
+    atoms = scene.atoms
     # A cell of rock salt with all its corners, edges and faces: 3 x 3 x 3 sites.
     assert len(atoms.positions) == 27
     assert len({tuple(place) for place in atoms.positions.round(6).tolist()}) == 27
-    assert len(atoms.bonds) == 54
-    twice = drawn_atoms(salt, ((0.0, 2.0), (0.0, 1.0), (0.0, 1.0)))
+    # Ions have no sticks; between carbons there are 16 in a cell and 1 more for each image.
+    assert len(atoms.bonds) == 0
+    diamond = bulk("C", "diamond", a=3.57, cubic=True)
+    assert len(Scene.of(gaussians(diamond, Grid.of_cell(diamond, 0.4))).atoms.bonds) == 16
+    twice = Scene.of(salt, (2, 1, 1)).atoms
     assert len(twice.positions) == 45
-    edges = cell_edges(salt.grid)
+    edges = scene.edges
     assert np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1) == pytest.approx(np.full(12, 5.64))
 
 
@@ -178,7 +183,7 @@ def test_no_miller_indices(text):
 def test_a_lattice_plane_is_at_right_angles_and_holds_most_atoms(salt):
     plane = lattice_plane(salt, (1, 1, 0))
     assert plane.axes[2] == pytest.approx(np.array([1, 1, 0]) / np.sqrt(2))
-    heights = plane.seen(drawn_atoms(salt).positions)[:, 2]
+    heights = plane.seen(Scene.of(salt).atoms.positions)[:, 2]
     assert (np.abs(heights) < 1e-6).sum() >= 9
     moved = lattice_plane(salt, (1, 1, 0), 0.5)
     assert (moved.centre - plane.centre) @ plane.axes[2] == pytest.approx(0.5)

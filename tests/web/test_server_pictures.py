@@ -10,7 +10,8 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 from deepdft.density import Density, Grid
-from deepdft.web.drawings import meshes_of, slice_of
+from deepdft.plotting.scenes import Scene
+from deepdft.web.drawings import Drawing, meshes_of, slice_of
 from deepdft.web.pictures import Look, picture
 from deepdft.web.problems import Refusal
 from deepdft.web.results import Result
@@ -55,7 +56,7 @@ def read(content):
 
 
 def test_a_picture_shows_the_surface_on_white(boxed):
-    image = read(picture(boxed, "density", 0.3, look=Look(pixels=120)))
+    image = read(picture(boxed, Drawing(0.3), Look(pixels=120)))
     assert max(image.shape[:2]) == 120
     assert (image[0, 0] == 255).all()
     assert ((image < 250).any(axis=2)).mean() > 0.3
@@ -63,7 +64,7 @@ def test_a_picture_shows_the_surface_on_white(boxed):
 
 def test_it_can_be_turned_and_come_nearer(boxed):
     looks = (Look(pixels=100), Look(turn=60, pixels=100), Look(zoom=2, pixels=100))
-    images = [read(picture(boxed, "density", 0.3, look=look)) for look in looks]
+    images = [read(picture(boxed, Drawing(0.3), look)) for look in looks]
     assert images[0].shape != images[1].shape or (images[0] != images[1]).any()
     assert abs(max(images[2].shape) - 100) <= 1
     covered = [(image < 250).any(axis=2).mean() for image in images]
@@ -72,16 +73,16 @@ def test_it_can_be_turned_and_come_nearer(boxed):
 
 def test_signs_have_their_colours(crystal):
     level = 0.5
-    image = read(picture(crystal, "deformation", level, look=Look(pixels=100, opacity=1)))
+    image = read(picture(crystal, Drawing(level, "deformation"), Look(pixels=100, opacity=1)))
     red, blue = image[..., 0], image[..., 2]
     assert (blue - red > 40).any()
 
 
 def test_a_molecule_across_a_corner_is_whole(boxed):
-    assert not boxed.is_periodic
-    drawn = drawn_structure(boxed.atoms, boxed.is_periodic, boxed.window)
+    assert not boxed.scene.is_crystal
+    drawn = drawn_structure(boxed.scene)
     assert sorted(len(atom.bonds) for atom in drawn.atoms) == [1, 1, 2]
-    (mesh,) = meshes_of(boxed, "density", 0.3)
+    (mesh,) = meshes_of(boxed, Drawing(0.3))
     places = np.array([(atom.x, atom.y, atom.z) for atom in drawn.atoms])
     # The surface is around the atoms as they are drawn, and closed.
     assert np.abs(mesh.vertices.mean(axis=0) - places.mean(axis=0)).max() < 0.3
@@ -90,9 +91,9 @@ def test_a_molecule_across_a_corner_is_whole(boxed):
 
 
 def test_a_slice_follows_the_window(boxed):
-    drawn = drawn_structure(boxed.atoms, False, boxed.window)
+    drawn = drawn_structure(boxed.scene)
     oxygen = next(atom for atom in drawn.atoms if atom.element == "O")
-    low = boxed.window[2][0]
+    low = boxed.scene.window[2][0]
     about, rest = unpacked(slice_of(boxed, "density", 2, oxygen.z / 9.0 - low))
     values = np.frombuffer(rest, "<f4").reshape(about["shape"])
     row, column = np.unravel_index(values.argmax(), values.shape)
@@ -102,16 +103,16 @@ def test_a_slice_follows_the_window(boxed):
 
 
 def test_several_cells(crystal):
-    drawn = drawn_structure(crystal.atoms, True, crystal.window, (2, 2, 1))
+    drawn = drawn_structure(crystal.scene_of((2, 2, 1)))
     # The atoms on the faces belong to both sides.
-    one = drawn_structure(crystal.atoms, True, crystal.window)
+    one = drawn_structure(crystal.scene)
     assert (len(one.atoms), len(drawn.atoms)) == (27, 75)
     assert drawn.cells == [2, 2, 1]
     single, several = (
-        sum(mesh.area for mesh in meshes_of(crystal, "density", 0.5, cells=cells))
+        sum(mesh.area for mesh in meshes_of(crystal, Drawing(0.5, cells=cells)))
         for cells in ((1, 1, 1), (2, 2, 1))
     )
-    extent = meshes_of(crystal, "density", 0.5, cells=(2, 2, 1))[0].vertices.max(axis=0)
+    extent = meshes_of(crystal, Drawing(0.5, cells=(2, 2, 1)))[0].vertices.max(axis=0)
     assert extent == pytest.approx([11.2, 11.2, 5.6], abs=1e-6)
     assert several == pytest.approx(4 * single, rel=1e-3)
 
@@ -121,7 +122,7 @@ def test_more_atoms_than_can_be_drawn_are_refused():
         "H500", np.random.default_rng(1).uniform(0, 20, (500, 3)), cell=[20] * 3, pbc=True
     )
     with pytest.raises(Refusal, match="show fewer") as refusal:
-        drawn_structure(atoms, True, cells=(3, 3, 3))
+        drawn_structure(Scene.of_structure(atoms, (3, 3, 3)))
     assert refusal.value.status == 413
 
 

@@ -180,7 +180,9 @@ def _surface(
 def _point(density: Density, text: str) -> FloatArray:
     import numpy as np
 
-    positions = density.atoms.positions
+    from deepdft.plotting.scenes import Scene
+
+    positions = Scene.of(density).places
     parts = text.split(",")
     try:
         if len(parts) == 3:

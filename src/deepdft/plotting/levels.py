@@ -7,6 +7,7 @@ import numpy as np
 from deepdft.density import Density
 from deepdft.plotting.enclosed import DEFAULT_LEVEL, Enclosed
 from deepdft.plotting.meshes import has_negative_lobe
+from deepdft.structures.coverage import is_isolated
 
 _CRYSTAL_SHARE = 0.85
 """Of the electrons that the surface of a crystal encloses."""
@@ -25,7 +26,7 @@ def chosen_level(density: Density) -> float:
         sizes = np.sort(np.abs(density.values), axis=None)[::-1]
         sums = np.cumsum(sizes, dtype=np.float64)
         level = float(sizes[min(np.searchsorted(sums, _SIGNED_SHARE * sums[-1]), len(sums) - 1)])
-    elif not np.any(density.atoms.pbc) and density.values.max() > DEFAULT_LEVEL:
+    elif density.values.max() > DEFAULT_LEVEL and is_isolated(density.atoms):
         return DEFAULT_LEVEL
     elif density.n_electrons > 0:
         level = Enclosed(density).level(_CRYSTAL_SHARE)

@@ -69,18 +69,23 @@ class Mesh:
         parts = [self.faces]
         while parts:
             faces = parts.pop()
-            used, renumbered = np.unique(faces, return_inverse=True)
-            if len(used) > largest:
+            piece = self.part(faces)
+            if len(piece.vertices) > largest:
                 half = len(faces) // 2
                 parts += [faces[half:], faces[:half]]
             elif len(faces):
-                yield replace(
-                    self,
-                    vertices=self.vertices[used],
-                    normals=self.normals[used],
-                    faces=renumbered.reshape(-1, 3),
-                    values=None if self.values is None else self.values[used],
-                )
+                yield piece
+
+    def part(self, faces: IntegerArray) -> Mesh:
+        """Return some of the triangles (k, 3), with the corners that they have."""
+        used, renumbered = np.unique(faces, return_inverse=True)
+        return replace(
+            self,
+            vertices=self.vertices[used],
+            normals=self.normals[used],
+            faces=renumbered.reshape(-1, 3),
+            values=None if self.values is None else self.values[used],
+        )
 
     def _cross(self) -> FloatArray:
         a, b, c = (self.vertices[self.faces[:, corner]] for corner in range(3))

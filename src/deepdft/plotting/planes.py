@@ -11,6 +11,7 @@ from deepdft.arrays import FloatArray
 from deepdft.density import Density
 from deepdft.errors import ConfigurationError
 from deepdft.fields.resampled import DensityField, fractional, periodic_axes
+from deepdft.plotting.scenes import Scene
 
 _MARGIN = 2.0
 """Around the atoms of a molecule, Å."""
@@ -50,13 +51,13 @@ class Plane:
 
 def plane_of_atoms(density: Density, shift: float = 0.0) -> Plane:
     """Return the plane that lies closest to all atoms, moved by `shift` (Å) along its normal."""
-    positions = density.atoms.positions
+    positions = Scene.of(density).places
     if len(positions) < 3:
         return lattice_plane(density, (0, 0, 1), shift)
     centre = positions.mean(axis=0)
     axes = np.linalg.svd(positions - centre)[2]
     axes[2] = np.cross(axes[0], axes[1])
-    return _around_atoms(density, centre + shift * axes[2], axes)
+    return _around_atoms(density, positions, centre + shift * axes[2], axes)
 
 
 def lattice_plane(density: Density, indices: tuple[int, int, int], shift: float = 0.0) -> Plane:
@@ -73,7 +74,7 @@ def lattice_plane(density: Density, indices: tuple[int, int, int], shift: float 
     Raises:
         ConfigurationError: if all indices are zero.
     """
-    grid, positions = density.grid, density.atoms.positions
+    grid, positions = density.grid, Scene.of(density).places
     if not any(indices):
         raise ConfigurationError("There is no plane (000).")
     normal = np.linalg.inv(grid.cell) @ np.array(indices, dtype=np.float64)
@@ -85,7 +86,7 @@ def lattice_plane(density: Density, indices: tuple[int, int, int], shift: float 
     axes = np.array([along, np.cross(normal, along), normal])
     if not all(periodic_axes(density)):
         centre = positions.mean(axis=0) if len(positions) else grid.origin + grid.cell.sum(0) / 2
-        return _around_atoms(density, centre + shift * normal, axes)
+        return _around_atoms(density, positions, centre + shift * normal, axes)
     middle = grid.origin + grid.cell.sum(axis=0) / 2
     heights = (positions - middle) @ normal
     height = 0.0
@@ -128,8 +129,9 @@ def values_at(density: Density, points: FloatArray) -> FloatArray:
     return values.reshape(points.shape[:-1])
 
 
-def _around_atoms(density: Density, centre: FloatArray, axes: FloatArray) -> Plane:
-    positions = density.atoms.positions
+def _around_atoms(
+    density: Density, positions: FloatArray, centre: FloatArray, axes: FloatArray
+) -> Plane:
     if not len(positions):
         reach = np.linalg.norm(density.grid.cell, axis=1).max() / 2
         return Plane(centre, axes, (float(reach), float(reach)))

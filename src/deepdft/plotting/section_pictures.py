@@ -13,7 +13,8 @@ from deepdft.extras import import_extra
 from deepdft.plotting.figures import BLUE, ORANGE, new_figure
 from deepdft.plotting.meshes import has_negative_lobe
 from deepdft.plotting.planes import Plane, values_at
-from deepdft.plotting.structures import drawn_atoms
+from deepdft.plotting.scenes import Scene
+from deepdft.plotting.structures import DrawnAtoms
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,8 +154,7 @@ def _signed(subplot: Any, values: FloatArray, extent: tuple[float, ...]) -> Any:
 
 def _mark_atoms(subplot: Any, density: Density, plane: Plane) -> None:
     circle = import_extra("matplotlib.patches", "A picture").Circle
-    window = ((-1.0, 2.0),) * 3 if np.any(density.atoms.pbc) else ((0.0, 1.0),) * 3
-    atoms = drawn_atoms(density, (window[0], window[1], window[2]))
+    atoms = _atoms_around(density)
     seen = plane.seen(atoms.positions)
     near = np.abs(seen[:, 2]) < _VISIBLE
     for pair in atoms.bonds[near[atoms.bonds].all(axis=1)]:
@@ -177,10 +177,15 @@ def _mark_atoms(subplot: Any, density: Density, plane: Plane) -> None:
             )  # fmt: skip
 
 
+def _atoms_around(density: Density) -> DrawnAtoms:
+    """Return the atoms of a box and, where they repeat, of those around it."""
+    return Scene.of(density).atoms_within(((-1.0, 2.0), (-1.0, 2.0), (-1.0, 2.0)))
+
+
 def _atoms_on(
     density: Density, start: FloatArray, direction: FloatArray, ends: FloatArray
 ) -> list[tuple[float, str]]:
-    atoms = drawn_atoms(density)
+    atoms = _atoms_around(density)
     along = (atoms.positions - start) @ direction
     aside = np.linalg.norm(atoms.positions - start - along[:, None] * direction, axis=1)
     on = (aside < _NEAR) & (along >= ends[0]) & (along <= ends[1])

@@ -1,4 +1,4 @@
-"""Atoms and bonds as they are drawn: images at the faces of a cell, sticks between neighbours."""
+"""Atoms and bonds as they are drawn: balls, sticks, the edges of a box."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
 from scipy.spatial import cKDTree
 
 from deepdft.arrays import FloatArray, IntegerArray
-from deepdft.density import Density, Grid
-from deepdft.fields.resampled import fractional, periodic_axes
-from deepdft.plotting.meshes import ONE_CELL, Window
 
-_BOND_SLACK = 0.35
+BOND_SLACK = 0.35
 """By how much a bond may be longer than the covalent radii together, Å."""
 
-_FACE = 1e-3
-"""How far outside the box an atom still counts as on its face, a fraction."""
+IONS = (3, 11, 19, 37, 55, 12, 20, 38, 56)
+"""Of the first two columns: in crystals, sticks from them to everything would hide the picture."""
 
 _BALL = 0.42
 """Radius of a drawn atom, of its covalent radius; hydrogen a little more."""
@@ -57,30 +53,36 @@ class DrawnAtoms:
         """(n,) chemical symbols."""
         return [chemical_symbols[number] for number in self.numbers]
 
-
-def drawn_atoms(density: Density, window: Window = ONE_CELL) -> DrawnAtoms:
-    """Return the atoms of a density in a window of its box, with their bonds.
-
-    Along periodic axes every image within the window is drawn, at both of two opposite faces;
-    along others every atom is, where it is.
-    """
-    positions, indices = _images(density.atoms, density.grid, periodic_axes(density), window)
-    numbers = density.atoms.numbers[indices]
-    return DrawnAtoms(positions, numbers, indices, bonds_between(positions, numbers))
+    @property
+    def partners(self) -> list[list[int]]:
+        """(n,) the drawn atoms that each has a bond to."""
+        result: list[list[int]] = [[] for _ in self.numbers]
+        for a, b in self.bonds.tolist():
+            result[a].append(b)
+            result[b].append(a)
+        return result
 
 
-def bonds_between(positions: FloatArray, numbers: IntegerArray) -> IntegerArray:
+def bonds_between(
+    positions: FloatArray, numbers: IntegerArray, without: tuple[int, ...] = ()
+) -> IntegerArray:
     """Return the pairs of atoms that are as close as bonded ones, (m, 2).
 
     They are where the distance is below the sum of the covalent radii plus 0.35 Å.
+
+    Args:
+        positions: (n, 3) Å.
+        numbers: (n,) atomic numbers.
+        without: atomic numbers of atoms that get none.
     """
     if len(positions) < 2:
         return np.empty((0, 2), dtype=np.int64)
     radii = covalent_radii[numbers]
-    reach = 2 * float(radii.max()) + _BOND_SLACK
+    reach = 2 * float(radii.max()) + BOND_SLACK
     pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray").astype(np.int64)
     lengths = np.linalg.norm(positions[pairs[:, 0]] - positions[pairs[:, 1]], axis=1)
-    near = lengths < radii[pairs[:, 0]] + radii[pairs[:, 1]] + _BOND_SLACK
+    near = lengths < radii[pairs[:, 0]] + radii[pairs[:, 1]] + BOND_SLACK
+    near &= ~np.isin(numbers[pairs], without).any(axis=1)
     result: IntegerArray = pairs[near]
     return result
 
@@ -98,11 +100,6 @@ def element_colours(numbers: IntegerArray) -> FloatArray:
     return result
 
 
-def cell_edges(grid: Grid) -> FloatArray:
-    """Return the twelve edges of a grid's box, (12, 2, 3) Å."""
-    return edges_of(grid.origin, grid.cell)
-
-
 def edges_of(corner: FloatArray, box: FloatArray) -> FloatArray:
     """Return the twelve edges of a box, (12, 2, 3) Å, given a corner and its edges there (3, 3)."""
     corners = {bits: corner + np.array(bits) @ box for bits in product((0, 1), repeat=3)}
@@ -113,24 +110,3 @@ def edges_of(corner: FloatArray, box: FloatArray) -> FloatArray:
         if not bits[axis]
     ]
     return np.array(ends)
-
-
-def _images(
-    atoms: Atoms, grid: Grid, periodic: tuple[bool, bool, bool], window: Window
-) -> tuple[FloatArray, IntegerArray]:
-    places = fractional(grid, atoms.positions)
-    repeats = np.array(periodic)
-    low, high = np.array(window).T
-    folded = np.where(repeats, places - np.floor(places + _FACE), places)
-    spans = [
-        range(int(np.floor(low[a])) - 1, int(np.ceil(high[a])) + 1) if periodic[a] else range(1)
-        for a in range(3)
-    ]
-    found, indices = [], []
-    for shift in product(*spans):
-        moved = folded + shift
-        inside = ((moved >= low - _FACE) & (moved <= high + _FACE)) | ~repeats
-        kept = np.flatnonzero(inside.all(axis=1))
-        found.append(grid.origin + moved[kept] @ grid.cell)
-        indices.append(kept)
-    return np.concatenate(found), np.concatenate(indices).astype(np.int64)

@@ -12,13 +12,14 @@ from numpy.typing import ArrayLike
 from deepdft.arrays import FloatArray
 from deepdft.density import Density
 from deepdft.extras import import_extra
-from deepdft.plotting.camera import Camera, chosen_axes, framed, looking_along
+from deepdft.plotting.camera import Camera, framed, looking_along
 from deepdft.plotting.enclosed import Enclosed
 from deepdft.plotting.figures import BLUE, ORANGE, RESOLUTION, new_figure
 from deepdft.plotting.levels import chosen_level, shown_level
-from deepdft.plotting.meshes import Mesh, has_negative_lobe, lobes
+from deepdft.plotting.meshes import Mesh, has_negative_lobe
 from deepdft.plotting.renderer import Surface, render
-from deepdft.plotting.structures import DrawnAtoms, cell_edges, drawn_atoms, element_colours
+from deepdft.plotting.scenes import Scene
+from deepdft.plotting.structures import DrawnAtoms, element_colours
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,13 +81,11 @@ def surface_picture(
         ConfigurationError: if the view is no direction.
         MissingDependencyError: if matplotlib or scikit-image is not installed.
     """
-    first = panels[0].density
-    periodic = bool(np.any(first.atoms.pbc))
-    atoms = drawn_atoms(first)
-    axes = chosen_axes(first.atoms.positions, periodic) if view is None else looking_along(view)
-    edges = cell_edges(first.grid) if periodic else None
+    scene = Scene.of(panels[0].density)
+    atoms, edges = scene.atoms, scene.edges
+    axes = scene.axes if view is None else looking_along(view)
     levels = [chosen_level(p.density) if p.level is None else abs(p.level) for p in panels]
-    meshes = [lobes(p.density, level) for p, level in zip(panels, levels, strict=True)]
+    meshes = [scene.lobes(p.density, level) for p, level in zip(panels, levels, strict=True)]
     extent = _extent(atoms, [mesh for found in meshes for mesh in found], edges)
     camera = framed(axes, extent, int(width * resolution))
     height = width * camera.half_size[1] / camera.half_size[0]

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray
 from deepdft.density import Density
-from deepdft.plotting.camera import chosen_axes
 from deepdft.plotting.differences import difference_of
 from deepdft.plotting.enclosed import Enclosed
 from deepdft.plotting.levels import chosen_level, shown_level
-from deepdft.plotting.meshes import Mesh, has_negative_lobe, lobes
-from deepdft.plotting.structures import cell_edges, drawn_atoms
+from deepdft.plotting.meshes import Mesh, has_negative_lobe
+from deepdft.plotting.scenes import Scene
 
 _POINTS = 120_000
 """Grid points of a surface at most: a view is some megabytes at most."""
@@ -108,27 +107,25 @@ def _data(density: Density, iso: float | None) -> dict[str, Any]:
     signed = has_negative_lobe(density.values)
     first = abs(iso) if iso is not None else chosen_level(density)
     levels = _levels(density, first, signed)
-    atoms = drawn_atoms(density)
-    periodic = bool(np.any(density.atoms.pbc))
-    partners: list[list[int]] = [[] for _ in atoms.symbols]
-    for a, b in atoms.bonds.tolist():
-        partners[a].append(b)
-        partners[b].append(a)
+    scene = Scene.of(density)
+    atoms = scene.atoms
     return {
         "signed": signed,
         "first": levels.index(first),
-        "rotation": _quaternion(chosen_axes(density.atoms.positions, periodic)),
+        "rotation": _quaternion(scene.axes),
         "atoms": [
             {"elem": symbol, **_place(place), "bonds": bonds, "bondOrder": [1] * len(bonds)}
-            for symbol, place, bonds in zip(atoms.symbols, atoms.positions, partners, strict=True)
+            for symbol, place, bonds in zip(
+                atoms.symbols, atoms.positions, atoms.partners, strict=True
+            )
         ],
-        "edges": [[_place(a), _place(b)] for a, b in cell_edges(density.grid)] if periodic else [],
+        "edges": [[_place(a), _place(b)] for a, b in (() if scene.edges is None else scene.edges)],
         "levels": [
             {
                 "words": _words(density, level, signed),
                 "pieces": [
                     {**_packed(piece), "positive": mesh.level > 0}
-                    for mesh in lobes(density, level, max_points=_POINTS)
+                    for mesh in scene.lobes(density, level, _POINTS)
                     for piece in mesh.pieces()
                 ],
             }

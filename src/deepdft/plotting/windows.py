@@ -13,8 +13,8 @@ from deepdft.plotting.meshes import Window
 _VACUUM = 5.0
 """Å without atoms along an axis through which no crystal goes on."""
 
-_CLEAR = 2.5
-"""Å between the atoms and a face that is far enough for a surface around them."""
+CLEAR = 2.5
+"""Å between the atoms and a face that are enough for a surface around them."""
 
 
 def whole_window(
@@ -49,7 +49,7 @@ def _along(places: FloatArray, height: float, repeats: bool) -> tuple[float, flo
     gaps = np.diff(within, append=within[0] + 1)
     widest = int(np.argmax(gaps))
     clear = min(within[0], 1 - within[-1]) * height
-    if gaps[widest] * height < _VACUUM or clear >= _CLEAR:
+    if gaps[widest] * height < _VACUUM or clear >= CLEAR:
         return 0.0, 1.0
     begin = float((within[widest] + gaps[widest] / 2) % 1.0)
     begin -= begin > 0.5

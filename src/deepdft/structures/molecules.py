@@ -66,8 +66,21 @@ class Molecules:
 
     def is_endless(self, part: NDArray[np.intp]) -> bool:
         """Return whether a part is bonded to its own periodic images: a chain, layer or network."""
-        if not self._leaving[part].any():
-            return False
+        return bool(self._leaving[part].any()) and self._walked(part) is None
+
+    def cells_of(self, part: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return by how many cells to move each atom of a part, so that its bonds are whole.
+
+        Returns:
+            (len(part), 3); the first atom stays. Of an endless part, zeros.
+        """
+        places = self._walked(part) if self._leaving[part].any() else None
+        if places is None:
+            return np.zeros((len(part), 3), dtype=np.int64)
+        return np.array([places[int(atom)] for atom in part], dtype=np.int64)
+
+    def _walked(self, part: NDArray[np.intp]) -> dict[int, tuple[int, int, int]] | None:
+        """Return the cell of each atom, going along bonds; None where an atom is in several."""
         places = {int(part[0]): (0, 0, 0)}
         waiting = [int(part[0])]
         while waiting:
@@ -79,8 +92,8 @@ class Molecules:
                     places[other] = place
                     waiting.append(other)
                 elif places[other] != place:
-                    return True
-        return False
+                    return None
+        return places
 
     def bonds_of(self, atom: int) -> tuple[list[int], NDArray[np.float64]]:
         """Return the atoms bonded to one, and vectors (n, 3) to where they are, Å."""

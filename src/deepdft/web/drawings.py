@@ -8,44 +8,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from deepdft.density import Density
 from deepdft.fields.resampled import periodic_axes
-from deepdft.plotting.meshes import MAX_POINTS, Mesh, Window, interpolated, isosurface, lobes
+from deepdft.plotting.meshes import Mesh, interpolated
 from deepdft.web.results import SIGNED, FieldName, Result
 
 
-def surface(
-    result: Result,
-    name: FieldName,
-    level: float,
-    colour: FieldName | None = None,
-    cells: tuple[int, int, int] = (1, 1, 1),
-    margin: float = 0.0,
-) -> bytes:
+@dataclass(frozen=True)
+class Drawing:
+    """A surface that is asked for.
+
+    Attributes:
+        level: the value on it; of a signed field also minus that.
+        name: the field.
+        colour: a field to colour it by.
+        cells: how many cells of a crystal, along each edge.
+    """
+
+    level: float
+    name: FieldName = "density"
+    colour: FieldName | None = None
+    cells: tuple[int, int, int] = (1, 1, 1)
+
+
+def surface(result: Result, drawing: Drawing) -> bytes:
     """Return an isosurface, with its negative lobe where the field is signed.
 
     The text holds `pieces`, a list of the numbers of `vertices` and `triangles` and the `level` of
     each, and the range of `values`. Of each piece follow positions (n, 3), normals (n, 3), values
     (n,) where there are colours, and triangles (m, 3).
 
-    Args:
-        result: what is shown.
-        name: the field.
-        level: the value on the surface; of a signed field also minus that.
-        colour: a field to colour it by.
-        cells: how many cells of a crystal, along each edge.
-        margin: how far beyond them, of an edge.
-
     Raises:
         Refusal: if there is no such field.
     """
-    meshes = meshes_of(result, name, level, colour, cells, margin)
-    pieces = [piece for mesh in meshes for piece in mesh.pieces(60_000)]
+    pieces = [piece for mesh in meshes_of(result, drawing) for piece in mesh.pieces(60_000)]
     values = np.concatenate([m.values for m in pieces if m.values is not None] or [np.empty(0)])
     about = {
         "pieces": [
@@ -58,29 +59,21 @@ def surface(
     return packed(about, [array for piece in pieces for array in _arrays(piece)])
 
 
-def meshes_of(
-    result: Result,
-    name: FieldName,
-    level: float,
-    colour: FieldName | None = None,
-    cells: tuple[int, int, int] = (1, 1, 1),
-    margin: float = 0.0,
-) -> list[Mesh]:
-    """Return what `surface` packs: one mesh, or two of a signed field."""
-    density = result.field_named(name)
-    spans = [
-        (low - margin, low + count + margin)
-        for (low, _), count in zip(result.window, cells, strict=True)
-    ]
-    window: Window = (spans[0], spans[1], spans[2])
-    # Many cells are drawn from fewer points each.
-    points = MAX_POINTS // (cells[0] * cells[1] * cells[2])
-    if name in SIGNED:
-        return lobes(density, level, window=window, max_points=points)
-    mesh = isosurface(density, level, window=window, max_points=points)
-    if colour is None:
+def meshes_of(result: Result, drawing: Drawing) -> list[Mesh]:
+    """Return what `surface` packs: one mesh, or two of a signed field.
+
+    Raises:
+        Refusal: if there is no such field.
+    """
+    field = result.field_named(drawing.name)
+    scene = result.scene_of(drawing.cells)
+    if drawing.name in SIGNED:
+        return scene.lobes(field, drawing.level)
+    mesh = scene.surface(field, drawing.level)
+    if drawing.colour is None:
         return [mesh]
-    return [replace(mesh, values=interpolated(result.field_named(colour), mesh.vertices))]
+    colour = result.field_named(drawing.colour)
+    return [replace(mesh, values=interpolated(colour, mesh.vertices))]
 
 
 def _arrays(piece: Mesh) -> list[np.ndarray]:
@@ -108,7 +101,8 @@ def slice_of(result: Result, name: FieldName, axis: int, position: float) -> byt
     density = result.field_named(name)
     grid = density.grid
     # The layer of points at which the window begins, along each axis.
-    begin = [round(low * count) for (low, _), count in zip(result.window, grid.shape, strict=True)]
+    window = result.scene.window
+    begin = [round(low * count) for (low, _), count in zip(window, grid.shape, strict=True)]
     values, place = _layer(density, axis, position + begin[axis] / grid.shape[axis])
     first, second = (other for other in range(3) if other != axis)
     for place_in_layer, other in enumerate((first, second)):

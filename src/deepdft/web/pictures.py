@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from ase.data import atomic_numbers
 
 from deepdft.arrays import FloatArray
-from deepdft.plotting.camera import chosen_axes, framed
+from deepdft.plotting.camera import framed
 from deepdft.plotting.meshes import Mesh
 from deepdft.plotting.png import png_of
 from deepdft.plotting.renderer import Surface, render
-from deepdft.plotting.structures import DrawnAtoms, edges_of
-from deepdft.web.drawings import meshes_of
+from deepdft.web.drawings import Drawing, meshes_of
 from deepdft.web.results import SIGNED, FieldName, Result
-from deepdft.web.structures import drawn_structure
 
 _RED_BLUE = (
     "67001f", "b2182b", "d6604d", "f4a582", "fddbc7", "f7f7f7", "d1e5f0", "92c5de", "4393c3",
@@ -48,47 +45,32 @@ class Look:
     opacity: float = 0.5
 
 
-def picture(
-    result: Result,
-    name: FieldName,
-    level: float,
-    colour: FieldName | None = None,
-    cells: tuple[int, int, int] = (1, 1, 1),
-    look: Look | None = None,
-) -> bytes:
+def picture(result: Result, drawing: Drawing, look: Look | None = None) -> bytes:
     """Return a picture of an isosurface with the atoms in it, a PNG on white.
 
     Args:
         result: what is shown.
-        name: the field.
-        level: the value on the surface.
-        colour: a field to colour it by.
-        cells: how many cells of a crystal.
+        drawing: the surface.
         look: from where.
 
     Raises:
         Refusal: if there is no such field.
     """
     look = look or Look()
-    meshes = meshes_of(result, name, level, colour, cells)
-    drawn = drawn_structure(result.atoms, result.is_periodic, result.window, cells)
-    positions = np.array([(atom.x, atom.y, atom.z) for atom in drawn.atoms]).reshape(-1, 3)
-    numbers = np.array([atomic_numbers[atom.element] for atom in drawn.atoms], dtype=np.int64)
-    pairs = [(i, j) for i, atom in enumerate(drawn.atoms) for j in atom.bonds if i < j]
-    indices = np.array([atom.index for atom in drawn.atoms], dtype=np.int64)
-    atoms = DrawnAtoms(positions, numbers, indices, np.array(pairs, np.int64).reshape(-1, 2))
-    edges = None
-    if drawn.cell is not None:
-        corner, cell = np.array(drawn.corner), np.array(drawn.cell)
-        edges = edges_of(corner, np.array(cells)[:, None] * cell)
-    axes = _turned(chosen_axes(result.atoms.positions, result.is_periodic), look)
+    meshes = meshes_of(result, drawing)
+    scene = result.scene_of(drawing.cells)
+    edges = scene.edges
     extent = np.concatenate(
-        [positions, *(mesh.vertices for mesh in meshes), *([] if edges is None else edges)]
+        [
+            scene.atoms.positions,
+            *(mesh.vertices for mesh in meshes),
+            *([] if edges is None else edges),
+        ]
     )
     # What is nearer is rendered larger and cut out of the middle.
-    camera = framed(axes, extent, round(look.pixels * look.zoom))
-    surfaces = [Surface(mesh, _paint(name, mesh), look.opacity) for mesh in meshes]
-    return png_of(_middle(render(camera, surfaces, atoms, edges), look.zoom))
+    camera = framed(_turned(scene.axes, look), extent, round(look.pixels * look.zoom))
+    surfaces = [Surface(mesh, _paint(drawing.name, mesh), look.opacity) for mesh in meshes]
+    return png_of(_middle(render(camera, surfaces, scene.atoms, edges), look.zoom))
 
 
 def _middle(image: FloatArray, zoom: float) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from ase import Atoms
@@ -13,9 +13,7 @@ from ase import Atoms
 from deepdft.arrays import FloatArray
 from deepdft.density import Density
 from deepdft.plotting.enclosed import DEFAULT_LEVEL, Enclosed
-from deepdft.plotting.meshes import ONE_CELL, Window
-from deepdft.plotting.windows import whole_window
-from deepdft.structures.coverage import is_isolated
+from deepdft.plotting.scenes import Scene
 from deepdft.web.problems import Refusal
 
 FieldName = Literal["density", "deformation", "error", "potential", "difference"]
@@ -133,18 +131,18 @@ class Result:
         """Return it with a field more."""
         return replace(self, fields={**self.fields, name: density})
 
-    @property
-    def is_periodic(self) -> bool:
-        """Whether it is to be shown as a crystal."""
-        return not is_isolated(self.atoms)
-
     @cached_property
-    def window(self) -> Window:
-        """Which part of the cell is shown, so that what is no crystal is whole."""
-        if not self.atoms.pbc.any():
-            return ONE_CELL
-        box: Any = self.atoms.cell.complete()
-        return whole_window(self.atoms.positions, box, self.atoms.pbc.tolist())
+    def scene(self) -> Scene:
+        """What is drawn of it."""
+        density = next(iter(self.fields.values()), None)
+        return Scene.of_structure(self.atoms) if density is None else Scene.of(density)
+
+    def scene_of(self, cells: tuple[int, int, int]) -> Scene:
+        """Return what is drawn of several cells of a crystal: one where nothing repeats."""
+        if cells == (1, 1, 1) or not self.scene.is_crystal:
+            return self.scene
+        first, second, third = np.where(self.scene.box.repeats, cells, 1).tolist()
+        return replace(self.scene, cells=(first, second, third))
 
     @cached_property
     def scales(self) -> dict[FieldName, FieldScale]:
@@ -156,7 +154,7 @@ class Result:
             if known is None or known[0] is not density:
                 if not np.any(density.values):
                     continue
-                known = self._known[name] = (density, _scale(name, density, self.is_periodic))
+                known = self._known[name] = (density, _scale(name, density, self.scene.is_crystal))
             found[name] = known[1]
         return found
 

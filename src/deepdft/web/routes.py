@@ -25,12 +25,12 @@ from deepdft.web.answers import (
     PredictionRequest,
     ResultAnswer,
 )
-from deepdft.web.drawings import slice_of, surface
+from deepdft.web.drawings import Drawing, slice_of, surface
 from deepdft.web.examples import examples
 from deepdft.web.pictures import Look, picture
 from deepdft.web.problems import Problem
 from deepdft.web.report import report
-from deepdft.web.results import FieldName, Result
+from deepdft.web.results import FieldName
 from deepdft.web.service import Service
 from deepdft.web.structures import DrawnStructure, drawn_structure
 
@@ -54,18 +54,32 @@ _LOOK = 0.01
 router = APIRouter(prefix="/api", responses=_REFUSALS)
 
 Key = Annotated[str, PathParameter(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Level = Annotated[
-    float,
-    Query(gt=0, le=1e6, allow_inf_nan=False, description="Value on the surface, e/Å³ or V."),
-]
 Name = Annotated[FieldName, Query(alias="field", description="The field.")]
-
-Colour = Annotated[FieldName | None, Query(description="A field to colour it by.")]
 
 Cells = Annotated[
     str,
     Query(pattern=r"^[1-4]x[1-4]x[1-4]$", description="How many cells of a crystal are shown."),
 ]
+
+
+def _counts(cells: str) -> tuple[int, int, int]:
+    a, b, c = (int(count) for count in cells.split("x"))
+    return a, b, c
+
+
+def _drawing(
+    level: Annotated[
+        float,
+        Query(gt=0, le=1e6, allow_inf_nan=False, description="Value on the surface, e/Å³ or V."),
+    ],
+    name: Name = "density",
+    colour: Annotated[FieldName | None, Query(description="A field to colour it by.")] = None,
+    cells: Cells = "1x1x1",
+) -> Drawing:
+    return Drawing(level, name, colour, _counts(cells))
+
+
+Asked = Annotated[Drawing, Depends(_drawing)]
 
 
 def _service(request: Request) -> Service:
@@ -173,33 +187,14 @@ def result(key: Key, service: Serving) -> ResultAnswer:
 @router.get("/jobs/{key}/structure")
 def structure(key: Key, service: Serving, cells: Cells = "1x1x1") -> DrawnStructure:
     """Tell what is drawn of several cells of a crystal."""
-    found = service.result(key)
-    return drawn_structure(found.atoms, found.is_periodic, found.window, _counts(cells, found))
-
-
-def _counts(cells: str, result: Result) -> tuple[int, int, int]:
-    """Return how many cells are shown along each edge: one where nothing repeats."""
-    pbc = result.atoms.pbc if result.is_periodic else (False,) * 3
-    a, b, c = (int(n) if on else 1 for n, on in zip(cells.split("x"), pbc, strict=True))
-    return a, b, c
+    return drawn_structure(service.result(key).scene_of(_counts(cells)))
 
 
 @router.get("/jobs/{key}/surface", response_class=Response, responses=_BYTES)
-def get_surface(
-    key: Key,
-    service: Serving,
-    level: Level,
-    name: Name = "density",
-    colour: Colour = None,
-    cells: Cells = "1x1x1",
-    margin: Annotated[
-        float, Query(ge=0, le=0.5, description="Of a crystal: how far beyond its cells.")
-    ] = 0.0,
-) -> Response:
+def get_surface(key: Key, service: Serving, drawing: Asked) -> Response:
     """Return an isosurface, see `deepdft.web.drawings`."""
     with service.drawing:
-        found = service.result(key)
-        content = surface(found, name, level, colour, _counts(cells, found), margin)
+        content = surface(service.result(key), drawing)
     return Response(content, media_type="application/octet-stream")
 
 
@@ -207,10 +202,7 @@ def get_surface(
 def get_picture(
     key: Key,
     service: Serving,
-    level: Level,
-    name: Name = "density",
-    colour: Colour = None,
-    cells: Cells = "1x1x1",
+    drawing: Asked,
     turn: Annotated[float, Query(ge=-360, le=360, description="Degrees to the right.")] = 0.0,
     tilt: Annotated[float, Query(ge=-360, le=360, description="Degrees upwards.")] = 0.0,
     zoom: Annotated[float, Query(ge=1, le=3, description="Nearer than what shows all.")] = 1.0,
@@ -219,9 +211,8 @@ def get_picture(
 ) -> Response:
     """Return an isosurface with its atoms as a picture, for whoever draws none."""
     with service.drawing:
-        found = service.result(key)
         look = Look(turn, tilt, zoom, pixels, opacity)
-        content = picture(found, name, level, colour, _counts(cells, found), look)
+        content = picture(service.result(key), drawing, look)
     return Response(content, media_type="image/png")
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deepdft.errors import DeepDFTError
 from deepdft.web.answers import ResultAnswer
-from deepdft.web.drawings import surface
+from deepdft.web.drawings import Drawing, surface
 from deepdft.web.inputs import named_structure
 from deepdft.web.jobs import Job
 from deepdft.web.prediction import predict
@@ -40,4 +40,4 @@ def warm_up(service: Service) -> None:
             continue
         result: Result = job.result
         ResultAnswer.of(result).model_dump_json()
-        surface(result, "density", result.scales["density"].default)
+        surface(result, Drawing(result.scales["density"].default))
