@@ -81,7 +81,7 @@ def test_a_path_is_no_smiles(visitor, tmp_path, monkeypatch):
         ("a.pkl", b"cos\nsystem\n", 415, "not known"),
         ("a.traj", b"- of Ulm", 415, "not known"),
         ("a.npz", b"PK", 415, "not known"),
-        ("a.xyz.gz", b"no gzip", 422, "decompressed"),
+        ("a.xyz.gz", b"no gzip", 422, "gzip data are damaged"),
         ("../../../etc/x.xyz", b"x", 422, "x.xyz"),
     ],
 )

@@ -185,7 +185,7 @@ class DecompressedFile(io.RawIOBase):
         FileFormatError: while reading, if the data are damaged or end too early.
     """
 
-    def __init__(self, file: io.RawIOBase, codec: Codec, path: str) -> None:
+    def __init__(self, file: io.RawIOBase | io.BytesIO, codec: Codec, path: str) -> None:
         self._file = file
         self._codec = codec
         self._path = path

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable
+import io
 from pathlib import Path
-from typing import Any
 
 from deepdft.errors import FileFormatError
+from deepdft.storage.compression import CODECS, DecompressedFile, codec_of_name
 from deepdft.storage.expansion import RATIO
 
-_OPENERS: dict[str, Callable[[str], object]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-}
-
-COMPRESSED = frozenset(_OPENERS)
+COMPRESSED = frozenset(codec.suffix for codec in CODECS)
 """Suffixes of compressed files."""
 
 LARGEST = 1 << 30
@@ -55,19 +45,22 @@ def _decoded(content: bytes) -> str:
 
 
 def _read_bytes(path: Path) -> bytes:
-    opener = _OPENERS.get(path.suffix.casefold())
+    codec = codec_of_name(path.name)
     try:
-        with path.open("rb") if opener is None else opener(str(path)) as file:  # type: ignore[attr-defined]
-            content = _read_pieces(path, file, path.stat().st_size if opener else LARGEST)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileFormatError(f"{path} cannot be read: {reason}.") from None
+        with path.open("rb", buffering=0) as file:
+            if codec is None:
+                content = _read_pieces(path, file, LARGEST)
+            else:
+                expanded = DecompressedFile(file, codec, str(path))
+                content = _read_pieces(path, expanded, path.stat().st_size)
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read: {error.strerror or error}.") from None
     if len(content) > LARGEST:
         raise FileFormatError(f"{path} is larger than 1 GiB; it is no structure file.")
     return content
 
 
-def _read_pieces(path: Path, file: Any, stored: int) -> bytes:
+def _read_pieces(path: Path, file: io.RawIOBase, stored: int) -> bytes:
     pieces = bytearray()
     while piece := file.read(_PIECE):
         pieces += piece

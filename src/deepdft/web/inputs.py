@@ -6,21 +6,17 @@ the visitor's name tells no more than the format.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import re
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from deepdft.density import Density
 from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.storage.compression import Codec, DecompressedFile, codec_of_name
 from deepdft.structures import ReadOptions, Structure, read_structures
 from deepdft.web.examples import find_example
 from deepdft.web.limits import Limits
@@ -35,11 +31,6 @@ _DENSITIES = ("cube", "cub", "xsf")
 _POSCAR = re.compile(r"(^|[._\s-])(poscar|contcar|vasp)([._\s-]|$)", re.IGNORECASE)
 _CHGCAR = re.compile(r"(^|[._\s-])(chgcar|chg|aeccar\d?|parchg)([._\s-]|$)", re.IGNORECASE)
 
-_COMPRESSED: dict[str, Callable[[io.BytesIO], Any]] = {
-    "gz": lambda content: gzip.GzipFile(fileobj=content),
-    "bz2": bz2.BZ2File,
-    "xz": lzma.LZMAFile,
-}
 _PIECE = 1 << 20
 
 
@@ -126,11 +117,10 @@ def read_upload(
         DeepDFTError: if it is of no known format, damaged or too large.
     """
     shown = re.sub(r"[^\w .()+-]", "_", name.replace("\\", "/").rsplit("/", 1)[-1])[-80:] or "file"
-    plain, _, suffix = shown.rpartition(".")
-    if suffix.casefold() in _COMPRESSED and plain:
-        content = _expanded(content, suffix.casefold(), limits, shown)
-    else:
-        plain = shown
+    codec, plain = codec_of_name(shown), shown
+    if codec is not None:
+        content = _expanded(content, codec, limits, shown)
+        plain = shown[: -len(codec.suffix)]
     if not content.strip():
         raise Refusal(f"{shown} is empty.")
     known = _known_name(plain)
@@ -190,20 +180,17 @@ def _too_many_atoms(count: int, limits: Limits) -> Refusal:
     )
 
 
-def _expanded(content: bytes, kind: str, limits: Limits, shown: str) -> bytes:
+def _expanded(content: bytes, codec: Codec, limits: Limits, shown: str) -> bytes:
     result = bytearray()
-    try:
-        with _COMPRESSED[kind](io.BytesIO(content)) as file:
-            while piece := file.read(_PIECE):
-                result += piece
-                if len(result) > limits.upload_bytes:
-                    raise Refusal(
-                        f"{shown} expands to more than {limits.upload_bytes >> 20} MB; that is "
-                        "the limit of this server.",
-                        413,
-                    )
-    except (OSError, EOFError, lzma.LZMAError, zlib.error):
-        raise Refusal(f"{shown} is damaged: it cannot be decompressed.") from None
+    file = DecompressedFile(io.BytesIO(content), codec, shown)
+    while piece := file.read(_PIECE):
+        result += piece
+        if len(result) > limits.upload_bytes:
+            raise Refusal(
+                f"{shown} expands to more than {limits.upload_bytes >> 20} MB; that is the limit "
+                "of this server.",
+                413,
+            )
     return bytes(result)
 
 
