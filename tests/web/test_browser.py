@@ -42,7 +42,7 @@ def started():
 
 @pytest.fixture(scope="module")
 def browser(started):
-    found = started.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE)
+    found = started.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE, timeout=PATIENCE)
     yield found
     found.close()
 
@@ -332,7 +332,9 @@ def test_without_webgl_the_server_draws(started, address, tmp_path):
     from PIL import Image
 
     browser = started.chromium.launch(
-        executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-3d-apis"]
+        executable_path=CHROMIUM,
+        args=["--no-sandbox", "--disable-gpu", "--disable-3d-apis"],
+        timeout=PATIENCE,
     )
     page = browser.new_page(accept_downloads=True)
     page.set_default_timeout(PATIENCE)
@@ -340,13 +342,14 @@ def test_without_webgl_the_server_draws(started, address, tmp_path):
     page.goto(f"{address.partition('?')[0]}#example=water")
     page.locator("#slice-words", has_text="bright").wait_for()
     complete(page, "Water")
-    page.wait_for_function("() => document.querySelector('.still').naturalWidth > 100")
-    assert "Water" in page.locator(".still").get_attribute("alt")
-    first = page.locator(".still").get_attribute("src")
+    page.locator(".still[alt*=Water][src*='turn=0']").wait_for()
+    page.wait_for_function(
+        "() => { const drawn = document.querySelector('.still');"
+        " return drawn.complete && drawn.naturalWidth > 100; }"
+    )
     page.locator("#picture").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("old => document.querySelector('.still').src !== old", arg=first)
-    page.wait_for_function("() => document.querySelector('.still').src.includes('turn=10')")
+    page.locator(".still[src*='turn=10']").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="Picture").click()
     path = tmp_path / "water.png"

@@ -106,7 +106,8 @@ def framed(axes: FloatArray, points: FloatArray, pixels: int, margin: float = 0.
     low, high = seen.min(axis=0), seen.max(axis=0)
     half = (high - low)[:2] / 2 + margin
     scale = pixels / (2 * half.max())
-    size = np.maximum(np.ceil(2 * half * scale), 1).astype(int)
+    # The longer side is `pixels`, however its product is rounded.
+    size = np.maximum(np.ceil(2 * half * scale - 1e-6), 1).astype(int)
     half = size / (2 * scale)
     centre = ((low + high) / 2) @ axes
     return Camera(axes, centre, (float(half[0]), float(half[1])), (int(size[0]), int(size[1])))

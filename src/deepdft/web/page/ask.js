@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { follow } from "./follow.js";
 import { showAtoms, showFacts, showNotes } from "./panel.js";
-import { cells, draw, repeat, still, viewer } from "./picture.js";
+import { cells, draw, leave, repeat, still, viewer } from "./picture.js";
 import { $, announce, complain, fields, progress, shown } from "./state.js";
 import { VIEWS, allowViews, needed } from "./views.js";
 
@@ -14,6 +14,7 @@ export async function ask(asked, restored = null) {
   const before = shown.key;
   // What it has made may still be asked for, but nobody waits for the rest of it.
   if (before) api.halt(before).catch(() => {});
+  leave();
   Object.assign(shown, {
     asked, key: null, result: null, comparison: null, reference: null, levels: {}, wanted: restored,
     view: restored?.view in VIEWS ? restored.view : "density",
@@ -46,6 +47,7 @@ const forget = (key) => api.stop(key).catch(() => {});
 
 export function stop() {
   shown.token++;
+  leave();
   if (shown.key && shown.result?.quality !== "full") {
     forget(shown.key);
     shown.key = shown.result = null;

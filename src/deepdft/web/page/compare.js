@@ -21,9 +21,9 @@ export async function compareWith(file) {
     shown.reference = reference.key;
     await compare(false);
   } catch (error) {
-    complain(error);
+    if (current()) complain(error);
   } finally {
-    $("progress").hidden = true;
+    if (current()) $("progress").hidden = true;
   }
 }
 
@@ -35,6 +35,7 @@ export async function compare(mixed) {
     const job = await api.compare({ density: shown.key, reference: shown.reference, mix_levels: mixed });
     if (!(await follow(job.key, { current, step: progress }))) return;
     const result = await api.result(job.key);
+    if (!current()) return;
     complain(null);
     shown.comparison = { key: job.key, result };
     showFacts($("comparison"), result.facts);
@@ -45,6 +46,7 @@ export async function compare(mixed) {
     offer();
     await draw();
   } catch (error) {
+    if (!current()) return;
     $("all-the-same").hidden = error.status !== 409;
     complain(error);
   }

@@ -11,7 +11,13 @@ import { Viewer } from "./viewer.js";
 import { VIEWS, needed } from "./views.js";
 
 let rememberTimer = 0;
-let drawing = null;
+let drawing = null, slicing = null;
+
+// What is on its way is of something that is shown no more.
+export function leave() {
+  drawing?.abort();
+  slicing?.abort();
+}
 
 export const viewer = new Viewer($("viewer"), () => remember());
 
@@ -34,8 +40,10 @@ export function pictureQuery() {
 
 // Draws as many cells of a crystal as are chosen.
 export async function repeat() {
+  const token = shown.token;
   try {
     const structure = await api.structure(shown.key, cells());
+    if (token !== shown.token) return;
     viewer.structure(structure);
     viewer.labels($("labels").checked);
     await draw();
@@ -142,10 +150,12 @@ export async function slice() {
   if (!on || !name) { viewer.slice(null); return; }
   const field = VIEWS[name].colour ?? VIEWS[name].field;
   $("position-value").textContent = `${$("position").value} %`;
+  slicing?.abort();
+  const mine = (slicing = new AbortController());
   try {
     const query = { field, axis: $("axis").value, position: $("position").value / 100 };
-    const found = await api.slice(keyOf(field), query);
-    if (!shown.result) return;
+    const found = await api.slice(keyOf(field), query, mine.signal);
+    if (mine.signal.aborted || !shown.result) return;
     const scale = scaleOf(found, isSigned(field));
     drawSlice($("slice-canvas"), found, scale, shown.result.structure.atoms);
     viewer.slice(found, scale);
@@ -154,7 +164,7 @@ export async function slice() {
       ? `From ${low} (dark red) to ${high} ${unit} (dark blue).`
       : `From ${low} (dark) to ${high} ${unit} and more (bright); colours follow the square root.`;
   } catch (error) {
-    complain(error);
+    if (error.name !== "AbortError") complain(error);
   }
 }
 
