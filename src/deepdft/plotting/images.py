@@ -73,7 +73,7 @@ class Box:
     @cached_property
     def joined(self) -> FloatArray:
         """(n, 3) positions, Å: as they are, but no molecule is torn apart."""
-        result = self.atoms.positions.copy()
+        result: FloatArray = self.atoms.positions.copy()
         for part, positions in self._molecules:
             result[part] = positions
         return result
