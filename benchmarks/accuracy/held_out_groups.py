@@ -33,7 +33,7 @@ from deepdft.prediction import TrainedModel, load_model
 from deepdft.storage.whole_files import replace_file
 from deepdft.training import train
 from deepdft.training.config import read_config
-from deepdft.training.run import STATE
+from deepdft.training.trainer import STATE
 from deepdft.uncertainty.fit import fit_error_model
 from deepdft.uncertainty.measure import (
     UncertaintyMeasurement,

@@ -22,8 +22,7 @@ from deepdft.storage.whole_files import replace_file
 from deepdft.training import train
 from deepdft.training.card import recorded_start
 from deepdft.training.config import TrainConfig, read_config
-from deepdft.training.run import BEST
-from deepdft.training.trainer import STATE
+from deepdft.training.trainer import BEST, STATE
 
 STILL_FALLING = 0.05
 """A run is not converged if its validation error fell by more than this in the last quarter."""

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from deepdft.models.upgrades import FORMAT
 from deepdft.training import train
-from deepdft.training.run import STATE
+from deepdft.training.trainer import STATE
 from tests.training.small_runs import small_config
 
 _RUNS = {1: "earlier_run", 2: "run_2"}

@@ -10,29 +10,14 @@ from typing import Any
 
 import pytorch_lightning
 import torch
-from ase.data import chemical_symbols
 from pytorch_lightning.accelerators import CPUAccelerator
 from torch.utils.data import DataLoader
 
-from deepdft.architectures import DensityModel, create_model
-from deepdft.data import (
-    DensityDataset,
-    open_dataset,
-    random_split,
-    read_split,
-    shuffled_with_elements_first,
-)
-from deepdft.errors import ConfigurationError
 from deepdft.failures import Terminated
 from deepdft.fields.atoms import AtomicDensityTables
-from deepdft.fields.atoms.choice import tables_for_level
-from deepdft.models.bundled import open_checkpoint
-from deepdft.models.checkpoint import Checkpoint
-from deepdft.models.networks import transfer_weights
 from deepdft.threads import is_first_process
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import SaveBestModel, StepBookkeeping
-from deepdft.training.card import described_start, model_card, recorded_start
 from deepdft.training.config import TrainConfig
 from deepdft.training.ending import (
     EndWhenTold,
@@ -42,21 +27,16 @@ from deepdft.training.ending import (
 )
 from deepdft.training.epochs import factors_of_groups
 from deepdft.training.module import DensityTraining
-from deepdft.training.settings import (
-    all_changes,
-    record_settings,
-    settings_from_model,
-    settings_of_resumed,
-)
-from deepdft.training.state import LeftState, data_identity
+from deepdft.training.preparation import PreparedRun, prepare
+from deepdft.training.settings import record_settings
+from deepdft.training.state import data_identity
 from deepdft.training.trainer import (
+    BEST,
     STATE,
     drawing_threads,
     make_trainer,
     without_advice,
 )
-
-BEST = "best"
 
 
 @dataclass(frozen=True)
@@ -140,31 +120,43 @@ def train(
         FileFormatError: if the state of a run to resume is damaged.
         TrainingStopped: if the process is told to end; the state is saved first.
     """
-    directory = Path(config.run_directory)
-    state = _state_to_resume(directory, resume)
-    parent = None
-    changes: dict[str, tuple[Any, Any]] = {}
-    if state is not None:
-        # The weights of a resumed run are in its state.
-        config, changes = settings_of_resumed(config, directory)
-        started_from = recorded_start(directory / BEST)
-        _require_same_start(directory, started_from, start_from)
-    else:
-        parent = None if start_from is None else open_checkpoint(start_from)
-        if parent is not None:
-            config = settings_from_model(config, parent, str(start_from))
-        started_from = described_start(start_from, parent)
-    training_data, validation_data = _split(config)
-    _require_known_elements(training_data, validation_data)
-    baseline_name = _baseline(config, training_data)
-    baseline = None if baseline_name is None else AtomicDensityTables.load(baseline_name)
-    if state is not None:
-        state.require_network(config.model)
-        state.require_data(training_data, validation_data)
-    network = _network(config, training_data, parent, state)
-    step = 0 if state is None else state.step
-    changed = all_changes(directory, step, changes)
+    run = prepare(config, start_from, resume)
+    training, validation = _batches(run)
+    best = SaveBestModel(run.directory / BEST, run.description())
+    bookkeeping = StepBookkeeping(training)
+    ending = EndWhenTold(run.directory / STATE)
+    trainer = make_trainer(run.config, run.directory, [bookkeeping, best, ending])
+    training.workers = drawing_threads(run.config.trainer, trainer)
+    if is_first_process():
+        _record(run, notify)
+    if run.config.trainer.threads is None and not isinstance(trainer.accelerator, CPUAccelerator):
+        # The processor only draws: a thread for each worker.
+        torch.set_num_threads(1)
+    module = DensityTraining(
+        run.network, run.config.optimizer, run.config.trainer.max_steps,
+        data_identity(run.training_data, run.validation_data),
+    )  # fmt: skip
+    loaders = DataLoader(training, batch_size=None), DataLoader(validation, batch_size=None)
+    before, stopped = _fit(run, trainer, module, loaders, bookkeeping, best)
+    seconds = bookkeeping.seconds or float("nan")
+    result = TrainingResult(
+        run.directory / BEST,
+        best.error,
+        trainer.global_step,
+        bookkeeping.structures / seconds,
+        bookkeeping.probes / seconds,
+        before,
+        module.left_out,
+    )
+    if stopped is not None:
+        resumable = stopped.saved or run.state is not None
+        raise TrainingStopped(stopped.signal, result, resumable)
+    return result
 
+
+def _batches(run: PreparedRun) -> tuple[TrainingBatches, ValidationBatches]:
+    baseline = None if run.baseline is None else AtomicDensityTables.load(run.baseline)
+    network, config = run.network, run.config
     builder, validation_builder = (
         BatchBuilder(
             data,
@@ -174,152 +166,52 @@ def train(
             atom_cutoff=network.atom_cutoff,
             reach=network.sampling_reach,
         )
-        for data in (training_data, validation_data)
+        for data in (run.training_data, run.validation_data)
     )
-    batches = TrainingBatches(
+    training = TrainingBatches(
         builder,
         config.sampling,
         config.seed,
         config.trainer.validation_interval,
-        factors=factors_of_groups(training_data, config.sampling.weights),
+        factors=factors_of_groups(run.training_data, config.sampling.weights),
     )
-    validation = ValidationBatches(
-        validation_builder,
-        config.trainer.validation_probes,
-        config.seed,
-    )
-    description = Checkpoint.of_network(
-        network,
-        training_data.level,
-        baseline_name,
-        model_card(config, training_data, validation_data, started_from, changed),
-    )
-    best = SaveBestModel(directory / BEST, description)
-    bookkeeping = StepBookkeeping(batches)
-    trainer = make_trainer(config, directory, [bookkeeping, best, EndWhenTold(directory / STATE)])
-    batches.workers = drawing_threads(config.trainer, trainer)
-    if is_first_process():
-        record_settings(config, directory, changed)
-        for key, (earlier, value) in changes.items():
-            if notify is not None:
-                notify(f"from step {step} on: {key} {value} (before: {earlier})")
-    if config.trainer.threads is None and not isinstance(trainer.accelerator, CPUAccelerator):
-        # The processor only draws: a thread for each worker.
-        torch.set_num_threads(1)
-    module = DensityTraining(
-        network, config.optimizer, config.trainer.max_steps,
-        data_identity(training_data, validation_data),
-    )  # fmt: skip
+    probes = config.trainer.validation_probes
+    return training, ValidationBatches(validation_builder, probes, config.seed)
+
+
+def _record(run: PreparedRun, notify: Callable[[str], None] | None) -> None:
+    record_settings(run.config, run.directory, run.changed)
+    for key, (earlier, value) in run.changes.items():
+        if notify is not None:
+            notify(f"from step {run.step} on: {key} {value} (before: {earlier})")
+
+
+def _fit(
+    run: PreparedRun,
+    trainer: pytorch_lightning.Trainer,
+    module: DensityTraining,
+    loaders: tuple[DataLoader[Any], DataLoader[Any]],
+    bookkeeping: StepBookkeeping,
+    best: SaveBestModel,
+) -> tuple[float | None, StoppedError | None]:
+    """Train; return the error before fine-tuning, and what has ended the run early."""
+    state = run.state
     if state is not None:
         state.require_weights(module)
-    validation_loader = DataLoader(validation, batch_size=None)
     before = None
     restored = nullcontext() if state is None else state.restored(lambda: bookkeeping.has_begun)
-    stopped: StoppedError | None = None
     try:
-        with without_advice(), interrupts_of_lightning(), losses_of_processes(config), restored:
-            if parent is not None:
+        with without_advice(), interrupts_of_lightning(), losses_of_processes(run.config), restored:
+            if run.parent is not None:
                 # A fine-tuned model must not be worse than what it was before.
-                trainer.validate(module, validation_loader, verbose=False)
+                trainer.validate(module, loaders[1], verbose=False)
                 before = best.error
             trainer.fit(
                 module,
-                DataLoader(batches, batch_size=None),
-                validation_loader,
+                *loaders,
                 ckpt_path=None if state is None else str(state.path),
                 weights_only=True,
             )
     except StoppedError as told:
-        stopped = told
-    seconds = bookkeeping.seconds or float("nan")
-    result = TrainingResult(
-        directory / BEST,
-        best.error,
-        trainer.global_step,
-        bookkeeping.structures / seconds,
-        bookkeeping.probes / seconds,
-        before,
-        module.left_out,
-    )
-    if stopped is not None:
-        resumable = stopped.saved or state is not None
-        raise TrainingStopped(stopped.signal, result, resumable)
-    return result
-
-
-def _state_to_resume(directory: Path, resume: bool) -> LeftState | None:
-    path = directory / STATE
-    if resume and not path.exists():
-        raise ConfigurationError(
-            f"There is nothing to resume in {directory}: {STATE} is missing; leave out --resume."
-        )
-    if not resume and path.exists() and is_first_process():
-        raise ConfigurationError(
-            f"{directory} already holds a run; pass --resume to go on with it, or give another "
-            "run_directory."
-        )
-    return LeftState(path) if resume else None
-
-
-def _require_same_start(
-    directory: Path, recorded: dict[str, object] | None, start_from: str | Path | None
-) -> None:
-    """Refuse to go on from another model than a run began with."""
-    if start_from is None or (recorded is not None and recorded["model"] == str(start_from)):
-        return
-    began = "without a model" if recorded is None else f"with the model {recorded['model']}"
-    raise ConfigurationError(
-        f"The run in {directory} began {began}; it cannot go on with --from {start_from}. Leave "
-        "--from out, or begin another run_directory."
-    )
-
-
-def _require_known_elements(training: DensityDataset, validation: DensityDataset) -> None:
-    missing = sorted(set(validation.elements()) - set(training.elements()))
-    if missing:
-        raise ConfigurationError(
-            f"The validation structures hold {', '.join(chemical_symbols[z] for z in missing)}, "
-            "which no training structure does; choose another split."
-        )
-
-
-def _split(config: TrainConfig) -> tuple[DensityDataset, DensityDataset]:
-    if not config.data.paths:
-        raise ConfigurationError("The configuration names no data; set data.paths.")
-    dataset = open_dataset(config.data.paths, config.data.level, mix_levels=config.data.mix_levels)
-    if config.data.split is None:
-        parts = random_split(len(dataset), config.data.validation_count, config.seed)
-    else:
-        parts = read_split(config.data.split, dataset)
-        missing = [part for part in ("train", "validation") if not parts.get(part)]
-        if missing:
-            raise ConfigurationError(f"{config.data.split} has no structures under '{missing[0]}'.")
-    train_part = parts["train"]
-    if config.data.train_seed is not None:
-        train_part = shuffled_with_elements_first(dataset, train_part, config.data.train_seed)
-    chosen = train_part[: config.data.max_train]
-    return dataset.subset(chosen), dataset.subset(parts["validation"])
-
-
-def _baseline(config: TrainConfig, data: DensityDataset) -> str | None:
-    if config.model.baseline == "none":
-        return None
-    return tables_for_level(data.level, data.elements())
-
-
-def _network(
-    config: TrainConfig, data: DensityDataset, parent: Checkpoint | None, state: LeftState | None
-) -> DensityModel:
-    pytorch_lightning.seed_everything(config.seed, verbose=False)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
-    elements = data.elements()
-    if state is not None:
-        # A fine-tuning run knows more elements than its data.
-        elements = state.elements or elements
-    elif parent is not None:
-        elements = sorted({*elements, *parent.network.elements})
-    network = create_model(config.model.architecture, config.model.options, elements)
-    if parent is not None:
-        transfer_weights(parent.network, network)
-    return network
+        return before, told
+    return before, None

@@ -20,7 +20,10 @@ from deepdft.training.callbacks import Patience, RenamedCheckpointIO
 from deepdft.training.config import TrainConfig, TrainerConfig
 from deepdft.training.progress import PlainLines
 
+BEST = "best"
+"""The folder of a run's best model so far, in the directory of the run."""
 STATE = "trainer_state.ckpt"
+"""What a run is resumed from."""
 
 _MOST_WORKERS = 8
 """Threads that draw probes for a GPU, where the configuration says nothing."""
