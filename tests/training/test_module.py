@@ -92,6 +92,18 @@ def test_learning_rates():
     assert factors == pytest.approx([1.0, quarter, half, 0.01, 0.01])
 
 
+def test_matrices_decay_and_vectors_do_not():
+    module = training(learning_rate=0.5, warmup_steps=0, weight_decay=0.1)
+    optimizer = module.configure_optimizers()["optimizer"]
+    before = [p.detach().clone() for p in module.model.parameters()]
+    for parameter in module.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for start, parameter in zip(before, module.model.parameters(), strict=True):
+        expected = start * (1.0 - 0.5 * 0.1) if start.ndim > 1 else start
+        torch.testing.assert_close(parameter.detach(), expected)
+
+
 def test_the_optimiser_sees_the_network_only():
     module = training(learning_rate=3e-4, warmup_steps=0)
     configured = module.configure_optimizers()

@@ -160,7 +160,7 @@ class DensityTraining(pytorch_lightning.LightningModule):
         scheduler = self.lr_schedulers()
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
-        assert isinstance(optimizer, torch.optim.Adam)
+        assert isinstance(optimizer, torch.optim.Optimizer)
         scheduler.base_lrs = [config.learning_rate] * len(optimizer.param_groups)
         rate = config.learning_rate * self._learning_rate_factor(scheduler.last_epoch)
         for group in optimizer.param_groups:
@@ -169,14 +169,27 @@ class DensityTraining(pytorch_lightning.LightningModule):
             group["betas"] = (0.9, config.second_moment_decay)
 
     def configure_optimizers(self) -> Any:
-        """Adam with warm-up and, if asked for, cosine decay."""
+        """Adam, or AdamW with decay of the weights, with warm-up and, if asked for, cosine decay.
+
+        Biases, scales and other vectors do not decay.
+        """
         config = self.optimizer_config
-        optimizer = torch.optim.Adam(
-            self.model.parameters(),
-            lr=config.learning_rate,
-            betas=(0.9, config.second_moment_decay),
-            fused=True,
-        )
+        common: dict[str, Any] = {
+            "lr": config.learning_rate,
+            "betas": (0.9, config.second_moment_decay),
+            "fused": True,
+        }
+        optimizer: torch.optim.Optimizer
+        if config.weight_decay:
+            matrices = [p for p in self.model.parameters() if p.ndim > 1]
+            vectors = [p for p in self.model.parameters() if p.ndim < 2]
+            groups: list[dict[str, Any]] = [
+                {"params": matrices},
+                {"params": vectors, "weight_decay": 0.0},
+            ]
+            optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, **common)
+        else:
+            optimizer = torch.optim.Adam(self.model.parameters(), **common)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {
             "optimizer": optimizer,
