@@ -22,6 +22,7 @@ from fuzz_target import CASES, Target, UnusableAnswer
 _POINTS = np.array([[0.0, 0.0, 0.3], [0.5, 0.1, 0.0]])
 
 
+@cache
 def models() -> dict[str, Target]:
     """Return targets of model folders, trainer states and released checkpoints."""
     whole = _model_folder()
@@ -93,8 +94,9 @@ def _trainer_states() -> tuple[bytes, ...]:
 
     network = {"architecture": "deepdft", "options": {"cutoff": 4.0}, "elements": [1, 8]}
     data = {"training": 2, "validation": 1, "names": "0" * 64}
-    state = {"global_step": 3, "network": network, "data": data, "steps_left_out": 0,
-             "state_dict": {"model.w": torch.zeros(2)}, "optimizer_states": [{}]}  # fmt: skip
+    state = {"global_step": 3, "epoch": 0, "network": network, "data": data, "steps_left_out": 0,
+             "state_dict": {"model.w": torch.zeros(2)}, "optimizer_states": [{}],
+             "lr_schedulers": [], "loops": {}}  # fmt: skip
     file = io.BytesIO()
     torch.save(state, file)
     return (file.getvalue(),)
@@ -116,6 +118,7 @@ def _released_folder() -> dict[str, bytes]:
 # Data.
 
 
+@cache
 def data() -> dict[str, Target]:
     """Return targets of training stores, zarr groups and archives."""
     found = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -25,25 +25,29 @@ OPTIONS: dict[str, dict[str, float]] = {"f.molden": {"spacing": 1.0}}
 """A coarse grid for orbitals: it is the reader that is tested."""
 
 
-@cache
-def targets() -> dict[str, Target]:
-    """Return all targets by name."""
-    found = {
-        **_readers(),
-        **_structures(),
-        **_texts(),
-        **fuzz_folders.models(),
-        **fuzz_folders.data(),
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found |= _page()
-    return found
+def targets(beginnings: Sequence[str] = ("",)) -> dict[str, Target]:
+    """Return targets by name.
+
+    Args:
+        beginnings: of the names that are wanted; targets of other groups are not made.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    found: dict[str, Target] = {}
+    for words, make in _GROUPS:
+        if any(w.startswith(b) or b.startswith(w) for w in words for b in beginnings):
+            found |= make()
+    chosen = {name: one for name, one in found.items() if name.startswith(tuple(beginnings))}
+    if not chosen:
+        raise ValueError(f"there is no target that begins with {' or '.join(beginnings)}")
+    return chosen
 
 
 # Densities.
 
 
+@cache
 def _readers() -> dict[str, Target]:
     files = fuzz_inputs.seeds()
     pairs = (fuzz_inputs.ARRAY, fuzz_inputs.SAVE)
@@ -87,6 +91,7 @@ def _read_density(name: str, beside: dict[str, bytes], data: bytes, folder: Path
 # Structures.
 
 
+@cache
 def _structures() -> dict[str, Target]:
     from ase.io import write
 
@@ -142,6 +147,7 @@ def _use(atoms: Atoms) -> None:
 # Lines and configurations.
 
 
+@cache
 def _texts() -> dict[str, Target]:
     config = CASES / "training.yaml"
     given = b"""model: {architecture: equivariant, options: {steps: 2, fields: [32, 32]}}
@@ -215,6 +221,7 @@ def _read_list(data: bytes, folder: Path) -> None:
 # The page.
 
 
+@cache
 def _page() -> dict[str, Target]:
     drawing = (CASES / "two.sdf").read_bytes().split(b"$$$$")[0]
     upload = [b"w.xyz\n" + (CASES / "lab.xyz").read_bytes()]
@@ -297,8 +304,12 @@ def _ask(data: bytes, folder: Path) -> None:
         raise UnusableAnswer(f"status {status}")
 
 
-def each_seed() -> Iterator[tuple[str, bytes]]:
-    """Yield every valid input with the name of its target."""
-    for name, target in targets().items():
-        for data in target.seeds:
-            yield name, data
+_GROUPS: tuple[tuple[tuple[str, ...], Callable[[], dict[str, Target]]], ...] = (
+    (("reader",), _readers),
+    (("structure",), _structures),
+    (("SMILES", "configuration", "override", "split", "list of paths"), _texts),
+    (("model", "trainer state", "released"), fuzz_folders.models),
+    (("store", "zarr", "orbitals", "compact", "plane waves"), fuzz_folders.data),
+    (("page",), _page),
+)
+"""What makes targets, and the words with which their names begin."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import re
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,24 +16,18 @@ import pytest
 from deepdft.errors import DeepDFTError
 from deepdft.formats import read
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "fuzz.py"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def fuzz() -> ModuleType:
-    if not BENCHMARK.exists():
-        pytest.skip("benchmarks/fuzz.py is not here")
-    spec = importlib.util.spec_from_file_location("fuzz", BENCHMARK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fuzz"] = module
-    sys.path.insert(0, str(BENCHMARK.parent))  # as Python does for a script
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARK.parent))
-    return module
+def fuzz() -> Iterator[ModuleType]:
+    if not BENCHMARKS.exists():
+        pytest.skip("benchmarks/ is not here")
+    places = [str(BENCHMARKS), str(BENCHMARKS.parent)]
+    sys.path[:0] = places  # as the script does
+    yield importlib.import_module("fuzz_search")
+    for place in places:
+        sys.path.remove(place)
 
 
 def test_damaged_files_are_answered_with_a_sentence(fuzz: ModuleType) -> None:
@@ -39,7 +37,7 @@ def test_damaged_files_are_answered_with_a_sentence(fuzz: ModuleType) -> None:
     assert [(finding.target, finding.problem) for finding in findings] == []
 
 
-def test_the_search_does_find_faults(fuzz: ModuleType, tmp_path: Path, monkeypatch) -> None:
+def test_the_search_does_find_faults(fuzz: ModuleType, tmp_path: Path) -> None:
     """What the search reports: other exceptions, slow reads, memory, paragraphs."""
     import time
 
@@ -58,13 +56,25 @@ def test_the_search_does_find_faults(fuzz: ModuleType, tmp_path: Path, monkeypat
     def answer(data: bytes, folder: Path) -> None:
         raise DeepDFTError("A sentence.")
 
-    monkeypatch.setattr(fuzz, "SLOWEST", 0.02)
     for function, problem in ((explode, "KeyError"), (crawl, "took"), (ramble, "not one sentence")):
-        finding = fuzz.check("x", function, b"data", tmp_path)
+        finding = fuzz.check("x", function, b"data", tmp_path, slowest=0.02)
         assert finding is not None
         assert problem in finding.problem
-    monkeypatch.setattr(fuzz, "SLOWEST", 5.0)
     assert fuzz.check("x", answer, b"data", tmp_path) is None
+
+
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
+def test_the_search_is_guided_by_the_places_it_reaches(tmp_path: Path) -> None:
+    command = [sys.executable, BENCHMARKS / "fuzz.py", "--minutes", "0.05"]
+    command += ["--target", "reader f.filplot", "--corpus", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.search(r"([\d,]+) inputs .* ([\d,]+) to +([\d,]+) places", done.stdout)
+    assert found is not None, done.stdout
+    inputs, first, last = (int(text.replace(",", "")) for text in found.groups())
+    assert inputs > 10
+    assert 50 < first <= last  # a valid file already goes through much of the reader
+    assert list(tmp_path.glob("*/inputs/*"))
 
 
 HEADERS = {
