@@ -75,6 +75,9 @@ def steps(network, atoms, probes):
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-5)
     report(lambda: module.train(network, optimizer, batch))
 
+# One and the same network, whatever it is called.
+trained_on_qm9 = "qm9" if (bundled / "models" / "qm9").exists() else "default"
+
 def batches(dataset):
     from deepdft.training.batches import BatchBuilder
     builder = BatchBuilder(dataset, 4.0, None)
@@ -93,7 +96,7 @@ options = Namespace(steps=6, channels=128, envelope="published")
 boxes(engine.random_network(options, liquid), liquid, Grid.of_cell(liquid, 0.1), (24, 24, 24))
 """,
     "equivariant": """
-network = deepdft.load_model("default", "cpu").network
+network = deepdft.load_model(trained_on_qm9, "cpu").network
 boxes(network, molecule, Grid.around(molecule, 0.15, 3.0), (48, 48, 48))
 """,
     "deepdft_training_step": """
@@ -102,7 +105,7 @@ torch.manual_seed(0)
 steps(training_step.create_model("deepdft", {}, [1, 6, 8]), liquid, 1000)
 """,
     "equivariant_training_step": """
-steps(deepdft.load_model("default", "cpu").network, liquid, 1000)
+steps(deepdft.load_model(trained_on_qm9, "cpu").network, liquid, 1000)
 """,
     "batches_from_a_store": """
 import loading
