@@ -32,6 +32,7 @@ from deepdft.fields.atoms.cell_integral import Valued, cell_integral
 from deepdft.fields.atoms.quadrature import integrals_by_atom
 from deepdft.geometry.connections import connected_parts
 from deepdft.geometry.pairs import near_pairs
+from deepdft.geometry.primitive_cell import primitive_cell
 from deepdft.models.expected_errors.calibration import Excess
 
 SUSPICIOUS = 0.3
@@ -165,10 +166,12 @@ def electrons_by_fragment(
         function = _Difference(density, SuperposedAtoms(baseline, atoms, threads=threads))
         known = _integrals(baseline, atoms)
     whole = not fragment.any()
+    if whole and atoms.pbc.all():
+        primitive = primitive_cell(atoms)
+        if len(primitive.atoms) <= MOST_COUNTED:
+            return np.array([known.sum() + cell_integral(function, atoms, primitive, threads)])
     if whole and len(atoms) > MOST_COUNTED:
         return np.array([known.sum() + _from_some(function, atoms, cutoff, threads)])
-    if whole and atoms.pbc.all():
-        return np.array([known.sum() + cell_integral(function, atoms, threads)])
     return _sums(fragment, known + integrals_by_atom(function.at, atoms, cutoff, threads))
 
 

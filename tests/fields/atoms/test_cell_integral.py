@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.cell_integral import cell_integral
+from deepdft.geometry.primitive_cell import primitive_cell
 
 
 def crystals() -> list[Atoms]:
@@ -26,20 +27,26 @@ def valence(atoms: Atoms) -> SuperposedAtoms:
     return SuperposedAtoms(AtomicDensityTables.load("pbe-pseudodojo-80ry"), atoms, threads=1)
 
 
+def integral(atoms: Atoms) -> float:
+    return cell_integral(valence(atoms), atoms, primitive_cell(atoms), threads=1)
+
+
 @CRYSTALS
 def test_superposed_atoms_have_their_electrons(atoms: Atoms) -> None:
     tables = AtomicDensityTables.load("pbe-pseudodojo-80ry")
     expected = sum(tables.electrons(symbol) for symbol in atoms.symbols)
-    assert cell_integral(valence(atoms), atoms, threads=1) == pytest.approx(expected, rel=1e-4)
+    assert integral(atoms) == pytest.approx(expected, rel=1e-4)
 
 
 @CRYSTALS
-def test_turned_cells_and_supercells_have_the_same_integral(atoms: Atoms) -> None:
-    expected = cell_integral(valence(atoms), atoms, threads=1)
+def test_all_descriptions_of_a_crystal_have_the_same_integral(atoms: Atoms) -> None:
+    expected = integral(atoms)
     turned = atoms.copy()
     turned.set_cell(atoms.cell.array @ Rotation.random(random_state=1).as_matrix())
     turned.set_scaled_positions(atoms.get_scaled_positions())
-    assert cell_integral(valence(turned), turned, threads=1) == pytest.approx(expected, rel=2e-5)
-    several = atoms * (1, 2, 1)
-    found = cell_integral(valence(several), several, threads=1)
-    assert found / 2 == pytest.approx(expected, rel=2e-5)
+    assert integral(turned) == pytest.approx(expected, rel=1e-9)
+    skewed = atoms.copy()
+    skewed.set_cell([[1, 3, 0], [0, 1, -2], [0, 0, 1]] @ atoms.cell.array)
+    assert integral(skewed) == pytest.approx(expected, rel=1e-9)
+    several = atoms * (1, 2, 3)
+    assert integral(several) / 6 == pytest.approx(expected, rel=1e-9)

@@ -6,7 +6,9 @@ images,
     f = f sum over atoms i of g_i + f (1 - sum over atoms i of g_i)
 
 The first part is integrated on spheres around the atoms of the cell. The second one is smooth near
-the nuclei: its sum over a uniform grid converges faster than any power of the spacing.
+the nuclei: its sum over a uniform grid converges faster than any power of the spacing. Spheres and
+grid turn with the reduced primitive cell, so what they leave out is the same for every description
+of a crystal.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from deepdft.density import Grid
 from deepdft.fields.atoms.field import SuperposedAtoms
 from deepdft.fields.atoms.quadrature import points_around, same_for_all
 from deepdft.fields.walk import slabs
-from deepdft.geometry.grids import choose_grid
+from deepdft.geometry.primitive_cell import PrimitiveCell
 from deepdft.geometry.spheres import sphere_rule
 
 SPACING = 0.15
@@ -51,30 +53,38 @@ class Valued(Protocol):
         ...
 
 
-def cell_integral(function: Valued, atoms: Atoms, threads: int | None = None) -> float:
+def cell_integral(
+    function: Valued, atoms: Atoms, primitive: PrimitiveCell, threads: int | None = None
+) -> float:
     """Return the integral of a function over the cell of a structure.
 
     Memory holds some layers of the grid, or the points around some atoms, at a time.
 
     Args:
-        function: repeats with the cell; zero far from all atoms along other directions.
+        function: repeats with the primitive cell.
         atoms: the structure, periodic along all three cell vectors.
+        primitive: its primitive cell.
         threads: CPU threads; default: all that this process may use.
     """
-    grid = choose_grid(atoms, spacing=SPACING)
+    lengths = np.linalg.norm(primitive.vectors, axis=1)
+    # Lengths that are equal but for rounding are divided equally.
+    n1, n2, n3 = np.ceil(lengths / SPACING - 1e-6).astype(int).tolist()
+    grid = Grid(primitive.vectors, (n1, n2, n3))
     near = SuperposedAtoms(same_for_all(_knots(), _KNOTS, atoms), atoms, threads=threads)
     smooth = 0.0
     for start, stop in slabs(grid):
         values = function.box(grid, start, stop)
         smooth += float((values * (1.0 - near.box(grid, start, stop))).sum())
-    return smooth * grid.voxel_volume + _near_nuclei(function, atoms)
+    once = smooth * grid.voxel_volume + _near_nuclei(function, atoms, primitive)
+    return once * primitive.count
 
 
-def _near_nuclei(function: Valued, atoms: Atoms) -> float:
-    """Return the integral of a function times all Gaussians of the atoms of a cell."""
+def _near_nuclei(function: Valued, atoms: Atoms, primitive: PrimitiveCell) -> float:
+    """Return the integral of a function times all Gaussians of the atoms of a primitive cell."""
     points, weights = _points_of_atom()
     total = 0.0
-    for batch, positions in points_around(atoms.positions, points):
+    centres = atoms.positions[primitive.atoms]
+    for batch, positions in points_around(centres, points @ primitive.axes):
         total += float((function.at(positions).reshape(len(batch), -1) @ weights).sum())
     return total
 
