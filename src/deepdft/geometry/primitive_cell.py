@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.build.tools import niggli_reduce_cell
+from ase.cell import Cell
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -124,11 +124,11 @@ def _basis(rows: IntegerArray) -> IntegerArray:
 
 def _reduced(vectors: FloatArray) -> FloatArray:
     try:
-        change = niggli_reduce_cell(vectors)[1]
+        change = Cell(vectors).niggli_reduce()[1]
     except RuntimeError:  # it did not come to an end
         change = np.eye(3)
-    reduced: FloatArray = change.T @ vectors
-    return reduced * np.sign(np.linalg.det(reduced))
+    reduced = np.asarray(change.T @ vectors, dtype=np.float64)
+    return reduced if np.linalg.det(reduced) > 0 else -reduced
 
 
 def _representatives(scaled: FloatArray, shifts: FloatArray) -> IntegerArray:
