@@ -7,6 +7,8 @@ from typing import Any
 
 import pytorch_lightning
 
+from deepdft.progress_lines import plain_line
+
 _INTERVAL = 60.0
 """Seconds between two lines, besides those after validations."""
 
@@ -40,9 +42,7 @@ class PlainLines(pytorch_lightning.Callback):
         if not trainer.is_global_zero:
             return
         self._told = time.monotonic()
-        step, last = trainer.global_step, trainer.max_steps
-        rate = (step - self._first) / max(self._told - self._begun, 1e-9)
-        if rate > 0:
-            minutes = (last - step) / rate / 60
-            words += f", {rate:.3g} steps/s, {int(minutes // 60)}:{int(minutes % 60):02d} h left"
-        print(f"step {step:,} of {last:,}{words}", flush=True)
+        line = plain_line(
+            "steps", trainer.global_step, trainer.max_steps, self._told - self._begun, self._first
+        )
+        print(f"{line}{words}", flush=True)
