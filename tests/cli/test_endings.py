@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import os
 import signal
+import sys
 
+import numpy as np
 import pytest
+import typer
 
 from deepdft.cli.commands import COMMANDS, load_command
+from deepdft.cli.common import give, with_common_options
 from deepdft.cli.progress import Progress
 
 
@@ -99,6 +104,11 @@ def test_every_command_can_be_quiet_and_gives_its_results(name):
     for command in leaves(load_command(name)):
         options = {opt for parameter in command.params for opt in parameter.opts}
         assert {"--quiet", "--json"} <= options
+        json_option = next(p for p in command.params if "--json" in p.opts)
+        assert json_option.metavar == "FILE"
+        assert not json_option.expose_value  # the one that all share
+        # Whoever asks for results gets some.
+        assert "give(" in inspect.getsource(sys.modules[command.callback.__module__])
 
 
 def test_results_go_to_a_file_or_to_stdout(run, tmp_path):
@@ -108,6 +118,22 @@ def test_results_go_to_a_file_or_to_stdout(run, tmp_path):
     quiet = run("info", "default", "--quiet", "--json", "found.json")
     assert (quiet.code, quiet.output, quiet.error) == (0, "", "")
     assert json.loads((tmp_path / "found.json").read_text()) == json.loads(printed.output)
+
+
+def test_results_are_json_for_every_program(capsys):
+    app = typer.Typer()
+
+    @app.command()
+    def work():
+        give({"a": float("nan"), "b": np.array([1.5, np.inf]), 3: [np.float32(2)]})
+        print("words")
+
+    command = with_common_options(typer.main.get_command(app))
+    command.main(["--json", "-"], standalone_mode=False)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"a": None, "b": [1.5, None], "3": [2.0]}
+    assert "NaN" not in printed.out
+    assert printed.err == "words\n"
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch, capsys):

@@ -17,7 +17,7 @@ def test_one_structure_as_table_and_json(run, tmp_path):
     assert shown.code == 0, shown.error
     for words in ("dipole", "D Å", "Hirshfeld", "O1", "H3"):
         assert words in shown.output
-    found = json.loads(run(*arguments, "--json").output)[0]
+    found = json.loads(run(*arguments, "--json", "-").output)[0]
     assert found["symbols"] == ["O", "H", "H"]
     assert sum(found["hirshfeld_charges_e"]) == pytest.approx(0, abs=1e-9)
     assert found["hirshfeld_charges_e"][0] < -0.2

@@ -6,8 +6,10 @@ They are added where a command is loaded. A command hands over what it has found
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -55,9 +57,11 @@ def give(results: Any) -> None:
     """
     if not _destination:
         return
-    text = json.dumps(results, indent=2, default=_plain) + "\n"
+    text = json.dumps(_plain(results), indent=2) + "\n"
     if _destination[0] == "-":
-        (_stdout[0] if _stdout else sys.stdout).write(text)
+        stdout = _stdout[0] if _stdout else sys.stdout
+        stdout.write(text)
+        stdout.flush()  # the command may go on for long, as a server does
         return
     from deepdft.storage.whole_files import replace_file
 
@@ -65,11 +69,16 @@ def give(results: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
+    """Return a value as JSON has it, in which there is no NaN and no infinity."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _options(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,12 +16,7 @@ _FEW = 10
 """More elements than this are counted as well as listed."""
 
 
-def models(
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="FILE", help="Write it to JSON, with electrons by element."),
-    ] = None,
-) -> None:
+def models() -> None:
     """List the bundled models: what each is for, and how good it is.
 
     `deepdft predict` chooses among them by itself. The error is the mean eps_mae on structures
@@ -52,11 +46,7 @@ def models(
             )
             console.print(f"  eps_mae    {model.error:.3g} % ({model.part}){off}")
         console.print(f"  trained on {model.level}")
-    if json_file is not None:
-        from deepdft.storage.whole_files import replace_file
-
-        rows = [model.as_dict() for model in found]
-        replace_file(json_file, (json.dumps(rows, indent=1) + "\n").encode())
+    give([model.as_dict() for model in found])
 
 
 def info(

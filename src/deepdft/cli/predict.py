@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from deepdft.cli.common import give
 from deepdft.cli.progress import Progress
 from deepdft.cli.structure_inputs import (
     Charge,
@@ -96,12 +96,6 @@ def predict(
             help="Add the frozen cores of the atoms; not for .zarr.",
         ),
     ] = False,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", metavar="FILE", help="Write electrons, dipole and what else is known to JSON."
-        ),
-    ] = None,
     show: Annotated[
         bool,
         typer.Option(
@@ -189,10 +183,7 @@ def predict(
             console.print(f"warning: {summary.warning}", highlight=False, soft_wrap=True)
         if show:
             _show(console, summary.path)
-    if json_file is not None:
-        from deepdft.storage.whole_files import replace_file
-
-        replace_file(json_file, (json.dumps(summaries, indent=2) + "\n").encode())
+    give(summaries)
     refusals.finish(console)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deepdft.cli.common import give
 from deepdft.cli.progress import Progress
 from deepdft.cli.structure_inputs import (
     Charge,
@@ -39,7 +39,6 @@ def properties(
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Table to write, .csv or .json."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Picture of dipole, charges and energy by frame."),
@@ -94,7 +93,7 @@ def properties(
     from deepdft.prediction import resolve_model
     from deepdft.structures import ReadOptions, read_structures
 
-    console = Console(markup=False, stderr=as_json)
+    console = Console(markup=False)
     write_table = None if output is None else table_writer(output)
     refusals = Refusals(skip)
     options = ReadOptions(charge, multiplicity, ordered, relax)
@@ -116,9 +115,8 @@ def properties(
             energy="auto" if energy is None else energy, bader=bader,
             critical_points=critical_points,
         )  # fmt: skip
-    if as_json:
-        print(json.dumps([each.as_dict() for each in results], indent=2))
-    elif len(results) == 1:
+    give([each.as_dict() for each in results])
+    if len(results) == 1:
         _print_one(console, results[0])
     else:
         _print_many(console, results)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deepdft.cli.common import give
 from deepdft.cli.structure_inputs import ChosenModel, Refusals, Skip
 
 if TYPE_CHECKING:
@@ -43,9 +43,6 @@ def select(
             min=0.0, max=2.0, help="How much the cost of a calculation counts; 0: not at all."
         ),
     ] = 0.3,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the table to JSON.")
-    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
     skip: Skip = False,
 ) -> None:
@@ -76,11 +73,7 @@ def select(
     console.print(_table(choices, len(candidates)))
     _write(output, choices)
     console.print(f"written: {output} ({len(choices)} of {len(candidates)} structures)")
-    if json_file is not None:
-        from deepdft.storage.whole_files import replace_file
-
-        rows = {"model": chosen_model.name, "chosen": [choice.as_dict() for choice in choices]}
-        replace_file(json_file, (json.dumps(rows, indent=1) + "\n").encode())
+    give({"model": chosen_model.name, "chosen": [choice.as_dict() for choice in choices]})
     refusals.finish(console)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from deepdft.cli.common import give
 from deepdft.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def serve(
     def ready(address: Address) -> None:
         console.print(f"deepdft is at {address.opened}")
         console.print("Ctrl-C ends it.")
+        give({"address": address.opened, "origin": address.origin, "token": address.token})
 
     limits = Limits(atoms=max_atoms, points=max_points, running=jobs, seconds=timeout)
     run(

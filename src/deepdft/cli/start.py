@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from deepdft.cli.common import give
 from deepdft.cli.structure_inputs import ChosenModel, Ordered, is_setting, print_notes
 from deepdft.errors import ConfigurationError
 
@@ -33,9 +34,6 @@ def start(
         Path | None, typer.Option(metavar="FILE", help="A density instead of a prediction.")
     ] = None,
     ordered: Ordered = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write what was done to JSON.")
-    ] = None,
 ) -> None:
     """Leave a folder in which a DFT program begins from a predicted density.
 
@@ -77,19 +75,15 @@ def start(
         f"written: {output} ({words}, {prepared.electrons:.3f} electrons); "
         f"run 'pw.x -in {INPUT}' there"
     )
-    if json_file is not None:
-        from deepdft.dft.manifest import write_json
-
-        write_json(
-            json_file,
-            {
-                "folder": str(output),
-                "input": INPUT,
-                "begins_with": words,
-                "electrons": prepared.electrons,
-                "settings": calculation.settings.model_dump(mode="json"),
-            },
-        )
+    give(
+        {
+            "folder": output,
+            "input": INPUT,
+            "begins_with": words,
+            "electrons": prepared.electrons,
+            "settings": calculation.settings.model_dump(mode="json"),
+        }
+    )
 
 
 def _predicted(atoms: Atoms, name: str | None) -> tuple[Callable[[Grid], Density], str]:

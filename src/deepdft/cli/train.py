@@ -69,9 +69,9 @@ def _say_result(say: Callable[[str], None], result: TrainingResult) -> None:
             {
                 "model": result.folder, "steps": result.steps,
                 "steps_left_out": result.steps_left_out,
-                "eps_mae": _number(result.eps_mae), "eps_mae_before": result.eps_mae_before,
-                "structures_per_second": _number(result.structures_per_second),
-                "probes_per_second": _number(result.probes_per_second),
+                "eps_mae": result.eps_mae, "eps_mae_before": result.eps_mae_before,
+                "structures_per_second": result.structures_per_second,
+                "probes_per_second": result.probes_per_second,
             }
         )  # fmt: skip
     if math.isnan(result.eps_mae):
@@ -90,8 +90,3 @@ def _say_result(say: Callable[[str], None], result: TrainingResult) -> None:
             f"warning: {result.steps_left_out} of {result.steps} steps were left out because their "
             "gradient was not finite"
         )
-
-
-def _number(value: float) -> float | None:
-    """JSON has no number that is none."""
-    return value if math.isfinite(value) else None

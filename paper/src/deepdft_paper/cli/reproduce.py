@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from deepdft.cli.common import give
 from deepdft.cli.progress import Progress
 from deepdft.errors import ConfigurationError
 
@@ -59,7 +60,7 @@ def table1(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
 ) -> None:
     """Print Table 1 on the test densities that ship; given again, it goes on where it was."""
-    from deepdft_paper.reproduce.report import default_spread, write_report
+    from deepdft_paper.reproduce.report import as_json, default_spread, write_report
     from deepdft_paper.reproduce.systems import SYSTEMS, find_system
     from deepdft_paper.reproduce.table1 import Choices
 
@@ -73,6 +74,7 @@ def table1(
     _show(console, results, choices)
     written = write_report(results, choices, spread or default_spread())
     console.print(f"written: {output} ({', '.join(written)})")
+    give(as_json(results, choices))
 
 
 def _folders(texts: Sequence[str]) -> dict[str, Path]:
@@ -135,7 +137,14 @@ def learning_curve(
     row: Annotated[str, typer.Option(help="Whose runs: a row of the comparison.")] = "equivariant",
 ) -> None:
     """Print QM9's error against the number of training molecules, with a power law."""
-    from deepdft_paper.reproduce.curve_report import COLUMNS, fitted, rows, sentences, write_curve
+    from deepdft_paper.reproduce.curve_report import (
+        COLUMNS,
+        as_json,
+        fitted,
+        rows,
+        sentences,
+        write_curve,
+    )  # fmt: skip
     from deepdft_paper.reproduce.learning_curve import read_curve, read_runs, shipped_model
 
     curve = read_curve(output) if runs is None else read_runs(runs, row)
@@ -151,3 +160,4 @@ def learning_curve(
         console.print(f"- {sentence}")
     if runs is not None:
         console.print(f"written: {output} ({', '.join(write_curve(output, result))})")
+    give(as_json(result))

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deepdft.cli.common import give
 from deepdft.cli.endings import DONE_IN_PART
 from deepdft.cli.structure_inputs import is_setting
 from deepdft.errors import ConfigurationError
@@ -100,6 +101,7 @@ def _show(console: Console, table: SpreadTable) -> None:
             )
     for name, reason in table.failed.items():
         console.print(f"failed: {name}: {reason}")
+    give({"summary": summary, "failed": table.failed})
 
 
 _TITLES = {

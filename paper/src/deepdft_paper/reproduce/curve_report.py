@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -206,21 +207,25 @@ def curve_picture(result: CurveResult) -> bytes:
     return png(figure)
 
 
-def write_curve(folder: Path, result: CurveResult) -> list[str]:
-    """Write `curve.json`, `curve.md` and `curve.png`.
-
-    Returns:
-        The names of the files.
-    """
-    content = result.curve.as_json() | {
+def as_json(result: CurveResult) -> dict[str, Any]:
+    """Return the curve with its fits."""
+    return result.curve.as_json() | {
         "shipped": asdict(result.shipped),
         "fits": {
             name: None if fit is None else asdict(fit)
             for name, fit in (("plain", result.plain), ("with_floor", result.with_floor))
         },
     }
+
+
+def write_curve(folder: Path, result: CurveResult) -> list[str]:
+    """Write `curve.json`, `curve.md` and `curve.png`.
+
+    Returns:
+        The names of the files.
+    """
     files = {
-        CURVE: (json.dumps(content, indent=1) + "\n").encode(),
+        CURVE: (json.dumps(as_json(result), indent=1) + "\n").encode(),
         "curve.md": markdown(result).encode(),
         "curve.png": curve_picture(result),
     }

@@ -162,7 +162,7 @@ def write_report(
     """
     contents: dict[str, bytes] = {
         "table1.md": markdown(results, choices).encode(),
-        "table1.json": (json.dumps(_as_json(results, choices), indent=1) + "\n").encode(),
+        "table1.json": (json.dumps(as_json(results, choices), indent=1) + "\n").encode(),
     }
     measured = [result for result in results if result.measured]
     if measured:
@@ -178,7 +178,8 @@ def write_report(
     return list(contents)
 
 
-def _as_json(results: Sequence[SystemResult], choices: Choices) -> dict[str, Any]:
+def as_json(results: Sequence[SystemResult], choices: Choices) -> dict[str, Any]:
+    """Return the table with all that is said about it."""
     return {
         "title": title(choices),
         "rows": [asdict(result.row) for result in results],
