@@ -31,13 +31,11 @@ from fuzz_search import by_turns  # noqa: E402
 
 
 def guided(beginnings: Sequence[str], minutes: float, folder: Path) -> dict[str, Share]:
-    """Give each target its share of the time, guided by coverage."""
-    end = time.monotonic() + 60 * minutes
+    """Give each target its share of the processor's time, guided by coverage."""
     names = prepare(beginnings, folder)
     totals = {}
-    for index, name in enumerate(names):
-        left = end - time.monotonic()
-        totals[name] = search(name, max(2.0, left / (len(names) - index)), folder)
+    for name in names:
+        totals[name] = search(name, max(2.0, 60 * minutes / len(names)), folder)
         print(_line(name, totals[name]), flush=True)
     return totals
 
@@ -93,7 +91,9 @@ def _kind(problem: str) -> str:
 def main() -> int:
     """Run and report; the exit status is 1 if there are findings."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", type=float, default=1.0, help="for all targets together")
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, help="of the processor, for all targets together"
+    )
     parser.add_argument(
         "--target", action="append", help="beginning of a name; repeat; default: all"
     )

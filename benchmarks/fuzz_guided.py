@@ -39,8 +39,8 @@ _COMPILED = (
 """Modules that numba compiles from their bytecode, or that hold what it does."""
 _GRACE = 60
 """Seconds of the processor beyond its share, after which a process hangs and is ended."""
-_LONGEST_WAIT = 600.0
-"""Seconds by the clock beyond its share; on a busy machine a process may wait for long."""
+_PATIENCE = 60
+"""Seconds by the clock for one of the processor: on a busy machine a process waits for long."""
 _MOST_ENDS = 20
 """Processes of a target that may end early; then it is left."""
 
@@ -77,8 +77,7 @@ class Share:
 
     Attributes:
         inputs: tried.
-        seconds: that passed.
-        processor: seconds of the processor.
+        seconds: of the processor.
         lines: places in the code that were reached in the beginning, and in the end.
         ended: processes that ended early.
         found: problems by what they have in common.
@@ -86,7 +85,6 @@ class Share:
 
     inputs: int = 0
     seconds: float = 0.0
-    processor: float = 0.0
     lines: tuple[int, int] | None = None
     ended: int = 0
     found: dict[str, str] = field(default_factory=dict)
@@ -117,14 +115,18 @@ def prepare(beginnings: Sequence[str], keep: Path) -> list[str]:
 
 
 def search(name: str, seconds: float, keep: Path) -> Share:
-    """Search for faults of one target for some time, in processes that are begun again."""
+    """Search for faults of one target, in processes that are begun again when they end.
+
+    Args:
+        name: of the target.
+        seconds: of the processor; others may keep it busy, and the search is no shorter then.
+        keep: folder for what is found useful, findings and reports.
+    """
     place = folder_of(name, keep)
     place.mkdir(parents=True, exist_ok=True)
     total = Share()
-    began = time.monotonic()
-    while (left := seconds - (time.monotonic() - began)) > 1 and total.ended < _MOST_ENDS:
-        _one_process(name, max(1, int(left)), place, total)
-    total.seconds = time.monotonic() - began
+    while (left := seconds - total.seconds) > 1 and total.ended < _MOST_ENDS:
+        _one_process(name, round(left), place, total)
     return total
 
 
@@ -136,10 +138,10 @@ def _one_process(name: str, seconds: int, place: Path, total: Share) -> None:
         child = os.fork()
         if child == 0:
             _in_child(name, seconds, place, Path(folder))
-        status, processor = _waited(child, seconds + _LONGEST_WAIT)
+        status, spent = _waited(child, _PATIENCE * (seconds + _GRACE))
     known = json.loads(report.read_text()) if report.exists() else {"inputs": 0, "found": {}}
     total.inputs += known["inputs"]
-    total.processor += processor
+    total.seconds += spent
     total.found |= known["found"]
     text = log.read_text(errors="replace")
     reached = [int(count) for count in re.findall(r" cov: (\d+) ", text)]
@@ -203,9 +205,17 @@ def _search(name: str, seconds: int, place: Path, folder: Path) -> None:
 
     largest = max(4096, 2 * max(len(data) for data in seeds))
     options = [
-        f"-max_total_time={seconds}", f"-max_len={largest}", "-len_control=0",
+        f"-max_len={largest}", "-len_control=0",
         "-timeout=1000000", "-rss_limit_mb=0", "-detect_leaks=0",
         f"-artifact_prefix={place}/findings/",
     ]  # fmt: skip
-    atheris.Setup([sys.argv[0], *options, str(corpus)], found.one, custom_mutator=mutated)
+    end = time.process_time() + seconds
+
+    def one(data: bytes) -> None:
+        found.one(data)
+        if time.process_time() > end:
+            found.tell()
+            os._exit(0)
+
+    atheris.Setup([sys.argv[0], *options, str(corpus)], one, custom_mutator=mutated)
     atheris.Fuzz()

@@ -118,10 +118,13 @@ class Search:
             told = self._findings / f"{found.key}.txt"
             told.write_text(found.problem + "\n", encoding="utf-8")
         if found is not None or time.monotonic() - self._written > 0.5:
-            self._written = time.monotonic()
-            self._report.write_text(
-                json.dumps({"inputs": self.count, "found": self.found}), encoding="utf-8"
-            )
+            self.tell()
+
+    def tell(self) -> None:
+        """Write the counts."""
+        self._written = time.monotonic()
+        known = {"inputs": self.count, "found": self.found}
+        self._report.write_text(json.dumps(known), encoding="utf-8")
 
 
 def folder_of(name: str, keep: Path) -> Path:
