@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import numpy as np
@@ -57,6 +58,10 @@ def test_the_command(density, tmp_path, monkeypatch, capsys):
     density.write(tmp_path / "rho.textgrid")
     shown = run(monkeypatch, capsys, "highest", tmp_path / "rho.textgrid")
     assert shown == "1.0000 e/Å^3 at 0.000 0.000 1.000 Å\n"
+    found = json.loads(
+        run(monkeypatch, capsys, "highest", tmp_path / "rho.textgrid", "--json", "-")
+    )
+    assert (found["value"], found["place"]) == (1.0, [0.0, 0.0, 1.0])
     assert "Say where a density is highest." in run(monkeypatch, capsys, "--help")
     assert "deepdft highest CHGCAR" in run(monkeypatch, capsys, "highest", "--help")
     run(monkeypatch, capsys, "convert", tmp_path / "rho.textgrid", tmp_path / "rho.cube")

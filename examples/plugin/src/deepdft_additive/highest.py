@@ -29,8 +29,10 @@ def highest(
     import numpy as np
 
     import deepdft
+    from deepdft.cli.common import give
 
     density = deepdft.read(file)
     place = np.unravel_index(int(np.argmax(density.values)), density.grid.shape)
     x, y, z = density.grid.points()[place]
     print(f"{density.values[place]:.4f} {density.unit} at {x:.3f} {y:.3f} {z:.3f} Å")
+    give({"value": density.values[place], "unit": density.unit, "place": (x, y, z)})  # for --json
