@@ -2,6 +2,7 @@
 
     python benchmarks/page.py                 # all of it
     python benchmarks/page.py --no-clone      # not the fresh clone, which installs from the network
+    python benchmarks/page.py --write         # and puts the figures into docs/page.md
 
 Measured are: from a fresh clone to the first picture (`git clone`, `make demo`); from a click on an
 example to its coarse and to its whole picture, drawn in Debian's chromium where that is installed
@@ -31,11 +32,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from reporting import add_output_option, machine, write_result
+from reporting import add_output_option, command, machine, write_result
 from wheel_size import ROOT, rows_of, wheel_sizes
 
 STEPS = {"coarse": "coarse", "full": "whole"}
 """What the server calls a picture, and what is printed."""
+
+PAGE = ROOT / "docs" / "page.md"
+BEGIN, END = "<!-- made by python benchmarks/page.py --write -->", "<!-- end -->"
+"""Where the figures stand, and between what."""
 
 BROWSER = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
@@ -65,8 +70,8 @@ class Server:
     """A page's server in a process of its own."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "deepdft", "serve", "--no-browser", "--port", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        serve = [sys.executable, "-m", "deepdft", "serve", "--no-browser", "--port", "0"]
+        self.process = subprocess.Popen(serve, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         found = re.search(r"http\S+", self.process.stdout.readline())
         assert found is not None
@@ -156,6 +161,19 @@ def medians(measure: Callable[[str], dict[str, float]], example: str, repeat: in
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
+def written(text: str, rows: list[tuple[str, str]]) -> str:
+    """Return a page with a table of the figures, and of the machine, between its marks."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"There are no marks {BEGIN} and {END} in {PAGE}.")
+    about = machine()
+    lines = [f"| {what} | {value} |" for what, value in rows]
+    table = "\n".join(["| what | measured |", "| --- | ---: |", *lines])
+    words = f"`{command()}` on {about['processor']}, {about['cpus']} processors."
+    return f"{before}{BEGIN}\n{table}\n\n{words}\n{end}{after}"
+
+
 def clone_to_picture() -> dict[str, float]:
     """Return the seconds that `git clone` and `make demo` take, until its picture is written."""
     with tempfile.TemporaryDirectory() as folder:
@@ -165,8 +183,8 @@ def clone_to_picture() -> dict[str, float]:
         cloned = time.perf_counter() - begin
         # Not this environment's package, but the one that the clone installs.
         known = {n: v for n, v in os.environ.items() if n not in ("PYTHONPATH", "VIRTUAL_ENV")}
-        command = ["make", "demo", f"PYTHON={sys.executable}"]
-        subprocess.run(command, cwd=clone, env=known, check=True, stdout=subprocess.DEVNULL)
+        make = ["make", "demo", f"PYTHON={sys.executable}"]
+        subprocess.run(make, cwd=clone, env=known, check=True, stdout=subprocess.DEVNULL)
         if not (clone / "demo" / "C6H9NO.png").exists():
             raise SystemExit("make demo has made no picture.")
         return {"clone": cloned, "clone to first picture": time.perf_counter() - begin}
@@ -175,10 +193,11 @@ def clone_to_picture() -> dict[str, float]:
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--examples", nargs="+", default=["water", "aspirin", "salt"])
+    parser.add_argument("--examples", nargs="+", default=["water", "paracetamol", "salt"])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--no-clone", action="store_true", help="leave out the fresh clone")
     parser.add_argument("--no-wheel", action="store_true", help="leave out the wheel")
+    parser.add_argument("--write", action="store_true", help=f"put the figures into {PAGE.name}")
     add_output_option(parser)
     arguments = parser.parse_args()
     rows: list[tuple[str, str]] = []
@@ -216,6 +235,8 @@ def main() -> None:
         table.add_row(*row)
     Console().print(table)
     write_result(arguments, "page", rows, figures)
+    if arguments.write:
+        PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

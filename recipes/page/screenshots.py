@@ -66,14 +66,6 @@ def main() -> None:
         server.wait()
 
 
-def smaller(path: Path) -> None:
-    """Leave fewer colours in a picture; dithering hides it."""
-    picture = Image.open(path).convert("RGB")
-    picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(
-        path, optimize=True
-    )
-
-
 def wait(page: Page, name: str) -> None:
     """Wait until all of it is there."""
     if name == "error":
