@@ -20,6 +20,12 @@ from deepdft.structures import ReadOptions, read_structures
 
 TARGET = Path(__file__).parents[2] / "src" / "deepdft" / "web" / "examples.json"
 
+FIRST = (
+    "water", "caffeine", "salt", "ethanol", "benzene", "diamond", "aspirin", "quartz", "glucose",
+    "copper",
+)  # fmt: skip
+"""What visitors see first: something of everything."""
+
 MOLECULES = [
     ("water", "Water", "O", "Two bonds, two lone pairs and a strong dipole."),
     ("ammonia", "Ammonia", "N", "A lone pair on top of three bonds."),
@@ -132,6 +138,7 @@ def main() -> None:
         found.append(_entry(key, name, atoms, words, "molecule"))
     for key, name, atoms, words in CRYSTALS:
         found.append(_entry(key, name, atoms, words, "crystal"))
+    found.sort(key=lambda e: FIRST.index(e["key"]) if e["key"] in FIRST else len(FIRST))
     lines = ",\n".join(json.dumps(entry, separators=(",", ":")) for entry in found)
     TARGET.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     print(f"{TARGET}: {len(found)} structures")

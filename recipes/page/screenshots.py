@@ -55,15 +55,20 @@ def main() -> None:
                 wait(page, name)
                 path = Path(folder) / f"{name}.png"
                 page.screenshot(path=path)
-                Image.open(path).convert("P", palette=Image.Palette.ADAPTIVE).save(
-                    path, optimize=True
-                )
+                smaller(path)
                 print(f"{path}: {path.stat().st_size // 1024} kB")
                 page.close()
             browser.close()
     finally:
         server.terminate()
         server.wait()
+
+
+def smaller(path: Path) -> None:
+    """Leave 256 colours in a picture; dithering hides it."""
+    picture = Image.open(path).convert("RGB")
+    colours = picture.quantize(256, Image.Quantize.MEDIANCUT)
+    picture.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
 
 
 def wait(page: Page, name: str) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deepdft.web.jobs import Job, JobQueue
 from deepdft.web.results import FieldName, Quality, Result
-from deepdft.web.structures import DrawnStructure, drawn_structure
+from deepdft.web.structures import DrawnStructure, drawn_structure, formula_of
 
 
 class PredictionRequest(BaseModel):
@@ -131,7 +131,7 @@ class ResultAnswer(BaseModel):
         steps = None if grid is None else (grid.voxel**2).sum(axis=1) ** 0.5
         return cls(
             name=result.name,
-            formula=result.atoms.symbols.formula.format("hill"),
+            formula=formula_of(result.atoms, result.scene.is_crystal),
             quality=result.quality,
             periodic=result.scene.is_crystal,
             structure=drawn_structure(result.scene),

@@ -1,4 +1,4 @@
-"""Well-known molecules and crystals by name; see recipes/page_examples.py."""
+"""Well-known molecules and crystals by name; see recipes/page/examples.py."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Example:
 
 @functools.cache
 def examples() -> dict[str, Example]:
-    """Return all examples by key, molecules first."""
+    """Return all examples by key, those first that most people know."""
     text = files("deepdft.web").joinpath("examples.json").read_text(encoding="utf-8")
     found = {}
     for entry in json.loads(text):

@@ -6,6 +6,7 @@ from html import escape
 
 import deepdft
 from deepdft.web.results import Result
+from deepdft.web.structures import formula_of
 
 PICTURE = "<!-- picture -->"
 """Where the page puts the picture that it shows, as a data address."""
@@ -25,7 +26,7 @@ img { max-width: 100%; border: 1px solid #d6dee6; border-radius: 8px; }
 def report(result: Result) -> str:
     """Return the report as HTML."""
     title = escape(f"{result.name}: electron density")
-    formula = escape(result.atoms.symbols.formula.format("hill"))
+    formula = escape(formula_of(result.atoms, result.scene.is_crystal))
     origin = (
         f"Predicted by the deepdft model “{escape(result.model)}”, which was trained on DFT "
         f"calculations ({escape(result.level)}); not measured, and not calculated by DFT."

@@ -32,7 +32,7 @@ from deepdft.web.problems import Problem
 from deepdft.web.report import report
 from deepdft.web.results import FieldName
 from deepdft.web.service import Service
-from deepdft.web.structures import DrawnStructure, drawn_structure
+from deepdft.web.structures import DrawnStructure, drawn_structure, formula_of
 
 # Named rather than given as a model: FastAPI would announce it in each answer's own media type.
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -110,7 +110,7 @@ def list_examples() -> list[ExampleAnswer]:
             name=one.name,
             kind=one.kind,
             words=one.words,
-            formula=one.atoms.symbols.formula.format("hill"),
+            formula=formula_of(one.atoms, one.kind == "crystal"),
             atoms=len(one.atoms),
         )
         for one in examples().values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from ase import Atoms
 from pydantic import BaseModel, Field
 
 from deepdft.plotting.scenes import Scene
@@ -30,6 +31,12 @@ class DrawnStructure(BaseModel):
     cell: list[list[float]] | None = Field(description="Rows are cell vectors, Å; of crystals.")
     corner: list[float] = Field([0.0, 0.0, 0.0], description="Where the first cell begins, Å.")
     cells: list[int] = Field([1, 1, 1], description="How many cells there are along each edge.")
+
+
+def formula_of(atoms: Atoms, crystal: bool) -> str:
+    """Return a formula as people know it: NaCl of the crystal, whatever its cell; else Hill's."""
+    formula = atoms.symbols.formula
+    return str(formula.reduce()[0].format("metal") if crystal else formula.format("hill"))
 
 
 def drawn_structure(scene: Scene) -> DrawnStructure:

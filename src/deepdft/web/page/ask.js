@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { follow } from "./follow.js";
-import { showAtoms, showFacts, showNotes } from "./panel.js";
+import { formula, showAtoms, showFacts, showNotes } from "./panel.js";
 import { cells, draw, leave, repeat, still, viewer } from "./picture.js";
 import { $, announce, complain, fields, progress, shown } from "./state.js";
 import { VIEWS, allowViews, needed } from "./views.js";
@@ -63,6 +63,7 @@ function showNothing() {
   viewer.clear();
   still?.clear();
   delete $("viewer").dataset.quality;
+  $("empty").hidden = false;
   $("side").hidden = true;
   $("title").textContent = "See the electrons";
   $("subtitle").textContent = "Pick an example, type a name or draw a molecule.";
@@ -76,6 +77,7 @@ async function showResult(result) {
   shown.result = result;
   if (first) {
     delete $("viewer").dataset.quality;
+    $("empty").hidden = true;
     viewer.structure(result.structure);
     viewer.labels($("labels").checked);
     $("legend").hidden = true;
@@ -103,8 +105,6 @@ async function showResult(result) {
   await draw();
 }
 
-const formula = (words) => words.replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
-
 function origin(result) {
   if (result.model) return `model “${result.model}”, trained on ${result.level}`;
   return result.quality === "full" ? result.level : "";
@@ -121,7 +121,11 @@ export function offer() {
 
 function markExample() {
   for (const button of $("examples").querySelectorAll("button")) {
-    button.setAttribute("aria-current", String(button.dataset.key === shown.asked.example));
+    const chosen = button.dataset.key === shown.asked.example;
+    button.setAttribute("aria-current", String(chosen));
+    // In the middle of the strip, and nothing else scrolls.
+    const strip = $("examples");
+    if (chosen) strip.scrollLeft = button.offsetLeft - strip.offsetLeft - (strip.clientWidth - button.offsetWidth) / 2;
   }
   $("query").value = shown.asked.smiles ?? "";
 }

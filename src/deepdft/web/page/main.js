@@ -187,6 +187,9 @@ function offerExamples() {
     $("examples").append(item);
     $("names").append(new Option(one.formula, one.name));
   }
+  for (const button of $("empty").querySelectorAll("button")) {
+    button.addEventListener("click", () => ask({ example: button.dataset.key }));
+  }
 }
 
 // Shows what the address says, or an example.

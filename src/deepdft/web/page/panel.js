@@ -36,6 +36,9 @@ export function showAtoms(details, table, atoms) {
   table.replaceChildren(head, ...rows);
 }
 
+// As chemists write it.
+export const formula = (words) => words.replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+
 const signed = (value) => `${value > 0 ? "+" : ""}${number(value, 2)}`;
 
 export function showNotes(list, { warnings, notes }) {
@@ -51,7 +54,7 @@ const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1) + (/[
 export function summaryOf(result, caption, inside) {
   if (!result) return "";
   const count = result.atoms.length === 1 ? "one atom" : `${result.atoms.length} atoms`;
-  const parts = [`${result.name}: ${result.formula}, ${count}${result.periodic ? " in the cell of a crystal" : ""}.`];
+  const parts = [`${result.name}: ${formula(result.formula)}, ${count}${result.periodic ? " in the cell of a crystal" : ""}.`];
   const fact = (name) => result.facts.find((one) => one.name === name);
   if (fact("electrons")) parts.push(`${number(fact("electrons").value, 2)} electrons.`);
   if (fact("dipole")) parts.push(`Dipole moment ${number(fact("dipole").value, 2)} debye.`);
