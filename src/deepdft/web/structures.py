@@ -36,7 +36,7 @@ class DrawnStructure(BaseModel):
 def formula_of(atoms: Atoms, crystal: bool) -> str:
     """Return a formula as people know it: NaCl of the crystal, whatever its cell; else Hill's."""
     formula = atoms.symbols.formula
-    return str(formula.reduce()[0].format("metal") if crystal else formula.format("hill"))
+    return str(formula.reduce()[0].format("periodic") if crystal else formula.format("hill"))
 
 
 def drawn_structure(scene: Scene) -> DrawnStructure:
