@@ -42,7 +42,8 @@ def test_requests_that_make_no_sense(visitor, body, status, words):
 @pytest.mark.parametrize(
     ("smiles", "words"),
     [
-        ("C(", "no valid SMILES"),
+        ("C(", "no valid SMILES string. Pick an example"),
+        ("Watr", "Did you mean 'water'?"),
         ("/etc/passwd", "no valid SMILES"),
         ("../../x.xyz", "no valid SMILES"),
         ("C*", "any atom"),

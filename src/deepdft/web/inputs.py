@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepdft.density import Density
-from deepdft.errors import DeepDFTError, FileFormatError
+from deepdft.errors import DeepDFTError, FileFormatError, did_you_mean
 from deepdft.storage.compression import Codec, DecompressedFile, codec_of_name
 from deepdft.structures import ReadOptions, Structure, read_structures
-from deepdft.web.examples import find_example
+from deepdft.web.examples import examples, find_example
 from deepdft.web.limits import Limits
 from deepdft.web.problems import Refusal
 
@@ -59,7 +59,9 @@ def structure_of_smiles(smiles: str, limits: Limits, charge: int | None = None) 
         reading = reading_from_smiles(smiles)
     except FileFormatError as error:
         sentence = str(error).replace("neither a file nor a valid SMILES", "no valid SMILES")
-        raise Refusal(sentence) from None
+        names = [example.name.partition(",")[0].casefold() for example in examples().values()]
+        meant = did_you_mean(smiles[:80].casefold(), names)
+        raise Refusal(sentence + (meant or " Pick an example, or draw the molecule.")) from None
     return _small_enough(understood(reading, smiles, ReadOptions(charge)), limits)
 
 
