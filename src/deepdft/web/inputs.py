@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepdft.density import Density
-from deepdft.errors import DeepDFTError, FileFormatError, did_you_mean
+from deepdft.errors import DeepDFTError, did_you_mean
 from deepdft.storage.compression import Codec, DecompressedFile, codec_of_name
 from deepdft.structures import ReadOptions, Structure, read_structures
 from deepdft.web.examples import examples, find_example
@@ -55,13 +55,7 @@ def structure_of_smiles(smiles: str, limits: Limits, charge: int | None = None) 
 
     smiles = smiles.strip()
     _check_drawing(smiles, limits)
-    try:
-        reading = reading_from_smiles(smiles)
-    except FileFormatError as error:
-        sentence = str(error).replace("neither a file nor a valid SMILES", "no valid SMILES")
-        names = [example.name.partition(",")[0].casefold() for example in examples().values()]
-        meant = did_you_mean(smiles[:80].casefold(), names)
-        raise Refusal(sentence + (meant or " Pick an example, or draw the molecule.")) from None
+    reading = reading_from_smiles(smiles)
     return _small_enough(understood(reading, smiles, ReadOptions(charge)), limits)
 
 
@@ -92,9 +86,7 @@ def _check_drawing(text: str, limits: Limits, *, drawing: bool = False) -> None:
         raise Refusal("The text holds a character that is none.")
     molecule = Chem.MolFromMolBlock(text) if drawing else Chem.MolFromSmiles(text)
     if molecule is None or molecule.GetNumAtoms() == 0:
-        what = "The drawing" if drawing else f"'{text[:80]}'"
-        wanted = "holds no molecule" if drawing else "is no valid SMILES string"
-        raise Refusal(f"{what} {wanted}.")
+        raise Refusal("The drawing holds no molecule." if drawing else _no_smiles(text[:80]))
     count = molecule.GetNumAtoms()
     if count > limits.drawn_atoms:
         raise Refusal(
@@ -102,6 +94,13 @@ def _check_drawing(text: str, limits: Limits, *, drawing: bool = False) -> None:
             f"this has {count}; send a file with positions.",
             413,
         )
+
+
+def _no_smiles(text: str) -> str:
+    """Return what to say to a text that is neither SMILES nor the name of an example."""
+    names = [example.name.partition(",")[0].casefold() for example in examples().values()]
+    meant = did_you_mean(text.casefold(), names) or " Pick an example, or draw the molecule."
+    return f"'{text}' is no valid SMILES string.{meant}"
 
 
 def read_upload(
