@@ -17,6 +17,8 @@ def plain_line(
 
     >>> plain_line("converting", 30, 120, 60)
     'converting: 30 of 120, 0.5/s, 0:03:00 left'
+    >>> plain_line("steps", 150, 300, 10, before=100)
+    'steps: 150 of 300, 5/s, 0:00:30 left'
     >>> plain_line("", 0, None, 60)
     '0 done'
     """
