@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from deepdft.data.symmetric_waves import Symmetry, expand, reduce
@@ -35,7 +36,7 @@ from deepdft.errors import ConfigurationError, FileFormatError, did_you_mean
 from deepdft.levels import LevelOfTheory, SharedLevel
 from deepdft.storage.damage import reported
 from deepdft.storage.json_files import parse_json
-from deepdft.storage.numpy_archives import has_members, read_arrays
+from deepdft.storage.numpy_archives import Layout, has_members, read_arrays, require_layout
 from deepdft.storage.whole_files import AtomicFile
 from deepdft.units import BOHR
 
@@ -49,6 +50,16 @@ _LAYOUT = (
     "name", "shape", "cell", "natoms", "noperations", "nwaves", "numbers", "positions",
     "rotations", "translations", "hkl", "waves",
 )  # fmt: skip
+_NUMBERS = "iuf"
+_WHOLE = "iu"
+_ARRAYS: Layout = {
+    "name": ("U", (None,)), "shape": (_WHOLE, (None, 3)), "cell": (_NUMBERS, (None, 3, 3)),
+    "natoms": (_WHOLE, (None,)), "noperations": (_WHOLE, (None,)), "nwaves": (_WHOLE, (None,)),
+    "numbers": (_WHOLE, (None,)), "positions": (_NUMBERS, (None, 3)),
+    "rotations": (_WHOLE, (None, 3, 3)), "translations": (_NUMBERS, (None, 3)),
+    "hkl": (_WHOLE, (None, 3)), "waves": (_NUMBERS, (None, 2)), "spin_waves": (_NUMBERS, (None, 2)),
+    "magnetic": ("iub", (None,)), "level": ("U", ()),
+}  # fmt: skip
 _NOT_DESCRIBING = {*_LAYOUT, "spin_waves", "level"}
 
 
@@ -133,6 +144,8 @@ class PlaneWaveArchive:
         if min(shape) < 1 or math.prod(shape) > _MOST_POINTS:
             raise ValueError(f"a grid of {shape} points")
         symmetry, hkl = self.symmetry(name), self._data["hkl"][part]
+        if (np.abs(hkl.astype(np.int64)) > np.array(shape) // 2).any():
+            raise ValueError(f"a grid of {shape} points is too coarse for a wave")
         values = expand(shape, symmetry, hkl, self._waves("waves", part))
         spin = None
         magnetic = self._data.get("magnetic")
@@ -170,8 +183,13 @@ class PlaneWaveArchive:
 
     def _check(self) -> None:
         data, count = self._data, len(self)
-        if not all(np.isfinite(data[name]).all() for name in ("positions", "cell", "translations")):
-            raise ValueError("a value is not finite")
+        require_layout(data, _ARRAYS)
+        if len(set(self.names)) < count:
+            raise ValueError("two crystals have the same name")
+        if not ((data["numbers"] > 0) & (data["numbers"] < len(chemical_symbols))).all():
+            raise ValueError("an atomic number is that of no element")
+        if (np.abs(np.linalg.det(data["rotations"].astype(np.float64))).round(6) != 1).any():
+            raise ValueError("an operation is no rotation")
         if min(int(data[name].min(initial=0)) for name in ("natoms", "noperations", "nwaves")) < 0:
             raise ValueError("a count is negative")
         magnetic = data.get("magnetic", np.zeros(count)) != 0

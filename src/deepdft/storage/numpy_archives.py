@@ -9,7 +9,7 @@ import io
 import math
 import os
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -63,6 +63,30 @@ def read_arrays(
         }
         require_sensible(archive)
         return {name: _read_array(archive, info) for name, info in members.items()}
+
+
+Layout = Mapping[str, tuple[str, tuple[int | None, ...]]]
+"""Of arrays by name: letters of the kinds that a dtype may have, and the shape, None for any."""
+
+
+def require_layout(arrays: Mapping[str, NDArray[Any]], layout: Layout) -> None:
+    """Raise `ValueError` if an array is not as it should be; those that are missing are not asked.
+
+    Numbers must be finite.
+    """
+    for name, (kinds, shape) in layout.items():
+        array = arrays.get(name)
+        if array is None:
+            continue
+        fits = len(array.shape) == len(shape) and all(
+            wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"'{name}' has the shape {array.shape}")
+        if array.dtype.kind not in kinds:
+            raise ValueError(f"'{name}' holds {array.dtype}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"a value of '{name}' is not finite")
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:

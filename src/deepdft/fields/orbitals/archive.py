@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.units import Debye
 from numpy.typing import NDArray
 
@@ -28,7 +29,7 @@ from deepdft.fields.orbitals.density import OrbitalDensity
 from deepdft.levels import LevelOfTheory
 from deepdft.storage.damage import reported
 from deepdft.storage.json_files import parse_json
-from deepdft.storage.numpy_archives import read_arrays
+from deepdft.storage.numpy_archives import Layout, read_arrays, require_layout
 from deepdft.storage.whole_files import AtomicFile
 from deepdft.units import HARTREE
 
@@ -40,9 +41,22 @@ _DESCRIBING = ("charge", "group", "key")
 _OPTIONAL = (
     "index", "name", "energy", "dipole", "level", "cell", "pbc", "info", "coeff_unit", *_DESCRIBING,
 )  # fmt: skip
+_WHOLE = "iu"
+_NUMBERS = "iuf"
+_ARRAYS: Layout = {
+    "index": (_WHOLE, (None,)), "name": ("U", (None,)), "natoms": (_WHOLE, (None,)),
+    "nao": (_WHOLE, (None,)), "nocc": (_WHOLE, (None,)), "numbers": (_WHOLE, (None,)),
+    "positions": (_NUMBERS, (None, 3)), "coeff": (_NUMBERS, (None,)),
+    "coeff_unit": (_NUMBERS, (None,)), "cell": (_NUMBERS, (None, 3, 3)), "pbc": ("b", (None, 3)),
+    "charge": (_NUMBERS, (None,)), "group": ("U", (None,)), "key": ("U", (None,)),
+    "info": ("U", (None,)), "level": ("U", ()),
+}  # fmt: skip
+_UNKNOWN_AS_NAN = {"energy": (None,), "dipole": (None, 3)}
+"""Of these, values that are not known are not a number."""
 _FIRST_UNNUMBERED = 1_000_000
 """Index of the first structure that has a name alone; beyond those of every numbered collection."""
 _LARGEST_INTEGER = 32767
+_LARGEST_INDEX = 2**62
 
 
 class OrbitalArchive:
@@ -132,6 +146,8 @@ class OrbitalArchive:
 
 def _info(data: dict[str, Any], row: int) -> dict[str, Any]:
     info: dict[str, Any] = json.loads(str(data["info"][row])) if "info" in data else {}
+    if not isinstance(info, dict):
+        raise ValueError("an 'info' is no JSON object")
     info |= {key: data[key][row].item() for key in _DESCRIBING if key in data}
     if "name" in data and data["name"][row]:
         info["name"] = str(data["name"][row])
@@ -151,10 +167,12 @@ def _labels(path: Path) -> Iterator[tuple[int | None, str]]:
     found = _read(path, ("natoms",), ("index", "name"))
     with reported(path):
         count = len(found["natoms"])
-        if any(found[name].shape != (count,) for name in found):
+        require_layout(found, _ARRAYS)
+        if any(len(found[name]) != count for name in found):
             raise ValueError("its arrays do not have the same length")
-        if "index" in found and found["index"].dtype.kind not in "iu":
-            raise ValueError("an index is no whole number")
+        numbers = found.get("index", np.zeros(0, np.int64))
+        if numbers.min(initial=0) < 0 or numbers.max(initial=0) > _LARGEST_INDEX:
+            raise ValueError("an index is negative or too large")
     indices = found["index"].tolist() if "index" in found else [None] * count
     names = found["name"].tolist() if "name" in found else [""] * count
     for index, name in zip(indices, names, strict=False):
@@ -200,15 +218,18 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _checked(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    require_layout(data, _ARRAYS)
     level = data.get("level")
     data["level"] = (
         DEFAULT_LEVEL if level is None else LevelOfTheory.from_dict(parse_json(str(level), path))
     )
-    if any(data[name].dtype.kind not in "iu" or data[name].min(initial=0) < 0 for name in _COUNTS):
-        raise ValueError("a count is negative or no whole number")
-    for name in ("positions", "coeff", "coeff_unit", "cell"):
-        if name in data and not np.isfinite(data[name]).all():
-            raise ValueError(f"a value of '{name}' is not finite")
+    if any(data[name].min(initial=0) < 0 for name in _COUNTS):
+        raise ValueError("a count is negative")
+    if not ((data["numbers"] > 0) & (data["numbers"] < len(chemical_symbols))).all():
+        raise ValueError("an atomic number is that of no element")
+    for name, shape in _UNKNOWN_AS_NAN.items():
+        if name in data and (data[name].dtype.kind != "f" or data[name].shape[1:] != shape[1:]):
+            raise ValueError(f"'{name}' holds {data[name].dtype} of shape {data[name].shape}")
     sizes = data["nao"].astype(np.int64) * data["nocc"].astype(np.int64)
     data["coeff_offsets"] = np.concatenate([[0], np.cumsum(sizes)])
     data["atom_offsets"] = np.concatenate([[0], np.cumsum(data["natoms"].astype(np.int64))])
