@@ -22,11 +22,26 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from rich.console import Console
 from rich.table import Table
 
-from torture.cases import CASES
-from torture.faults import REFUSALS, SIGNALS, can_mount
+from torture.cases import (
+    Campaign,
+    Case,
+    Chgcar,
+    Convert,
+    Cube,
+    Processes,
+    Store,
+    Train,
+    Workers,
+)
+from torture.faults import ONE_PROCESS, REFUSALS, SIGNALS, can_mount
 from torture.inputs import make_inputs
+from torture.page import Page
 from torture.processes import import_everything
 from torture.rounds import Bench, Outcome, one_after_another
+
+CASES: tuple[type[Case], ...] = (
+    Train, Cube, Chgcar, Store, Convert, Campaign, Processes, Workers, Page,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(outcomes: Sequence[Outcome]) -> None:
     for title, kinds, key in (
-        ("by fault", (*SIGNALS, *REFUSALS), "fault"),
+        ("by fault", (*SIGNALS, ONE_PROCESS, *REFUSALS), "fault"),
         ("by command", tuple(case.name for case in CASES), "case"),
     ):
         table = Table(title=f"Faults {title}")

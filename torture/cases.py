@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+
+from torture.processes import Running
 
 Content = dict[str, str]
 """What stands under each name, as a hash."""
@@ -25,12 +29,14 @@ class Case(ABC):
     Attributes:
         name: of the case.
         fresh: whether the command starts an interpreter, because it looks at how it was started.
-        may_miss: its result is a folder that is filled little by little.
+        several: whether it has several processes.
+        end: exit code of a run that nothing disturbs.
     """
 
     name: ClassVar[str]
     fresh: ClassVar[bool] = False
-    grows: ClassVar[bool] = False
+    several: ClassVar[bool] = False
+    end: ClassVar[int] = 0
 
     def __init__(self, inputs: Path) -> None:
         self.inputs = inputs
@@ -42,6 +48,19 @@ class Case(ABC):
     @abstractmethod
     def arguments(self, folder: Path) -> list[str]:
         """Return the arguments for the first run or, where something is there, for going on."""
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Return variables that are added to the environment of a fresh interpreter."""
+        return {}
+
+    @contextmanager
+    def visited(self, running: Running, folder: Path) -> Iterator[list[str]]:
+        """Use what runs, as a client does; yield what is found to be wrong with its answers."""
+        yield []
+
+    def is_through(self, folder: Path) -> bool:
+        """Return whether a run that ended well has a result; else it has refused to make one."""
+        return True
 
     @abstractmethod
     def result(self, folder: Path) -> Content:
@@ -83,7 +102,6 @@ class Store(Case):
     """A prediction into a zarr group, which goes on where it was."""
 
     name = "predict to zarr"
-    grows = True
     more: ClassVar[list[str]] = []
 
     def arguments(self, folder: Path) -> list[str]:
@@ -105,6 +123,7 @@ class Workers(Store):
 
     name = "dask workers"
     fresh = True
+    several = True
     more: ClassVar[list[str]] = ["--workers", "2"]
 
 
@@ -112,7 +131,6 @@ class Convert(Case):
     """Densities into a training store, which is appended to."""
 
     name = "convert to a store"
-    grows = True
 
     def arguments(self, folder: Path) -> list[str]:
         return ["convert", str(self.inputs / "densities"), "all.store"]
@@ -131,7 +149,6 @@ class Train(Case):
     """A training run, which is resumed; its weights are compared bit by bit."""
 
     name = "training"
-    grows = True
     more: ClassVar[list[str]] = []
 
     def arguments(self, folder: Path) -> list[str]:
@@ -162,6 +179,7 @@ class Processes(Train):
 
     name = "training by DDP"
     fresh = True
+    several = True
     more: ClassVar[list[str]] = ["trainer.devices=2"]
 
 
@@ -169,7 +187,6 @@ class Campaign(Case):
     """Calculations by PySCF, which go on where they were."""
 
     name = "DFT campaign"
-    grows = True
 
     def arguments(self, folder: Path) -> list[str]:
         return ["dft", "run", str(self.inputs / "hydrogen.extxyz"), "-o", "store"]
@@ -182,8 +199,3 @@ class Campaign(Case):
                 names = ",".join(sorted(archive.files))
             content[record["name"]] = f"{record['status']} {record['energy']:.7f} {names}"
         return content
-
-
-CASES: tuple[type[Case], ...] = (
-    Train, Cube, Chgcar, Store, Convert, Campaign, Processes, Workers,
-)  # fmt: skip

@@ -9,18 +9,21 @@ import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
 from torture.processes import Limit
 
 SIGNALS = {"kill": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "Ctrl-C": signal.SIGINT}
+ONE_PROCESS = "one process"
+"""One of the processes of a command is killed, any of them."""
 REFUSALS = ("full disk", "read-only", "file size", "memory", "descriptors", "no locks")
 
 _MOST_BYTES = 300_000
 _MOST_MEMORY = 400 << 20
+_LITTLE_MEMORY = 8 << 20
 _NOBODY = 65534
 
 
@@ -34,9 +37,36 @@ def limit_of(kind: str, random: Random) -> Limit | None:
             resource.RLIMIT_NOFILE, max(map(int, os.listdir("/proc/self/fd"))) + count
         )
     if kind == "memory":
-        more = random.randrange(0, _MOST_MEMORY)
+        more = int(_MOST_MEMORY * random.random() ** 3)  # most commands need little
         return lambda: _set(resource.RLIMIT_AS, _address_space() + more)
     return _without_locks if kind == "no locks" else None
+
+
+def kill_one(numbers: Sequence[int], random: Random) -> None:
+    """Kill one of some processes."""
+    if numbers:
+        with suppress(ProcessLookupError):
+            os.kill(random.choice(numbers), signal.SIGKILL)
+
+
+def lower(kind: str, number: int, random: Random) -> None:
+    """Let a process that runs have little more than it has now, of memory, descriptors or size."""
+    try:
+        if kind == "memory":
+            more = random.choice((0, random.randrange(_LITTLE_MEMORY)))
+            _set_of(number, resource.RLIMIT_AS, _address_space(number) + more)
+        elif kind == "descriptors":
+            taken = {int(name) for name in os.listdir(f"/proc/{number}/fd")}
+            free = next(count for count in range(len(taken) + 1) if count not in taken)
+            _set_of(number, resource.RLIMIT_NOFILE, free + random.randrange(3))
+        elif kind == "file size":
+            _set_of(number, resource.RLIMIT_FSIZE, random.randrange(_MOST_BYTES))
+    except (OSError, ValueError):
+        return  # it has ended
+
+
+def _set_of(number: int, which: int, value: int) -> None:
+    resource.prlimit(number, which, (value, resource.prlimit(number, which)[1]))
 
 
 def _limit(which: int, value: int) -> Limit:
@@ -47,8 +77,8 @@ def _set(which: int, value: int) -> None:
     resource.setrlimit(which, (value, resource.getrlimit(which)[1]))
 
 
-def _address_space() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+def _address_space(number: int | str = "self") -> int:
+    return int(Path(f"/proc/{number}/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _without_locks() -> None:

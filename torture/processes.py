@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 Limit = Callable[[], None]
 """Is called in the process of a command before it begins."""
+
+_PR_SET_CHILD_SUBREAPER = 36
+_LONGEST_LIFE = 90.0
+"""Seconds that other processes of a command may live on once its first has ended."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +30,18 @@ class Ended:
         code: exit code; minus the number of a signal that ended it.
         output, error: what it printed.
         seconds: how long it took.
+        others: exit codes of processes that outlived it, as far as they are known.
+        left: those that had to be killed, by their command lines.
+        wrong: what a client has to say against its answers.
     """
 
     code: int
     output: str
     error: str
     seconds: float
+    others: tuple[int, ...] = ()
+    left: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
 
     @property
     def lines(self) -> list[str]:
@@ -45,6 +57,7 @@ class Running:
         folder: where it runs; what it prints goes to files in its parent.
         limit: what the process may not do.
         fresh: start an interpreter rather than fork this one.
+        environment: variables that are added, where an interpreter is started.
     """
 
     def __init__(
@@ -53,7 +66,9 @@ class Running:
         folder: Path,
         limit: Limit | None = None,
         fresh: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        _adopt_orphans()
         self._output, self._error = (
             folder.parent / f"{folder.name}.{n}" for n in ("stdout", "stderr")
         )
@@ -61,7 +76,8 @@ class Running:
             file.write_bytes(b"")
         self._begun = time.monotonic()
         if fresh:
-            self.number = _started(arguments, folder, self._output, self._error)
+            variables = {**os.environ, **(environment or {})}
+            self.number = _started(arguments, folder, self._output, self._error, variables)
         else:
             self.number = _forked(arguments, folder, self._output, self._error, limit)
 
@@ -91,18 +107,71 @@ class Running:
             self.tell(signal.SIGKILL, group=True)
         _, status = os.waitpid(self.number, 0)
         seconds = time.monotonic() - self._begun
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.number, signal.SIGKILL)  # those it started
+        others, left = self._end_others()
         error = self._error.read_text(errors="replace") + ("HUNG\n" if hung else "")
-        return Ended(os.waitstatus_to_exitcode(status), self.printed(), error, seconds)
+        code = os.waitstatus_to_exitcode(status)
+        return Ended(code, self.printed(), error, seconds, others, left)
+
+    def _end_others(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Wait for what the command has started, and kill what does not end by itself."""
+        codes: list[int] = []
+        end = time.monotonic() + _LONGEST_LIFE
+        while members := self.members():
+            if time.monotonic() > end:
+                left = tuple(_command_of(number) for number in members)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.number, signal.SIGKILL)
+                codes += self._collected()
+                return tuple(codes), left
+            time.sleep(0.05)
+            codes += self._collected()
+        return (*codes, *self._collected()), ()
+
+    def _collected(self) -> list[int]:
+        found = []
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-self.number, os.WNOHANG))[0]:
+                found.append(os.waitstatus_to_exitcode(ended[1]))
+        return found
+
+    def members(self) -> list[int]:
+        """The numbers of the processes that run in the group of this one."""
+        found = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                state, _, group = (
+                    Path("/proc", name, "stat").read_text().rpartition(")")[2].split()[:3]
+                )
+                if int(group) == self.number and state not in "ZX":
+                    found.append(int(name))
+        return found
 
 
-def _started(arguments: Sequence[str], folder: Path, output: Path, error: Path) -> int:
+def _command_of(number: int) -> str:
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+        return b" ".join(words).decode(errors="replace")[:200]
+    return str(number)
+
+
+@cache
+def _adopt_orphans() -> None:
+    """Let processes whose parents have ended become children of this one, to learn their end."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _started(
+    arguments: Sequence[str],
+    folder: Path,
+    output: Path,
+    error: Path,
+    environment: Mapping[str, str],
+) -> int:
     with output.open("wb") as out, error.open("wb") as err:
         # Collected by `Running.end`.
         process = subprocess.Popen(
             [sys.executable, "-m", "deepdft", *arguments], cwd=folder, stdout=out, stderr=err,
-            start_new_session=True,
+            start_new_session=True, env=environment,
         )  # fmt: skip
     process.returncode = 0
     return process.pid

@@ -1,26 +1,44 @@
 """`python -m deepdft` is the command `deepdft`."""
 
+import atexit
 import contextlib
+import os
 import signal
 import sys
 
 
 def main() -> None:
     """Run the command; an interrupt before it has begun is one line as well."""
+    code = 1
+    # What is registered first is done last.
+    atexit.register(lambda: _end_quietly(code))
     try:
         from deepdft.cli import main as command
 
         command()
+        code = 0
     except KeyboardInterrupt:
         print("deepdft: interrupted", file=sys.stderr)
-        sys.exit(130)
+        code = 130
+        sys.exit(code)
     except SystemExit as left:
-        if isinstance(left.code, int) and left.code > 128:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+        if code > 128:
             # What still ends in the background may not be interrupted with a traceback.
             for number in (signal.SIGINT, signal.SIGTERM):
                 with contextlib.suppress(ValueError):
                     signal.signal(number, signal.SIG_DFL)
         raise
+
+
+def _end_quietly(code: int) -> None:
+    """End where Triton is loaded: its bindings list what they leak, in dozens of lines."""
+    if "triton" not in sys.modules:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def train(
     from deepdft.training import train as run
     from deepdft.training.config import read_config
     from deepdft.training.module import RunEndedError
+    from deepdft.training.processes import LostProcessError
 
     # Further processes of the same run compute and say nothing.
     console = Console(quiet=not is_first_process())
@@ -51,8 +52,8 @@ def train(
         result = run(
             read_config(config, overrides or ()), start_from=start_from, resume=resume, notify=say
         )
-    except RunEndedError:
-        if is_first_process():
+    except RunEndedError as error:
+        if is_first_process() or (isinstance(error, LostProcessError) and error.tells):
             raise
         raise typer.Exit(2) from None
     except TrainingStopped as stopped:

@@ -6,7 +6,6 @@ second signal ends the process at once, which loses the steps since the last sta
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +17,7 @@ import pytorch_lightning
 from pytorch_lightning.trainer.states import TrainerFn
 
 from deepdft.failures import Terminated
-from deepdft.training.config import TrainConfig
-from deepdft.training.module import RunEndedError
 
-_LOST = re.compile(
-    r"gloo|NCCL|connection (was )?(closed|reset)|broken pipe|process group|DistBackendError"
-    r"|DistNetworkError|TCPStore|store->",
-    re.IGNORECASE,
-)
-"""What torch says where another process does not answer."""
 _SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
@@ -111,24 +102,6 @@ class EndWhenTold(pytorch_lightning.Callback):
         if trainer.global_step > 0:
             trainer.save_checkpoint(self._state, weights_only=False)
         raise StoppedError(number, trainer.global_step > 0)
-
-
-@contextmanager
-def losses_of_processes(config: TrainConfig) -> Iterator[None]:
-    """Say in a sentence that another process of a run is gone; the others cannot go on.
-
-    Raises:
-        RunEndedError: if exchanging gradients fails.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if config.trainer.devices == 1 or not _LOST.search(str(error)):
-            raise
-        raise RunEndedError(
-            "Another process of this run has ended, so it cannot go on; its states are kept, and "
-            "--resume goes on with them."
-        ) from error
 
 
 @contextmanager

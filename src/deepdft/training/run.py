@@ -23,11 +23,11 @@ from deepdft.training.ending import (
     EndWhenTold,
     StoppedError,
     interrupts_of_lightning,
-    losses_of_processes,
 )
 from deepdft.training.epochs import factors_of_groups
 from deepdft.training.module import DensityTraining
 from deepdft.training.preparation import PreparedRun, prepare
+from deepdft.training.processes import losses_of_processes
 from deepdft.training.settings import record_settings
 from deepdft.training.state import data_identity
 from deepdft.training.trainer import (
@@ -201,7 +201,7 @@ def _fit(
     before = None
     restored = nullcontext() if state is None else state.restored(lambda: bookkeeping.has_begun)
     try:
-        with without_advice(), interrupts_of_lightning(), losses_of_processes(run.config), restored:
+        with without_advice(), interrupts_of_lightning(), restored, losses_of_processes(trainer):
             if run.parent is not None:
                 # A fine-tuned model must not be worse than what it was before.
                 trainer.validate(module, loaders[1], verbose=False)

@@ -18,6 +18,7 @@ from deepdft.errors import ConfigurationError, did_you_mean
 from deepdft.threads import available_threads
 from deepdft.training.callbacks import Patience, RenamedCheckpointIO
 from deepdft.training.config import TrainConfig, TrainerConfig
+from deepdft.training.processes import SeveralProcesses
 from deepdft.training.progress import PlainLines
 
 BEST = "best"
@@ -54,7 +55,7 @@ def make_trainer(
         max_steps=options.max_steps,
         accelerator=options.accelerator,
         devices=options.devices,
-        strategy="ddp" if options.devices > 1 else "auto",
+        strategy=SeveralProcesses() if options.devices > 1 else "auto",
         callbacks=every,
         enable_progress_bar=on_terminal,
         logger=[CSVLogger(directory, "logs"), TensorBoardLogger(directory, "tensorboard", "")],

@@ -1,0 +1,154 @@
+"""The processes of one run: whoever loses another one ends with a sentence, and none is left over.
+
+What is computed together fails at once where a process is gone, or waits for ever, as in a start,
+in a long validation or on GPUs. So each process also looks whether the others live: the first at
+those that it has started, these at the first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning
+from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+
+from deepdft.threads import is_first_process
+from deepdft.training.ending import StoppedError
+from deepdft.training.module import RunEndedError
+
+_FIRST = "DEEPDFT_FIRST_PROCESS"
+"""The variable that tells a process which one has started it."""
+_LOOK = 0.5
+_PATIENCE = 15.0
+"""Seconds between two looks, and for ending by itself once a process is lost."""
+_LOST = re.compile(
+    r"gloo|NCCL|connection (was )?(closed|reset)|broken pipe|process group|DistBackendError"
+    r"|DistNetworkError|TCPStore|store->",
+    re.IGNORECASE,
+)
+"""What torch says where another process does not answer."""
+
+
+class LostProcessError(RunEndedError):
+    """Another process of the run has ended.
+
+    Attributes:
+        tells: whether this process tells of it: the first, or, where that is gone, any other.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another process of this run has ended, so it cannot go on; its states are kept, and "
+            "--resume goes on with them."
+        )
+        self.tells = is_first_process() or _first_is_gone(1.0)
+
+
+class SeveralProcesses(DDPStrategy):
+    """DDP whose processes end with a sentence where one is lost; Lightning would kill them all."""
+
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None
+        self._launcher = _Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
+
+    @property
+    def started(self) -> list[subprocess.Popen[Any]]:
+        """The processes that this one has started."""
+        return self._launcher.started if isinstance(self._launcher, _Launcher) else []
+
+
+class _Launcher(_SubprocessScriptLauncher):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.started: list[subprocess.Popen[Any]] = []
+
+    def _call_children_scripts(self) -> None:
+        os.environ[_FIRST] = str(os.getpid())
+        super()._call_children_scripts()
+        # What Lightning does not know of it does not kill.
+        self.started, self.procs = self.procs, []
+
+
+@contextmanager
+def losses_of_processes(trainer: pytorch_lightning.Trainer) -> Iterator[None]:
+    """Say in a sentence that another process of a run is gone; the others cannot go on.
+
+    A process that does not get so far, because it waits for the lost one, leaves with exit code 2
+    by itself. Processes that this one has started do not outlive its failure.
+
+    Raises:
+        LostProcessError: if another process is gone.
+    """
+    strategy = trainer.strategy
+    if not isinstance(strategy, SeveralProcesses):
+        yield
+        return
+    watch = _Watch(lambda: _is_missing_one(strategy.started))
+    watch.start()
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, StoppedError):  # with which all end at the same step
+            _kill(strategy.started)
+        if isinstance(error, RuntimeError) and _LOST.search(str(error)):
+            raise LostProcessError from error
+        raise
+    finally:
+        watch.over.set()
+
+
+class _Watch(threading.Thread):
+    """Ends the process some time after another one was lost, if it has not ended by then."""
+
+    def __init__(self, is_missing_one: Callable[[], bool]) -> None:
+        super().__init__(name="deepdft-processes", daemon=True)
+        self._is_missing_one = is_missing_one
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        """Look now and then, until the run is over."""
+        while not self.over.wait(_LOOK):
+            if self._is_missing_one():
+                if not self.over.wait(_PATIENCE):
+                    _leave()
+                return
+
+
+def _leave() -> None:
+    # The main thread waits in a library, where no exception reaches it.
+    lost = LostProcessError()
+    if lost.tells:
+        print(f"deepdft: {lost}", file=sys.stderr, flush=True)
+    os._exit(2)
+
+
+def _is_missing_one(started: list[subprocess.Popen[Any]]) -> bool:
+    return any(process.poll() not in (None, 0) for process in started) or _first_is_gone(0.0)
+
+
+def _first_is_gone(seconds: float) -> bool:
+    """Return whether the process that has started this one ends within so many seconds."""
+    first = os.environ.get(_FIRST)
+    if first is None or is_first_process():
+        return False
+    end = time.monotonic() + seconds
+    while str(os.getppid()) == first:
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _kill(started: list[subprocess.Popen[Any]]) -> None:
+    for process in started:
+        process.kill()
+        process.wait()
