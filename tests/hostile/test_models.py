@@ -181,8 +181,10 @@ class Code:
 
 
 def state(**entries: object) -> dict[str, object]:
+    progress = {"optimizer": {"step": {"total": {"completed": 3}}}}
+    loops = {"fit_loop": {"epoch_loop.automatic_optimization.optim_progress": progress}}
     known = {
-        "global_step": 3, "epoch": 0, "state_dict": {}, "loops": {}, "optimizer_states": [{}],
+        "global_step": 3, "epoch": 0, "state_dict": {}, "loops": loops, "optimizer_states": [{}],
         "lr_schedulers": [{}],
         "network": {"architecture": "deepdft", "options": {}, "elements": [1]},
     }  # fmt: skip

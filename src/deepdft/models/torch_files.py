@@ -28,6 +28,9 @@ def read_tensors(path: str | Path) -> Any:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 require_sensible(archive)
+                # Torch reads what has changed on the disk without a word.
+                if archive.testzip() is not None:
+                    raise zipfile.BadZipFile
         return torch.load(path, map_location="cpu", weights_only=True)
     except (*DAMAGE, pickle.UnpicklingError):
         raise FileFormatError(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning
 import torch
-from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from deepdft.models.checkpoint import Checkpoint
@@ -42,6 +42,23 @@ class RenamedCheckpointIO(TorchCheckpointIO):
         """Read a trainer state with `weights_only=True`."""
         state: dict[str, Any] = read_tensors(path)
         return state
+
+
+class StateFile(ModelCheckpoint):
+    """Keeps the state of a run in one file.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            dirpath=path.parent, filename=path.stem, save_top_k=1, enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take nothing over: it names files, which would be removed when the next one is there."""
 
 
 class SaveBestModel(pytorch_lightning.Callback):
@@ -98,8 +115,15 @@ class SaveBestModel(pytorch_lightning.Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from the best value of the run before."""
-        self.best = state_dict["best"]
+        """Go on from the best value of the run before.
+
+        Raises:
+            ValueError: if it is none.
+        """
+        best = state_dict["best"]
+        if best is not None and not (isinstance(best, float) and math.isfinite(best)):
+            raise ValueError("its best validation error is no number")
+        self.best = best
 
 
 class Patience(EarlyStopping):
@@ -126,7 +150,14 @@ class Patience(EarlyStopping):
         return f"EarlyStopping{{'monitor': {self.monitor!r}, 'mode': {self.mode!r}}}"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting, up to the number that is asked for now."""
+        """Go on counting, up to the number that is asked for now.
+
+        Raises:
+            ValueError: if nothing was counted.
+        """
+        count, best = state_dict["wait_count"], state_dict["best_score"]
+        if not (isinstance(count, int) and isinstance(best, torch.Tensor) and best.shape == ()):
+            raise ValueError("its validations were not counted")
         super().load_state_dict({**state_dict, "patience": self.patience})
 
 

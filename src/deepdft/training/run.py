@@ -198,6 +198,7 @@ def _fit(
     state = run.state
     if state is not None:
         state.require_weights(module)
+        state.require_optimizer(module.configure_optimizers()["optimizer"])
     before = None
     restored = nullcontext() if state is None else state.restored(lambda: bookkeeping.has_begun)
     try:

@@ -18,8 +18,10 @@ from deepdft.errors import ConfigurationError, DeepDFTError, FileFormatError
 from deepdft.models.torch_files import read_tensors
 from deepdft.storage.damage import DAMAGE, reason_of, reported
 from deepdft.training.config import ModelConfig
+from deepdft.training.optimizer_state import require_optimizer_state
 
 _MOST_STEPS = 10**12
+_PROGRESS = "epoch_loop.automatic_optimization.optim_progress"
 
 
 class LeftState:
@@ -46,6 +48,8 @@ class LeftState:
             _require_parts(content)
             self.step = int(content["global_step"])
             self._state: dict[str, Any] = content["state_dict"]
+            self._optimizers: list[Any] = content["optimizer_states"]
+            self._schedules: list[Any] = content["lr_schedulers"]
             self._network: dict[str, Any] | None = content.get("network")
             self._data: dict[str, Any] | None = content.get("data")
             self.elements: list[int] | None = None
@@ -73,6 +77,11 @@ class LeftState:
                 )
         if other := next(iter(set(self._state) - set(expected)), None):
             raise FileFormatError(f"{' '.join(self._damaged())}: '{other}' is no weight.")
+
+    def require_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Raise `FileFormatError` if the optimiser in the state is not one like this."""
+        with reported(*self._damaged()):
+            require_optimizer_state(self._optimizers, self._schedules, optimizer)
 
     @contextmanager
     def restored(self, has_begun: Callable[[], bool]) -> Iterator[None]:
@@ -138,6 +147,10 @@ def _require_parts(content: Any) -> None:
             raise ValueError(f"'{name}' is missing or of another type")
     if not 0 <= content["global_step"] <= _MOST_STEPS:
         raise ValueError("it claims a senseless number of steps")
+    # Lightning goes by this count.
+    progress = content["loops"]["fit_loop"][_PROGRESS]["optimizer"]["step"]["total"]["completed"]
+    if progress != content["global_step"] or not isinstance(content.get("steps_left_out", 0), int):
+        raise ValueError("its counts of steps do not agree")
 
 
 def data_identity(training: DensityDataset, validation: DensityDataset) -> dict[str, Any]:

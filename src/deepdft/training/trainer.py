@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytorch_lightning
 from pytorch_lightning.accelerators import AcceleratorRegistry, CPUAccelerator
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from deepdft.errors import ConfigurationError, did_you_mean
 from deepdft.threads import available_threads
-from deepdft.training.callbacks import Patience, RenamedCheckpointIO
+from deepdft.training.callbacks import Patience, RenamedCheckpointIO, StateFile
 from deepdft.training.config import TrainConfig, TrainerConfig
 from deepdft.training.processes import SeveralProcesses
 from deepdft.training.progress import PlainLines
@@ -42,10 +42,7 @@ def make_trainer(
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     every = [
         *callbacks,
-        ModelCheckpoint(
-            dirpath=directory, filename=STATE.removesuffix(".ckpt"), save_top_k=1,
-            enable_version_counter=False, save_on_train_epoch_end=True,
-        ),
+        StateFile(directory / STATE),
         RichProgressBar(leave=False) if on_terminal else PlainLines(),
     ]  # fmt: skip
     if options.patience is not None:
