@@ -9,7 +9,6 @@ from torture.processes import Ended
 
 _WORDS = {"SIGTERM": (143, "deepdft: terminated"), "Ctrl-C": (130, "deepdft: interrupted")}
 _REFUSED = 2
-_ENDED_BY_OTHERS = (_REFUSED, *(code for code, _ in _WORDS.values()))
 
 
 def wrong_endings(ended: Ended, fault: str, whole: int) -> list[str]:
@@ -53,6 +52,4 @@ def _wrong_others(ended: Ended) -> list[str]:
         problems.append(f"processes are left: {ended.left}")
     if _REFUSED in ended.others and not ended.lines:
         problems.append("a process that was left says nothing")
-    if any(code > 0 and code not in _ENDED_BY_OTHERS for code in ended.others):
-        problems.append(f"processes that were left end with {ended.others}")
     return problems
