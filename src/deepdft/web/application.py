@@ -20,7 +20,8 @@ from deepdft.errors import DeepDFTError
 from deepdft.web.guard import Guard
 from deepdft.web.limits import Limits
 from deepdft.web.models import Models
-from deepdft.web.problems import status_of
+from deepdft.web.private_files import remove_leftovers
+from deepdft.web.problems import refusal_of
 from deepdft.web.routes import router
 from deepdft.web.service import Service
 from deepdft.web.warm_up import warm_up
@@ -59,6 +60,7 @@ def application(
 def _application(service: Service, warmed_up: bool) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        remove_leftovers()
         if warmed_up:
             threading.Thread(target=warm_up, args=(service,), daemon=True).start()
         yield
@@ -84,7 +86,8 @@ def _application(service: Service, warmed_up: bool) -> FastAPI:
         return FileResponse(str(page / "index.html"), headers={"cache-control": "no-cache"})
 
     inner.mount("/", StaticFiles(directory=str(page)), name="page")
-    inner.add_exception_handler(DeepDFTError, _refused)
+    for kind in (DeepDFTError, OSError, MemoryError):
+        inner.add_exception_handler(kind, _refused)
     inner.add_exception_handler(RequestValidationError, _invalid)
     inner.add_exception_handler(HTTPException, _http_problem)
     inner.add_exception_handler(Exception, _defect)
@@ -92,8 +95,9 @@ def _application(service: Service, warmed_up: bool) -> FastAPI:
 
 
 def _refused(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, DeepDFTError)
-    return JSONResponse({"error": str(error)}, status_of(error))
+    found = refusal_of(error)
+    assert found is not None
+    return JSONResponse({"error": found[0]}, found[1])
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:

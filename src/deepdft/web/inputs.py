@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from deepdft.storage.compression import Codec, DecompressedFile, codec_of_name
 from deepdft.structures import ReadOptions, Structure, read_structures
 from deepdft.web.examples import examples, find_example
 from deepdft.web.limits import Limits
+from deepdft.web.private_files import private_folder
 from deepdft.web.problems import Refusal
 
 _STRUCTURES = ("xyz", "extxyz", "cif", "pdb", "ent", "sdf", "sd", "mol", "res")
@@ -197,7 +197,7 @@ def _expanded(content: bytes, codec: Codec, limits: Limits, shown: str) -> bytes
 
 @contextmanager
 def _private_file(name: str, content: bytes) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="deepdft-") as folder:
+    with private_folder() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
         yield path

@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
-from deepdft.errors import DeepDFTError
 from deepdft.web.limits import Limits
-from deepdft.web.problems import Refusal, status_of
+from deepdft.web.problems import Refusal, refusal_of
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
 
@@ -130,14 +129,13 @@ class Job:
             state = "done"
         except Stopped:
             state = "stopped"
-        except DeepDFTError as error:
-            self.error, self.status = str(error), status_of(error)
-        except MemoryError:
-            self.error, self.status = "This needs more memory than there is.", 413
-        except Exception:
-            _LOG.exception("a job failed")
-            self.error = "Something went wrong here that should not; the server's log has it."
-            self.status = 500
+        except Exception as error:
+            refusal = refusal_of(error)
+            if refusal is None:
+                _LOG.exception("a job failed")
+                words = "Something went wrong here that should not; the server's log has it."
+                refusal = words, 500
+            self.error, self.status = refusal
         finally:
             self._ended = self.looked_at = time.monotonic()
             self.state = state

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +27,7 @@ from deepdft.web.answers import (
 from deepdft.web.drawings import Drawing, slice_of, surface
 from deepdft.web.examples import examples
 from deepdft.web.pictures import Look, picture
+from deepdft.web.private_files import private_folder
 from deepdft.web.problems import Problem
 from deepdft.web.report import report
 from deepdft.web.results import FieldName
@@ -38,7 +38,7 @@ from deepdft.web.structures import DrawnStructure, drawn_structure, formula_of
 _PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"description": "A sentence on what is wrong.", "content": _PROBLEM}
-    for status in (400, 401, 403, 404, 408, 409, 413, 415, 421, 422, 429, 501)
+    for status in (400, 401, 403, 404, 408, 409, 413, 415, 421, 422, 429, 501, 503)
 }
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _BYTES: dict[int | str, dict[str, Any]] = {200: {"content": _BINARY}}
@@ -241,7 +241,7 @@ def get_file(
     found = service.result(key)
     density = found.field_named(name)
     stem = re.sub(r"[^A-Za-z0-9]+", "_", found.name).strip("_")[:40] or "structure"
-    folder = tempfile.TemporaryDirectory(prefix="deepdft-")
+    folder = private_folder()
     path = Path(folder.name) / f"density{_SUFFIXES[format]}"
     try:
         with service.drawing:
