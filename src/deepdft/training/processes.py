@@ -125,10 +125,12 @@ class _Watch(threading.Thread):
 
 def _leave() -> None:
     # The main thread waits in a library, where no exception reaches it.
-    lost = LostProcessError()
-    if lost.tells:
-        print(f"deepdft: {lost}", file=sys.stderr, flush=True)
-    os._exit(2)
+    try:
+        lost = LostProcessError()
+        if lost.tells:
+            print(f"deepdft: {lost}", file=sys.stderr, flush=True)
+    finally:  # also where nobody reads any more
+        os._exit(2)
 
 
 def _is_missing_one(started: list[subprocess.Popen[Any]]) -> bool:
