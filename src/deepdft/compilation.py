@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from itertools import count
 from typing import Any, TypeVar, overload
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.runtime.nrt import rtsys
 
 from deepdft.imports import postponed
@@ -23,22 +24,58 @@ FUSED = frozenset({"contract", "nsz"})
 """Products and sums may become one multiply-add; infinities and NaN keep their meaning."""
 
 
+class _DataFirst(IndexDataCacheFile):
+    """Names code in its index only once the code is there.
+
+    numba does it the other way round: killed in between, it would take what an earlier version of a
+    function has left under the name.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep the code of a signature."""
+        names = self._load_index()
+        taken = set(names.values())
+        free = (self._data_name(number) for number in count(1))
+        name = names.get(key) or next(name for name in free if name not in taken)
+        self._save_data(name, data)
+        if key not in names:
+            self._save_index({**names, key: name})
+
+
 class _KeptCode(FunctionCache):
     """numba's code on disk, loaded without what only compiling needs.
 
     numba makes all that it can compile known to its compiler before it looks for code on disk. That
     takes most of the time of loading, and memory; where code is missing, compiling does it anyway.
+    Code that is damaged is compiled again, and where none can be kept none is.
     """
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file = _DataFirst(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return what was compiled for a signature, or None."""
         rtsys.initialize(target_context)  # what machine code calls
-        with self._guard_against_spurious_io_errors():
-            load: Any = self._load_overload  # without annotations
+        load: Any = self._load_overload  # without annotations
+        try:
             found = load(sig, target_context)
+        except Exception:  # unpickling may raise anything
+            found = None
+            with suppress(OSError):
+                self.flush()
         if found is None:
             _prepare_compiler()
         return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled, unless the disk is full or the folder read-only."""
+        with suppress(OSError):
+            super().save_overload(sig, data)
 
 
 def _prepare_compiler() -> None:
