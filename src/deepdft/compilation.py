@@ -33,13 +33,14 @@ class _DataFirst(IndexDataCacheFile):
 
     def save(self, key: Any, data: Any) -> None:
         """Keep the code of a signature."""
-        names = self._load_index()
+        file: Any = self  # without annotations, as all of numba
+        names = file._load_index()
         taken = set(names.values())
-        free = (self._data_name(number) for number in count(1))
+        free = (file._data_name(number) for number in count(1))
         name = names.get(key) or next(name for name in free if name not in taken)
-        self._save_data(name, data)
+        file._save_data(name, data)
         if key not in names:
-            self._save_index({**names, key: name})
+            file._save_index({**names, key: name})
 
 
 class _KeptCode(FunctionCache):
@@ -51,8 +52,10 @@ class _KeptCode(FunctionCache):
     """
 
     def __init__(self, function: Any) -> None:
-        super().__init__(function)
-        self._cache_file = _DataFirst(
+        inherited: Any = super()
+        inherited.__init__(function)
+        data_first: Any = _DataFirst
+        self._cache_file = data_first(
             cache_path=self._cache_path,
             filename_base=self._impl.filename_base,
             source_stamp=self._impl.locator.get_source_stamp(),
@@ -66,16 +69,18 @@ class _KeptCode(FunctionCache):
             found = load(sig, target_context)
         except Exception:  # unpickling may raise anything
             found = None
+            index: Any = self._cache_file
             with suppress(OSError):
-                self.flush()
+                index.flush()
         if found is None:
             _prepare_compiler()
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled, unless the disk is full or the folder read-only."""
+        inherited: Any = super()
         with suppress(OSError):
-            super().save_overload(sig, data)
+            inherited.save_overload(sig, data)
 
 
 def _prepare_compiler() -> None:
