@@ -75,6 +75,7 @@ class Running:
         for file in (self._output, self._error):
             file.write_bytes(b"")
         self._begun = time.monotonic()
+        self._is_collected = False
         if fresh:
             variables = {**os.environ, **(environment or {})}
             self.number = _started(arguments, folder, self._output, self._error, variables)
@@ -83,6 +84,8 @@ class Running:
 
     def tell(self, number: int, group: bool = False) -> None:
         """Send a signal, to the whole group as Ctrl-C on a terminal does, or to the process."""
+        if self._is_collected:
+            return
         with contextlib.suppress(ProcessLookupError):
             (os.killpg if group else os.kill)(self.number, number)
 
@@ -91,7 +94,10 @@ class Running:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-            if os.waitid(os.P_PID, self.number, flags) is not None:
+            try:
+                if os.waitid(os.P_PID, self.number, flags) is not None:
+                    return True
+            except ChildProcessError:  # it has been collected
                 return True
             time.sleep(0.01)
         return False
@@ -106,6 +112,7 @@ class Running:
         if hung:
             self.tell(signal.SIGKILL, group=True)
         _, status = os.waitpid(self.number, 0)
+        self._is_collected = True
         seconds = time.monotonic() - self._begun
         others, left = self._end_others()
         error = self._error.read_text(errors="replace") + ("HUNG\n" if hung else "")
