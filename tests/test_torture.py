@@ -12,10 +12,11 @@ import pytest
 
 pytest.importorskip("resource", reason="limits of processes are a matter of Unix")
 
-from torture.cases import Chgcar, Convert, Cube, Store, Train
-from torture.faults import REFUSALS, SIGNALS
+from torture.cases import Chgcar, Convert, Cube, Processes, Store, Train
+from torture.faults import ONE_PROCESS, REFUSALS, SIGNALS
 from torture.inputs import make_inputs
 from torture.leaks import growth
+from torture.page import Page
 from torture.processes import Running, import_everything
 from torture.rounds import Bench
 
@@ -46,6 +47,17 @@ def test_a_prediction_is_killed_ended_and_refused(inputs, tmp_path):
 @pytest.mark.parametrize("case", [Train, Chgcar, Store, Convert])
 def test_other_commands(case, inputs, tmp_path):
     held(case, inputs, tmp_path, 2 * (*SIGNALS, *REFUSALS), 6)
+
+
+@pytest.mark.thorough
+def test_one_process_of_a_training(inputs, tmp_path):
+    held(Processes, inputs, tmp_path, 2 * (ONE_PROCESS,), 7)
+
+
+@pytest.mark.thorough
+def test_the_page_s_server(inputs, tmp_path):
+    pytest.importorskip("fastapi", reason="the extra web is not installed")
+    held(Page, inputs, tmp_path, ("kill", "SIGTERM", "Ctrl-C"), 8)
 
 
 def test_the_torture_sees_what_is_broken(inputs, tmp_path):
