@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,10 @@ from deepdft.kernels.gaussians.atomic_shells import (
 _INTERVALS = 1000
 _NEGLIGIBLE = 27.0
 """Exponent a r^2 at which a Gaussian is 2e-12 and its potential that of a multipole."""
+
+
+_Radial = tuple[int, tuple[float, ...], tuple[float, ...]]
+"""Angular momentum, exponents and factors of a radial function."""
 
 
 class _Element(NamedTuple):
@@ -45,14 +50,8 @@ class AuxiliaryFunctions:
         self._centres = molecule.atom_coords()
         largest = max(molecule.bas_angular(i) for i in range(molecule.nbas))
         self._norms = harmonic_norms(largest)
-        known: dict[str, _Element] = {}
-        self._elements: list[_Element] = []
-        for atom in range(molecule.natm):
-            symbol = molecule.atom_symbol(atom)
-            if symbol not in known:
-                known[symbol] = _tables(molecule, molecule.atom_shell_ids(atom))
-            self._elements.append(known[symbol])
-        shells = max(len(element.densities.tails) for element in known.values())
+        self._elements = [_tables(_radial_functions(molecule, i)) for i in range(molecule.natm)]
+        shells = max(len(element.densities.tails) for element in self._elements)
         self._scratch = scratch(largest + 1, shells)
 
     def __len__(self) -> int:
@@ -81,16 +80,23 @@ class AuxiliaryFunctions:
             yield part, element, np.ascontiguousarray(self._norms[:largest, :largest]), centre
 
 
-def _tables(molecule: Any, shells: Any) -> _Element:
-    """Return the tables of an atom's shells, and the place of each function among the atom's."""
-    radial, places, place = [], [], 0
-    for shell in shells:
-        momentum = molecule.bas_angular(shell)
-        exponents = molecule.bas_exp(shell)
-        for column in molecule._libcint_ctr_coeff(shell).T:
-            radial.append((momentum, exponents, column))
-            places.append(np.arange(place, place + 2 * momentum + 1))
-            place += 2 * momentum + 1
+def _radial_functions(molecule: Any, atom: int) -> tuple[_Radial, ...]:
+    """Return the radial functions of an atom's shells, in PySCF's order."""
+    found: list[_Radial] = []
+    for shell in molecule.atom_shell_ids(atom):
+        exponents = tuple(molecule.bas_exp(shell).tolist())
+        for column in molecule._libcint_ctr_coeff(shell).T.tolist():
+            found.append((int(molecule.bas_angular(shell)), exponents, tuple(column)))
+    return tuple(found)
+
+
+@lru_cache(maxsize=128)
+def _tables(functions: tuple[_Radial, ...]) -> _Element:
+    """Return the tables of radial functions, and the place of each function among the atom's."""
+    radial = [(momentum, np.array(e), np.array(c)) for momentum, e, c in functions]
+    sizes = [2 * momentum + 1 for momentum, *_ in radial]
+    ends = np.cumsum(sizes)
+    places = [np.arange(end - size, end) for size, end in zip(sizes, ends, strict=True)]
     chosen = sorted(range(len(radial)), key=lambda i: radial[i][0])
     ordered = [radial[i] for i in chosen]
     momenta = [momentum for momentum, *_ in ordered]

@@ -16,6 +16,7 @@ from deepdft.dft.pyscf import (
     require_molecule,
 )
 from deepdft.electronic.fitting import OwnFitting
+from deepdft.electronic.occupied_points import occupied_points
 from deepdft.electronic.one_step import FockBuilder, Step
 from deepdft.electronic.structure import ElectronicStructure
 from deepdft.electronic.theory import semilocal_kind, settings_of
@@ -78,9 +79,11 @@ def _builder(atoms: Atoms, settings: PySCFSettings) -> FockBuilder:
     molecule = molecule_of(atoms, settings, Path(os.devnull))
     fitting = OwnFitting(molecule, settings.auxiliary_basis, molecule.max_memory)
     functional = settings.functional
+    level = level_of(settings, functional)
+    points = occupied_points(grids_of(molecule, settings), atoms, level)
     return FockBuilder(
-        molecule, fitting, grids_of(molecule, settings), CompiledFunctions(),
-        libxc_code(functional), semilocal_kind(functional), molecule.max_memory,
+        molecule, fitting, points, CompiledFunctions(), libxc_code(functional),
+        semilocal_kind(functional), molecule.max_memory,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from deepdft.dft.functionals import libxc_code
 from deepdft.dft.pyscf import PySCFSettings, grids_of
 from deepdft.electronic.fitting import Fitting, OwnFitting, SharedFitting
+from deepdft.electronic.occupied_points import occupied_points
 from deepdft.electronic.one_step import FockBuilder, Step
 from deepdft.electronic.theory import require_same_cores, semilocal_kind, settings_of
 from deepdft.errors import ConfigurationError, StaleErrorModelError, UnsupportedStructureError
@@ -80,7 +81,7 @@ def initial_guess(
     engine = model.engine(atoms)
     reason = None if any_structure else _why_not(model, engine)
     if reason is None:
-        builder = _builder(program, model)
+        builder = _builder(program, model, atoms)
         step = builder.diagonalised(builder.of_field(engine))
         reason = None if any_structure else _why_not_after(builder, step)
     if reason is not None:
@@ -129,7 +130,7 @@ def _why_not_after(builder: FockBuilder, step: Step) -> str | None:
     return None
 
 
-def _builder(program: Any, model: TrainedModel) -> FockBuilder:
+def _builder(program: Any, model: TrainedModel, atoms: Atoms) -> FockBuilder:
     from deepdft.dft.pyscf_integration import CompiledFunctions
 
     molecule, settings = program.mol, settings_of(model.level)
@@ -140,9 +141,10 @@ def _builder(program: Any, model: TrainedModel) -> FockBuilder:
         # Of a functional that needs orbitals there is nothing to start with: the model's own.
         functional = libxc_code(model.level.functional)
         kind = semilocal_kind(functional)
+    points = occupied_points(grids_of(molecule, settings), atoms, model.level)
     return FockBuilder(
-        molecule, _fitting(program, settings), grids_of(molecule, settings), CompiledFunctions(),
-        functional, kind, float(program.max_memory),
+        molecule, _fitting(program, settings), points, CompiledFunctions(), functional, kind,
+        float(program.max_memory),
     )  # fmt: skip
 
 

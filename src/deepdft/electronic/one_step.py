@@ -23,6 +23,7 @@ from deepdft.arrays import FloatArray
 from deepdft.electronic.fitting import CoulombFitting, Fitting
 from deepdft.errors import CalculationError
 from deepdft.fields.field import Field
+from deepdft.prediction.engine import ProbeEngine
 from deepdft.units import BOHR
 
 LARGEST_LOSS = 0.02
@@ -72,7 +73,7 @@ class FockBuilder:
     Args:
         molecule: PySCF's, with all electrons paired.
         fitting: of the Coulomb potential, in an auxiliary basis.
-        grids: PySCF's grid, built.
+        grids: PySCF's grid, built, or a part of it (`deepdft.electronic.occupied_points`).
         integration: integrates the functional.
         functional: its name in libxc.
         kind: "LDA" or "GGA".
@@ -99,6 +100,8 @@ class FockBuilder:
         Raises:
             CalculationError: if its integral is far from that number.
         """
+        if isinstance(field, ProbeEngine):
+            field = field.uncounted()
         points, weights = self.grids.coords, self.grids.weights
         values = np.empty((1 if self.kind == "LDA" else 4, len(points)))
         if self.kind == "LDA":

@@ -26,7 +26,7 @@ from deepdft.fields.field import CheckedField, Derivatives, Order
 from deepdft.fields.walk import BlockWalk, into
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.levels import LevelOfTheory
-from deepdft.prediction.electrons import ElectronCount, ElectronTarget, counted
+from deepdft.prediction.electrons import ElectronCount, ElectronTarget, counted, fragments
 from deepdft.prediction.evaluation import OnDevice, evaluated
 from deepdft.threads import available_threads, run_in_threads
 
@@ -163,6 +163,20 @@ class ProbeEngine(CheckedField):
         block = partial(self._density, correction)
         self.walk.grid(grid, start, stop, self.block_size, block, into(result))
         return result
+
+    def uncounted(self) -> ProbeEngine:
+        """Return the engine of the same density before its number of electrons is corrected.
+
+        It serves where that number is put right anyway. The engine itself is returned where it
+        corrects nothing, has counted already, or has fragments with a number of electrons each.
+        """
+        if self._electrons is None or self._amplitudes is not None:
+            return self
+        if fragments(self.atoms, self._electrons.reach).any():
+            return self
+        return ProbeEngine(
+            self.network, self.baseline, self.atoms, self.threads, self.senders, self.level
+        )
 
     @cached_property
     def electron_count(self) -> ElectronCount | None:
