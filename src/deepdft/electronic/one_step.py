@@ -100,16 +100,10 @@ class FockBuilder:
         Raises:
             CalculationError: if its integral is far from that number.
         """
-        if isinstance(field, ProbeEngine):
-            field = field.uncounted()
         points, weights = self.grids.coords, self.grids.weights
-        values = np.empty((1 if self.kind == "LDA" else 4, len(points)))
-        if self.kind == "LDA":
-            values[0] = field.at(points * BOHR)
-        else:
-            found = field.at(points * BOHR, 1)
-            values[0], values[1:] = found.value, found.gradient.T * BOHR
-        values *= BOHR**3
+        values = _at_quadrature(field, points * BOHR, weights * BOHR**3, self.kind != "LDA")
+        values[0] *= BOHR**3
+        values[1:] *= BOHR**4
         electrons, held = self.molecule.nelectron, float(weights @ values[0])
         if abs(held - electrons) > LARGEST_LOSS * electrons:
             raise CalculationError(
@@ -172,3 +166,26 @@ class FockBuilder:
         exc, vxc = evaluate(self._functional, values, deriv=order, xctype=self.kind, spin=0)[:2]
         energy = float((density.values[0] * self.grids.weights) @ exc)
         return energy, np.atleast_2d(vxc) if potential else np.empty(0)
+
+
+def _at_quadrature(
+    field: Field, points: FloatArray, weights: FloatArray, gradient: bool
+) -> FloatArray:
+    """Return a density (1, n) at points, Å, with their weights; with its gradient (4, n).
+
+    An engine that would count its electrons on points of its own has them counted on these.
+    """
+    given = field.uncounted() if isinstance(field, ProbeEngine) else field
+    values = _values(given, points, gradient)
+    if isinstance(field, ProbeEngine) and given is not field:
+        values += _values(field.correction_for(float(weights @ values[0])), points, gradient)
+        if field.nonnegative:
+            values[:, values[0] < 0.0] = 0.0
+    return values
+
+
+def _values(field: Field, points: FloatArray, gradient: bool) -> FloatArray:
+    if not gradient:
+        return field.at(points)[None]
+    found = field.at(points, 1)
+    return np.concatenate((found.value[None], found.gradient.T))

@@ -167,8 +167,9 @@ class ProbeEngine(CheckedField):
     def uncounted(self) -> ProbeEngine:
         """Return the engine of the same density before its number of electrons is corrected.
 
-        It serves where that number is put right anyway. The engine itself is returned where it
-        corrects nothing, has counted already, or has fragments with a number of electrons each.
+        It serves where electrons are counted anyway; `correction_for` is what is then to be added.
+        The engine itself is returned where it corrects nothing, has counted already, or has
+        fragments with a number of electrons each.
         """
         if self._electrons is None or self._amplitudes is not None:
             return self
@@ -177,6 +178,17 @@ class ProbeEngine(CheckedField):
         return ProbeEngine(
             self.network, self.baseline, self.atoms, self.threads, self.senders, self.level
         )
+
+    def correction_for(self, electrons: float) -> SuperposedAtoms:
+        """Return what `uncounted` lacks if that holds so many electrons.
+
+        Raises:
+            ConfigurationError: if nothing is corrected.
+        """
+        if self._electrons is None:
+            raise ConfigurationError("The number of electrons is not corrected here.")
+        amplitudes = self._electrons.amplitudes(self.atoms, electrons)
+        return SuperposedAtoms(self._electrons.shapes, self.atoms, amplitudes, self.threads)
 
     @cached_property
     def electron_count(self) -> ElectronCount | None:
