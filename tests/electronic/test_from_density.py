@@ -64,7 +64,8 @@ def test_a_predicted_density_brackets_the_energy(tmp_path):
     )
     # The energy that PySCF finds for the same density matrix.
     energy = program.energy_tot(dm=found.density_matrix) * HARTREE
-    assert found.kohn_sham_energy == pytest.approx(energy, abs=1e-7)
+    # That of a millionth of an electron is left out.
+    assert found.kohn_sham_energy == pytest.approx(energy, abs=1e-5)
 
 
 def test_what_is_no_density_of_the_molecule_is_refused(tmp_path):
