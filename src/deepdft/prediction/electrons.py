@@ -62,16 +62,6 @@ class ElectronTarget:
     shapes: AtomicDensityTables
     reach: float
 
-    def amplitudes(self, atoms: Atoms, electrons: float) -> FloatArray:
-        """Return the factors (atoms,) of the functions, where all atoms are one fragment.
-
-        Args:
-            atoms: the structure.
-            electrons: what the density holds before it is corrected.
-        """
-        missing = float(self.core_charges.sum()) - self.charge - electrons
-        return np.full(len(atoms), missing / _integrals(self.shapes, atoms).sum())
-
 
 @dataclass(frozen=True, eq=False)
 class ElectronCount:

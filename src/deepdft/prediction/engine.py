@@ -185,10 +185,13 @@ class ProbeEngine(CheckedField):
         Raises:
             ConfigurationError: if nothing is corrected.
         """
-        if self._electrons is None:
+        target = self._electrons
+        if target is None:
             raise ConfigurationError("The number of electrons is not corrected here.")
-        amplitudes = self._electrons.amplitudes(self.atoms, electrons)
-        return SuperposedAtoms(self._electrons.shapes, self.atoms, amplitudes, self.threads)
+        missing = float(target.core_charges.sum()) - target.charge - electrons
+        size = sum(target.shapes.electrons(symbol) for symbol in self.atoms.symbols)
+        amplitudes = np.full(len(self.atoms), missing / size)
+        return SuperposedAtoms(target.shapes, self.atoms, amplitudes, self.threads)
 
     @cached_property
     def electron_count(self) -> ElectronCount | None:
