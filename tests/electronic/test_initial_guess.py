@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
 
-from deepdft.electronic import initial_guess
+from deepdft.electronic import doubts, initial_guess
 from deepdft.errors import LevelOfTheoryError, UnsupportedStructureError
 
 pyscf = pytest.importorskip("pyscf")
@@ -93,9 +91,7 @@ def test_where_it_would_not_pay_the_program_starts_as_ever():
 )
 def test_the_first_diagonalisation_decides_as_well(monkeypatch, limit, value, words):
     field = mean_field(molecule("CH3OH"))
-    # The package has a function of the module's name.
-    module = importlib.import_module("deepdft.electronic.initial_guess")
-    monkeypatch.setattr(module, limit, value)
+    monkeypatch.setattr(doubts, limit, value)
     with pytest.warns(UserWarning, match=f"{words}.*PySCF's own guess"):
         start = initial_guess(field)
     np.testing.assert_array_equal(start, field.get_init_guess())

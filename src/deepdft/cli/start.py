@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from deepdft.density import Density, Grid
+    from deepdft.prediction import TrainedModel
+    from deepdft.structures import Structure
+
+_CRYSTALS = "quantum-espresso"
 
 
 def start(
@@ -24,11 +28,14 @@ def start(
         list[str],
         typer.Argument(
             metavar="STRUCTURE [KEY=VALUE]...",
-            help="One crystal; settings of the calculation, as of `deepdft dft run`.",
+            help="One crystal, or one molecule for cp2k and pyscf; settings of quantum-espresso, "
+            "as of `deepdft dft run`.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Is made.")],
-    program: Annotated[str, typer.Option(help="quantum-espresso.")] = "quantum-espresso",
+    program: Annotated[
+        str, typer.Option(help="quantum-espresso, cp2k or pyscf.")
+    ] = "quantum-espresso",
     model: ChosenModel = None,
     density: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A density instead of a prediction.")
@@ -37,53 +44,95 @@ def start(
 ) -> None:
     """Leave a folder in which a DFT program begins from a predicted density.
 
-    `pw.x -in scf.in` there runs it. `deepdft dft settings quantum-espresso` lists the settings.
+    Crystals for Quantum ESPRESSO, whose settings `deepdft dft settings quantum-espresso` lists;
+    molecules for CP2K and PySCF, which begin with orbitals made of the density.
 
     Examples:
 
     deepdft dft start NaCl.cif -o NaCl pseudopotentials=FOLDER
 
-    deepdft dft start slab.cif -o slab -m runs/mine kpoints=[4,4,1] cutoff=60
+    deepdft dft start "CC(=O)O" -o acid --program cp2k
     """
-    from deepdft.dft import create_calculation
-    from deepdft.dft.quantum_espresso_input import QuantumEspressoSettings
-    from deepdft.dft.quantum_espresso_start import INPUT, prepare_start, require_startable
     from deepdft.structures import ReadOptions, read_structures
 
-    if program != "quantum-espresso":
-        raise ConfigurationError(
-            f"Folders to start from are made for quantum-espresso, not for '{program}'."
-        )
     settings = [text for text in arguments if is_setting(text)]
     paths = [text for text in arguments if text not in settings]
     found = [item for path in paths for item in read_structures(path, ReadOptions(ordered=ordered))]
     if len(found) != 1:
         raise ConfigurationError(f"One structure is started at a time, not {len(found)}.")
-    calculation = create_calculation(program, settings)
-    assert isinstance(calculation.settings, QuantumEspressoSettings)
-    atoms = found[0].atoms
-    require_startable(atoms, calculation.settings)
-    calculation.check([atoms])
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    print_notes(console, found)
+    if program == _CRYSTALS:
+        done = _started_crystal(console, found[0], model, density, settings, output)
+    else:
+        done = _started_molecule(console, found[0], program, model, density, settings, output)
+    give({"folder": output, **done})
+
+
+def _started_crystal(
+    console: Console, found: Structure, model: str | None, density: Path | None,
+    settings: list[str], output: Path,
+) -> dict[str, Any]:  # fmt: skip
+    from deepdft.dft import create_calculation
+    from deepdft.dft.quantum_espresso_input import QuantumEspressoSettings
+    from deepdft.dft.quantum_espresso_start import INPUT, prepare_start, require_startable
+
+    calculation = create_calculation(_CRYSTALS, settings)
+    assert isinstance(calculation.settings, QuantumEspressoSettings)
+    require_startable(found.atoms, calculation.settings)
+    calculation.check([found.atoms])
+    print_notes(console, [found])
     if density is None:
-        density_on, words = _predicted(atoms, model)
+        density_on, words = _predicted(found.atoms, model)
     else:
         density_on, words = _from_file(density)
-    prepared = prepare_start(atoms, density_on, calculation.settings, output)
+    prepared = prepare_start(found.atoms, density_on, calculation.settings, output)
     console.print(
         f"written: {output} ({words}, {prepared.electrons:.3f} electrons); "
         f"run 'pw.x -in {INPUT}' there"
     )
-    give(
-        {
-            "folder": output,
-            "input": INPUT,
-            "begins_with": words,
-            "electrons": prepared.electrons,
-            "settings": calculation.settings.model_dump(mode="json"),
-        }
+    return {
+        "input": INPUT,
+        "begins_with": words,
+        "electrons": prepared.electrons,
+        "settings": calculation.settings.model_dump(mode="json"),
+    }
+
+
+def _started_molecule(
+    console: Console, found: Structure, program: str, model: str | None, density: Path | None,
+    settings: list[str], output: Path,
+) -> dict[str, Any]:  # fmt: skip
+    from deepdft.electronic.start_folders import PROGRAMS, start_folder, trusted
+    from deepdft.prediction import resolve_model
+
+    if program not in PROGRAMS:
+        raise ConfigurationError(
+            f"Folders to start from are made for {_CRYSTALS}, {' and '.join(PROGRAMS)}, not for "
+            f"'{program}'."
+        )
+    if settings:
+        raise ConfigurationError(
+            f"Settings are those of {_CRYSTALS}; for {program} change the input in the folder, "
+            f"and leave out {settings[0]}."
+        )
+    if density is not None:
+        raise ConfigurationError(
+            f"A file's grid is too coarse to make orbitals of; --density is for {_CRYSTALS}."
+        )
+    print_notes(console, [found])
+    chosen = resolve_model(model, found.atoms)
+    structure, words = trusted(chosen, chosen.engine(found.atoms)), _words(chosen, model)
+    command = start_folder(structure, program, output)
+    console.print(
+        f"written: {output} ({words}, energies {1000 * structure.bracket:.1f} meV apart); "
+        f"run '{command}' there"
     )
+    return {"command": command, "begins_with": words, "bracket": structure.bracket}
+
+
+def _words(model: TrainedModel, name: str | None) -> str:
+    why = "" if name else f", the bundled one for {model.coverage.purpose}"
+    return f"begins with the density of the model {model.name}{why}"
 
 
 def _predicted(atoms: Atoms, name: str | None) -> tuple[Callable[[Grid], Density], str]:
@@ -94,8 +143,7 @@ def _predicted(atoms: Atoms, name: str | None) -> tuple[Callable[[Grid], Density
     def on_grid(grid: Grid) -> Density:
         return predict(atoms, model, grid=grid)
 
-    why = "" if name else f", the bundled one for {model.coverage.purpose}"
-    return on_grid, f"begins with the density of the model {model.name}{why}"
+    return on_grid, _words(model, name)
 
 
 def _from_file(path: Path) -> tuple[Callable[[Grid], Density], str]:

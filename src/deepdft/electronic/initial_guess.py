@@ -16,27 +16,15 @@ from numpy.typing import NDArray
 
 from deepdft.dft.functionals import libxc_code
 from deepdft.dft.pyscf import PySCFSettings, grids_of
+from deepdft.electronic.doubts import doubt_of_bracket, doubt_of_gap, doubt_of_structure
 from deepdft.electronic.fitting import Fitting, OwnFitting, SharedFitting
 from deepdft.electronic.occupied_points import occupied_points
 from deepdft.electronic.one_step import FockBuilder, Step
 from deepdft.electronic.theory import require_same_cores, semilocal_kind, settings_of
-from deepdft.errors import ConfigurationError, StaleErrorModelError, UnsupportedStructureError
+from deepdft.errors import ConfigurationError, UnsupportedStructureError
 from deepdft.extras import require_extra
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.units import BOHR, HARTREE
-
-LARGEST_EXPECTED_ERROR = 0.02
-"""Expected error of the density (eps_mae, a fraction) above which a start does not pay."""
-
-SMALLEST_GAP = 0.5
-"""Gap of the first diagonalisation, eV, below which it does not."""
-
-LARGEST_BRACKET = 0.005
-"""Kohn-Sham minus Harris energy, eV an atom, above which it does not.
-
-Of 22 validation molecules of QM9 21 have 0.0003 at most. The other one, for which the start saves
-nothing, has 0.02.
-"""
 
 
 def initial_guess(
@@ -79,11 +67,11 @@ def initial_guess(
         )
     atoms = _structure_of(molecule)
     engine = model.engine(atoms)
-    reason = None if any_structure else _why_not(model, engine)
+    reason = None if any_structure else doubt_of_structure(model, engine)
     if reason is None:
         builder = _builder(program, model, atoms)
         step = builder.diagonalised(builder.of_field(engine))
-        reason = None if any_structure else _why_not_after(builder, step)
+        reason = None if any_structure else _doubt_of(builder, step, atoms)
     if reason is not None:
         warnings.warn(f"{reason}; the calculation starts from PySCF's own guess.", stacklevel=2)
         own: NDArray[np.float64] = program.get_init_guess()
@@ -96,38 +84,15 @@ def initial_guess(
     return start
 
 
-def _why_not(model: TrainedModel, engine: Any) -> str | None:
-    """Return why a start from the model would not pay, or None."""
-    try:
-        expected = model.uncertainty_of_encoded(engine.atoms, engine.senders)
-    except (StaleErrorModelError, ConfigurationError):
-        return None
-    warning = expected.warning()
-    if warning is not None:
-        return warning
-    if expected.eps_mae > LARGEST_EXPECTED_ERROR:
-        return (
-            f"An error of {100 * expected.eps_mae:.1f} % is to be expected of the density of "
-            f"{engine.atoms.get_chemical_formula()}"
-        )
-    return None
-
-
-def _why_not_after(builder: FockBuilder, step: Step) -> str | None:
+def _doubt_of(builder: FockBuilder, step: Step, atoms: Atoms) -> str | None:
     """Return why the orbitals of the first diagonalisation are no good start, or None."""
-    molecule = builder.molecule
-    pairs = molecule.nelectron // 2
+    pairs = builder.molecule.nelectron // 2
     levels = step.energies * HARTREE
-    if pairs < len(levels) and levels[pairs] - levels[pairs - 1] < SMALLEST_GAP:
-        return f"The gap of the first diagonalisation is {levels[pairs] - levels[pairs - 1]:.2f} eV"
+    doubt = doubt_of_gap(levels[pairs] - levels[pairs - 1]) if pairs < len(levels) else None
+    if doubt is not None:
+        return doubt
     kohn_sham = builder.kohn_sham(step.matrix, builder.of_matrix(step.matrix))
-    bracket = abs(kohn_sham - step.harris) * HARTREE
-    if bracket > LARGEST_BRACKET * molecule.natm:
-        return (
-            f"The two energies of the first diagonalisation are {1000 * bracket:.0f} meV apart, so "
-            "the predicted density is far from the converged one"
-        )
-    return None
+    return doubt_of_bracket((kohn_sham - step.harris) * HARTREE, atoms)
 
 
 def _builder(program: Any, model: TrainedModel, atoms: Atoms) -> FockBuilder:

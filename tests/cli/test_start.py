@@ -1,0 +1,45 @@
+"""`deepdft dft start` for molecules: a folder for PySCF or CP2K."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from deepdft.electronic import doubts
+
+pytest.importorskip("pyscf")
+
+
+def test_the_command(run, tmp_path):
+    result = run(
+        "dft", "start", "O", "-o", "water", "--program", "pyscf", "--json", "report.json"
+    )  # fmt: skip
+    assert result.code == 0, result.error
+    assert "run 'python scf.py' there" in result.output
+    assert json.loads((tmp_path / "report.json").read_text())["bracket"] < 0.01
+    assert (tmp_path / "water" / "start.chk").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--program", "gpaw"], "not for 'gpaw'"),
+        (["--program", "cp2k", "cutoff=300"], "leave out cutoff=300"),
+        (["--program", "cp2k", "--density", "x.cube"], "too coarse"),
+    ],
+)
+def test_what_is_refused(run, tmp_path, more, words):
+    result = run("dft", "start", "O", "-o", "no", *more)
+    assert result.code == 2
+    assert words in " ".join(result.error.split())
+    assert not (tmp_path / "no").exists()
+
+
+def test_where_it_would_not_pay_no_folder_is_made(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(doubts, "LARGEST_BRACKET", 0.0)
+    result = run("dft", "start", "O", "-o", "no", "--program", "cp2k")
+    assert result.code == 2
+    assert re.search(r"meV apart.*the program's own guess", " ".join(result.error.split()))
+    assert not (tmp_path / "no").exists()
