@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -189,15 +189,17 @@ class Bench:
 
 
 def one_after_another(benches: list[Bench], random: Random, minutes: float) -> list[Outcome]:
-    """Inject faults, every kind into every case in turn, until the time is over."""
+    """Inject faults, every kind into every case in turn, until the time is over or Ctrl-C."""
     outcomes: list[Outcome] = []
     end = time.monotonic() + 60 * minutes
     pairs = [(bench, fault) for bench in benches for fault in bench.faults]
-    while True:
-        for bench, fault in random.sample(pairs, len(pairs)):
-            if time.monotonic() > end:
-                return outcomes
-            outcome = bench.inject(fault, random)
-            for problem in outcome.problems:
-                print(f"{outcome.case}, {fault}: {problem}", flush=True)
-            outcomes.append(outcome)
+    with suppress(KeyboardInterrupt):
+        while True:
+            for bench, fault in random.sample(pairs, len(pairs)):
+                if time.monotonic() > end:
+                    return outcomes
+                outcome = bench.inject(fault, random)
+                for problem in outcome.problems:
+                    print(f"{outcome.case}, {fault}: {problem}", flush=True)
+                outcomes.append(outcome)
+    return outcomes
