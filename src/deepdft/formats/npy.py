@@ -157,7 +157,9 @@ def _structure_beside(source: Source) -> tuple[Atoms, dict[str, Any], list[str]]
 
 def _number(about: dict[str, Any], key: str) -> float | None:
     value = about.get(key)
-    return float(value) if isinstance(value, (int, float)) else None
+    if not isinstance(value, (int, float)) or not abs(value) < 1e300:  # integers have no end
+        return None
+    return float(value)
 
 
 def _level(about: dict[str, Any]) -> dict[str, str]:

@@ -115,11 +115,11 @@ class TextStream:
     def integers(self, text: str, count: int, what: str) -> list[int]:
         """Return the first `count` integers of the line just read."""
         try:
-            return _first(text.split(), count, int)
+            return _first(text.split(), count, _integer)
         except ValueError:
             pass
         try:  # columns may run together
-            return _first(spread(text), count, int)
+            return _first(spread(text), count, _integer)
         except ValueError:
             raise self.error(
                 f"Expected {what}, found {text.strip()[:60]!r}.", self.line - 1
@@ -300,6 +300,14 @@ class TextStream:
                 break
             received += count
         return received
+
+
+def _integer(token: str) -> int:
+    """Return an integer; nothing is counted that needs more than 63 bits."""
+    number = int(token)
+    if abs(number) >= 1 << 63:
+        raise ValueError(token)
+    return number
 
 
 def _first(tokens: list[str], count: int, convert: Callable[[str], _Number]) -> list[_Number]:

@@ -1,0 +1,29 @@
+"""Inputs that the search guided by coverage has found (benchmarks/fuzz.py): sentences now."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from deepdft.errors import FileFormatError
+from deepdft.formats import read
+
+
+@pytest.mark.parametrize("digits", [25, 310, 4000])
+def test_counts_of_more_digits_than_a_number_has(digits: int, tmp_path) -> None:
+    # A float whose exponent has no E, as Fortran writes it; or a count that runs into the next.
+    count = f"{'9' * digits}-2147483648"
+    edges = f" 5 1.5 0 0\n {count} 0.0 1.5 0\n 5 0 0 1.5\n 1 1 0 0 0\n 0.5 0.5\n"
+    (tmp_path / "x.cube").write_text(f"a\nb\n 1 0 0 0\n{edges}")
+    with pytest.raises(FileFormatError):
+        read(tmp_path / "x.cube")
+
+
+def test_electrons_of_more_digits_than_a_number_has(tmp_path) -> None:
+    np.save(tmp_path / "f.npy", np.ones((2, 2, 2)))
+    atoms = {"numbers": [1], "positions": [[0, 0, 0]], "cell": np.eye(3).tolist()}
+    about = {"atoms": atoms, "number_of_electrons_exact": 10**400, "ecutwfc": 10**400}
+    (tmp_path / "f.info.json").write_text(json.dumps(about))
+    assert read(tmp_path / "f.npy").values.shape == (2, 2, 2)
