@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine:
 #   make demo   set up, predict a molecule with the bundled model, compare with DFT
 #   make test   set up, run all checks and tests
-# For daily work, `make test-fast` runs the tests that take less than 0.3 s each.
+# For daily work, `make test-fast` runs the tests that take less than 0.2 s each.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 KNOWN = Path(__file__).with_name("durations.json")
-SLOW = 0.3
+SLOW = 0.2
 """Seconds from which a test is slow."""
 NOTED = 0.1
 """Seconds from which a test is in the file, so that another limit needs no other run."""
