@@ -141,7 +141,7 @@ def counted(
     found = electrons_by_fragment(density, atoms, fragment, baseline, cutoff, threads)
     suggested = cores - found
     charges = whole_charges(suggested, target.charge)
-    sizes = _sums(fragment, _integrals(target.shapes, atoms))
+    sizes = _sums(fragment, integrals_of(target.shapes, atoms))
     amplitudes = ((suggested - charges) / sizes)[fragment]
     return ElectronCount(atoms, fragment, charges, suggested, cores - charges, amplitudes)
 
@@ -164,7 +164,7 @@ def electrons_by_fragment(
     known = np.zeros(len(atoms))
     if baseline is not None:
         function = _Difference(density, SuperposedAtoms(baseline, atoms, threads=threads))
-        known = _integrals(baseline, atoms)
+        known = integrals_of(baseline, atoms)
     whole = not fragment.any()
     if whole and atoms.pbc.all():
         primitive = primitive_cell(atoms)
@@ -205,7 +205,7 @@ class _Difference:
         return self.density.box(grid, start, stop) - self.below.box(grid, start, stop)
 
 
-def _integrals(tables: AtomicDensityTables, atoms: Atoms) -> FloatArray:
+def integrals_of(tables: AtomicDensityTables, atoms: Atoms) -> FloatArray:
     """Return the integral of each atom's table, (atoms,)."""
     known = {symbol: tables.electrons(symbol) for symbol in set(atoms.symbols)}
     return np.array([known[symbol] for symbol in atoms.symbols])

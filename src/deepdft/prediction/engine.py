@@ -26,7 +26,13 @@ from deepdft.fields.field import CheckedField, Derivatives, Order
 from deepdft.fields.walk import BlockWalk, into
 from deepdft.geometry.neighbourhoods import NeighbourhoodSearch, moved_into_cell
 from deepdft.levels import LevelOfTheory
-from deepdft.prediction.electrons import ElectronCount, ElectronTarget, counted, fragments
+from deepdft.prediction.electrons import (
+    ElectronCount,
+    ElectronTarget,
+    counted,
+    fragments,
+    integrals_of,
+)
 from deepdft.prediction.evaluation import OnDevice, evaluated
 from deepdft.threads import available_threads, run_in_threads
 
@@ -189,7 +195,7 @@ class ProbeEngine(CheckedField):
         if target is None:
             raise ConfigurationError("The number of electrons is not corrected here.")
         missing = float(target.core_charges.sum()) - target.charge - electrons
-        size = sum(target.shapes.electrons(symbol) for symbol in self.atoms.symbols)
+        size = integrals_of(target.shapes, self.atoms).sum()
         amplitudes = np.full(len(self.atoms), missing / size)
         return SuperposedAtoms(target.shapes, self.atoms, amplitudes, self.threads)
 
