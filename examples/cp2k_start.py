@@ -13,72 +13,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ase import Atoms
 from ase.build import molecule
 
 import deepdft
-from deepdft.electronic import cp2k_start, from_density
+from deepdft.electronic import from_density
+from deepdft.electronic.start_folders import start_folder
 
-INPUT = """\
-&GLOBAL
-  PROJECT {name}
-  RUN_TYPE ENERGY
-&END GLOBAL
-&FORCE_EVAL
-  METHOD QS
-  &DFT
-    BASIS_SET_FILE_NAME GTH_BASIS_SETS
-    POTENTIAL_FILE_NAME GTH_POTENTIALS
-    WFN_RESTART_FILE_NAME start.wfn
-    &MGRID
-      CUTOFF 280
-    &END MGRID
-    &POISSON
-      PERIODIC NONE
-      POISSON_SOLVER MT
-    &END POISSON
-    &SCF
-      SCF_GUESS {guess}
-      EPS_SCF 1e-6
-      MAX_SCF 40
-      &DIAGONALIZATION
-      &END DIAGONALIZATION
-      &MIXING
-        METHOD BROYDEN_MIXING
-        ALPHA 0.4
-      &END MIXING
-    &END SCF
-    &XC
-      &XC_FUNCTIONAL PBE
-      &END XC_FUNCTIONAL
-    &END XC
-  &END DFT
-  &SUBSYS
-    &CELL
-      ABC 10 10 10
-      PERIODIC NONE
-    &END CELL
-    &COORD
-{positions}
-    &END COORD
-{kinds}
-  &END SUBSYS
-&END FORCE_EVAL
-"""
-KIND = "    &KIND {}\n      BASIS_SET DZVP-GTH\n      POTENTIAL GTH-PBE\n    &END KIND"
+OURS = "SCF_GUESS RESTART"
 
 
-def run(folder: Path, atoms: Atoms, guess: str) -> str:
+def run(folder: Path, guess: str) -> str:
     """Return the iterations that CP2K takes from a guess."""
-    symbols = atoms.get_chemical_symbols()
-    lines = (
-        f"      {symbol} {x:.8f} {y:.8f} {z:.8f}"
-        for symbol, (x, y, z) in zip(symbols, atoms.positions, strict=True)
-    )
-    kinds = "\n".join(KIND.format(symbol) for symbol in sorted(set(symbols)))
     name = guess.lower()
-    text = INPUT.format(name=name, guess=guess, positions="\n".join(lines), kinds=kinds)
-    (folder / f"{name}.inp").write_text(text)
+    text = (folder / "molecule.inp").read_text()
+    assert OURS in text
+    (folder / f"{name}.inp").write_text(text.replace(OURS, f"SCF_GUESS {guess}"))
     environment = {"CP2K_DATA_DIR": "/usr/share/cp2k", "OMP_NUM_THREADS": "1", **os.environ}
     subprocess.run(
         ["cp2k.psmp", "-i", f"{name}.inp", "-o", f"{name}.out"],
@@ -92,13 +41,10 @@ def run(folder: Path, atoms: Atoms, guess: str) -> str:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    atoms = molecule("CH3OH")
-    cp2k_start(from_density(deepdft.load_model("default").engine(atoms)), folder / "start.wfn")
-    atoms.set_cell([10.0, 10.0, 10.0])
-    atoms.center()
+    found = from_density(deepdft.load_model("default").engine(molecule("CH3OH")))
+    start_folder(found, "cp2k", folder)
     for guess in ("ATOMIC", "RESTART"):
-        print(f"SCF_GUESS {guess}: {run(folder, atoms, guess)} iterations")
+        print(f"SCF_GUESS {guess}: {run(folder, guess)} iterations")
 
 
 if __name__ == "__main__":
