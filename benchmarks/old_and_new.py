@@ -139,7 +139,7 @@ else:
     "cell_of_10080_atoms": """
 import scaling
 options = Namespace(
-    spacing=0.25, steps=6, channels=128, threads=1, device="cpu", folder=None, fraction=1 / 252
+    spacing=0.25, steps=6, channels=128, threads=1, device="cpu", folder=None, fraction=10 / 252
 )
 found = scaling.measure(1e4, options)
 assert found["atoms"] == 10080, found

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.table import Table
 
 from deepdft.cli.common import give
+from deepdft.cli.computing_options import Device, ExactElectrons, Threads
 from deepdft.cli.inputs import part_of
 from deepdft.cli.progress import Progress
 from deepdft.cli.uncertainty import print_measurement
@@ -55,35 +56,18 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many structures.")
     ] = None,
-    exact_electrons: Annotated[
-        bool,
-        typer.Option(
-            "--exact-electrons/--no-exact-electrons",
-            help="Correct densities to have as many electrons as the structures.",
-        ),
-    ] = True,
+    exact_electrons: ExactElectrons = True,
     mix_levels: Annotated[
         bool, typer.Option("--mix-levels", help="Compare different levels of theory all the same.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Measure eps_mae (eq. 7) against reference densities."""
-    from deepdft.data import open_dataset
     from deepdft.evaluation.evaluate import evaluate as run
-    from deepdft.evaluation.evaluate import write_evaluation
-    from deepdft.prediction import load_model
 
-    dataset = open_dataset(data, mix_levels=mix_levels)
-    if split is not None:
-        dataset = part_of(dataset, split, "--split")
-    if limit is not None:
-        dataset = dataset.subset(range(min(limit, len(dataset))))
-    predictors: list[Predictor] = []
-    for name in [model, *(also or [])]:
-        loaded = load_model(name, device)
-        loaded.threads, loaded.exact_electrons = threads, exact_electrons
-        predictors.append(loaded)
+    dataset = _dataset(data, split, limit, mix_levels)
+    predictors = _models([model, *(also or [])], device, threads, exact_electrons)
     if baseline is not None:
         predictors.append(_baseline(baseline, dataset))
     measurement = _measurement(predictors[0]) if uncertainty else None
@@ -108,16 +92,52 @@ def evaluate(
     if measurement is not None:
         print_measurement(console, measurement)
     if output is not None:
-        write_evaluation(output, results)
-        console.print(
-            f"written: {output}/summary.json, structures.csv, eps_mae.png", soft_wrap=True
-        )
-    if output is not None and measurement is not None:
+        _write(console, output, results, measurement)
+
+
+def _dataset(
+    data: list[str], split: str | None, limit: int | None, mix_levels: bool
+) -> DensityDataset:
+    """Open what a model is measured on."""
+    from deepdft.data import open_dataset
+
+    dataset = open_dataset(data, mix_levels=mix_levels)
+    if split is not None:
+        dataset = part_of(dataset, split, "--split")
+    return dataset if limit is None else dataset.subset(range(min(limit, len(dataset))))
+
+
+def _models(
+    names: list[str], device: str, threads: int | None, exact_electrons: bool
+) -> list[Predictor]:
+    """Load what is measured."""
+    from deepdft.prediction import load_model
+
+    predictors: list[Predictor] = []
+    for name in names:
+        loaded = load_model(name, device)
+        loaded.threads, loaded.exact_electrons = threads, exact_electrons
+        predictors.append(loaded)
+    return predictors
+
+
+def _write(
+    console: Console,
+    folder: Path,
+    results: list[Evaluation],
+    measurement: UncertaintyMeasurement | None,
+) -> None:
+    """Write tables and figures into a folder, and say which."""
+    from deepdft.evaluation.evaluate import write_evaluation
+
+    write_evaluation(folder, results)
+    console.print(f"written: {folder}/summary.json, structures.csv, eps_mae.png", soft_wrap=True)
+    if measurement is not None:
         from deepdft.uncertainty.measure import write_measurement
 
-        write_measurement(output, measurement)
+        write_measurement(folder, measurement)
         console.print(
-            f"written: {output}/uncertainty.json, uncertainty.csv, uncertainty.png", soft_wrap=True
+            f"written: {folder}/uncertainty.json, uncertainty.csv, uncertainty.png", soft_wrap=True
         )
 
 

@@ -86,20 +86,15 @@ def plot(
 
     if sum(choice is not None for choice in (iso, slice, line)) > 1:
         raise ConfigurationError("Give one of --iso, --slice and --line.")
-    path = output or Path(f"{_stem(rho)}.png")
-    if path.suffix.lower() not in (".png", ".svg", ".html"):
-        raise ConfigurationError(f"A picture is .png, .svg or .html, not '{path.name}'.")
+    path = _picture_path(rho, output, flat=slice is not None or line is not None)
     density = read_density(rho, reader_options(quantity, unit, others=read))
     other = None if difference is None else _other(difference, density)
     shown = density if other is None else difference_of(density, other, mix_levels=mix_levels)
     if path.suffix.lower() == ".html":
-        if slice is not None or line is not None:
-            raise ConfigurationError("A plane or a line is drawn as .png or .svg, not as .html.")
         from deepdft.plotting.views import view as interactive
 
         interactive(shown, iso=iso, title=title).write(path)
     else:
-        figure: Figure
         if slice is not None:
             figure = _slice(shown, slice, shift, title, width)
         elif line is not None:
@@ -199,7 +194,18 @@ def _point(density: Density, text: str) -> FloatArray:
     return point
 
 
-def _stem(rho: str) -> str:
-    """Return the name of a file without its folder and its suffix; CHGCAR has none."""
-    name = Path(rho.rpartition("::")[2] or rho).name
-    return Path(name.removesuffix(".gz")).stem or "density"
+def _picture_path(rho: str, output: Path | None, *, flat: bool) -> Path:
+    """Return where the picture goes, by default in the working directory.
+
+    Raises:
+        ConfigurationError: if no such picture can be drawn; a page shows no planes and lines.
+    """
+    if output is None:
+        name = Path(rho.rpartition("::")[2] or rho).name
+        output = Path(f"{Path(name.removesuffix('.gz')).stem or 'density'}.png")
+    suffix = output.suffix.lower()
+    if suffix not in (".png", ".svg", ".html"):
+        raise ConfigurationError(f"A picture is .png, .svg or .html, not '{output.name}'.")
+    if suffix == ".html" and flat:
+        raise ConfigurationError("A plane or a line is drawn as .png or .svg, not as .html.")
+    return output

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.table import Table
 
 from deepdft.cli.common import give
+from deepdft.cli.computing_options import Device, Vacuum
 from deepdft.cli.progress import Progress
 from deepdft.cli.structure_inputs import (
     Charge,
@@ -66,10 +67,8 @@ def properties(
     spacing: Annotated[
         float, typer.Option(help="Largest distance between the grid points added up, Å.")
     ] = 0.15,
-    vacuum: Annotated[
-        float, typer.Option(help="Space around molecules beyond the outermost nuclei, Å.")
-    ] = 4.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    vacuum: Vacuum = 4.0,
+    device: Device = "auto",
     processes: Annotated[
         int | None,
         typer.Option(min=1, help="Processes to share out the structures [default: CPUs]."),
@@ -115,7 +114,8 @@ def properties(
             energy="auto" if energy is None else energy, bader=bader,
             critical_points=critical_points,
         )  # fmt: skip
-    give([each.as_dict() for each in results])
+    table = [each.as_dict() for each in results]
+    give(table)
     if len(results) == 1:
         _print_one(console, results[0])
     else:
@@ -125,7 +125,7 @@ def properties(
     if plot is not None:
         from deepdft.plotting.trajectories import plot_properties
 
-        plot_properties([each.as_dict() for each in results], plot)
+        plot_properties(table, plot)
     for name in volume or []:
         _write_volumes(console, name, found, chosen, spacing, vacuum)
     refusals.finish(console)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deepdft.cli.common import give
+from deepdft.cli.computing_options import Threads
 from deepdft.cli.structure_inputs import ChosenModel, Refusals, Skip
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def select(
             min=0.0, max=2.0, help="How much the cost of a calculation counts; 0: not at all."
         ),
     ] = 0.3,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
+    threads: Threads = None,
     skip: Skip = False,
 ) -> None:
     """Choose the structures whose densities would teach a model most.

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from deepdft.cli.common import give
+from deepdft.cli.computing_options import Device, Threads
 from deepdft.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def serve(
         list[str] | None,
         typer.Option("-m", "--model", help="Folder of a further model that may be chosen."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     jobs: Annotated[int, typer.Option(min=1, help="Predictions that run at the same time.")] = 1,
     max_atoms: Annotated[int, typer.Option(min=1, help="Most atoms of a structure.")] = 500,
     max_points: Annotated[

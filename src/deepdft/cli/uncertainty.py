@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.table import Table
 
 from deepdft.cli.common import give
+from deepdft.cli.computing_options import Device, Threads
 from deepdft.cli.inputs import part_of
 from deepdft.cli.progress import Progress
 
@@ -29,8 +30,8 @@ def uncertainty(
         typer.Option(metavar="FILE:PART", help="Held out of training, as s.json:validation."),
     ],
     seed: Annotated[int, typer.Option(min=0, help="Of the points at which errors are seen.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [default: all].")] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Teach a trained model about its errors, from structures held out of its training.
 
