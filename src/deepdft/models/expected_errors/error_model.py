@@ -33,14 +33,15 @@ from deepdft.levels import LevelOfTheory
 from deepdft.models import released_layout as released
 from deepdft.models.expected_errors.amplitudes import Amplitudes
 from deepdft.models.expected_errors.calibration import Calibration
-from deepdft.models.expected_errors.features import FeatureSpace
+from deepdft.models.expected_errors.features import FeatureSpace, packed, unpacked
 from deepdft.models.folder import ERRORS, WEIGHTS
 from deepdft.storage.damage import DAMAGE, reason_of
 from deepdft.storage.identities import ContentHash, file_identity
 from deepdft.storage.whole_files import replace_file
 
 FILE = ERRORS
-FORMAT = 2
+FORMAT = 3
+"""Format 1 had no calibration; before format 3 triangles were stored as squares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +198,7 @@ def _arrays(model: ErrorModel) -> dict[str, NDArray[Any]]:
     space, amplitudes = model.space, model.amplitudes
     arrays: dict[str, FloatArray] = {
         "means": space.means, "scales": space.scales, "variances": space.variances,
-        "whitening": space.whitening, "leftovers": space.leftovers,
+        "whitening": packed(space.whitening), "leftovers": space.leftovers,
         "intercepts": amplitudes.intercepts, "weights": amplitudes.weights,
         "limits": amplitudes.limits, "shapes": model.shapes, "electrons": model.electrons,
         "usual": model.usual,
@@ -240,9 +241,12 @@ def load_error_model(folder: str | Path) -> ErrorModel | None:
 
 
 def _assembled(description: Mapping[str, Any], arrays: Mapping[str, FloatArray]) -> ErrorModel:
+    whitening = arrays["whitening"]
+    if description["format"] >= 3:
+        whitening = unpacked(whitening, len(arrays["variances"]))
     space = FeatureSpace(
         arrays["means"], arrays["scales"], arrays["components"], arrays["variances"],
-        arrays["whitening"], arrays["leftovers"],
+        whitening, arrays["leftovers"],
     )  # fmt: skip
     amplitudes = Amplitudes(
         arrays["intercepts"], arrays["weights"], arrays["limits"], float(description["exponent"]),
@@ -252,7 +256,6 @@ def _assembled(description: Mapping[str, Any], arrays: Mapping[str, FloatArray])
         if not np.isfinite(array).all():
             raise ValueError(f"'{name}' has values that are not finite")
     low, high = description["ratios"]
-    # Format 1 had none.
     numbers = description.get("calibration")
     return ErrorModel(
         tuple(description["elements"]), space, amplitudes, float(description["cutoff"]),

@@ -46,7 +46,7 @@ class FeatureSpace:
         scales: (D,) what features are divided by; infinite where they do not vary.
         components: (D, K) v_k / sqrt(lambda_k).
         variances: (K,) lambda_k.
-        whitening: (elements, K, K) W_Z.
+        whitening: (elements, K, K) W_Z, lower triangles.
         leftovers: (elements,) q_Z, the mean of q.
     """
 
@@ -110,13 +110,33 @@ def fit_feature_space(
         own = projected[species == element]
         covariance = own.T @ own + _PRIOR * np.eye(kept)
         factor = np.linalg.cholesky(covariance / (len(own) + _PRIOR))
-        whitening.append(np.linalg.inv(factor))
+        whitening.append(np.tril(np.linalg.inv(factor)))
         total = leftover[species == element].sum() + _PRIOR * prior
         leftovers.append(total / (len(own) + _PRIOR))
     return FeatureSpace(
         means, scales, directions, variances, _rounded(np.array(whitening)),
         _rounded(np.maximum(leftovers, 1e-12)),
     )  # fmt: skip
+
+
+def packed(triangles: FloatArray) -> FloatArray:
+    """Return lower triangles (elements, K, K) row by row, (elements, K (K + 1) / 2)."""
+    rows, columns = np.tril_indices(triangles.shape[-1])
+    return triangles[:, rows, columns]
+
+
+def unpacked(numbers: FloatArray, size: int) -> FloatArray:
+    """Return what `packed` was given, of K = `size`.
+
+    Raises:
+        ValueError: if these are not as many numbers as such triangles have.
+    """
+    rows, columns = np.tril_indices(size)
+    if numbers.shape[1:] != rows.shape:
+        raise ValueError(f"triangles of {size} rows cannot have the shape {numbers.shape}")
+    triangles = np.zeros((len(numbers), size, size))
+    triangles[:, rows, columns] = numbers
+    return triangles
 
 
 def _leftover(scaled: FloatArray, projected: FloatArray, variances: FloatArray) -> FloatArray:
