@@ -8,7 +8,9 @@ import torch
 from scipy.special import sph_harm_y
 
 from deepdft.geometry.graphs import Edges, atom_graph, probe_edges
+from deepdft.kernels.angular.harmonics import harmonics
 from deepdft.kernels.angular.layouts import AngularLayout, MessageLayout
+from deepdft.kernels.angular.lowered import lowering
 from deepdft.kernels.autograd.angular_messages import (
     angular_messages,
     plain_angular_messages,
@@ -56,6 +58,19 @@ def test_compiled_harmonics_are_the_plain_ones(softness: float) -> None:
     vectors = torch.randn(30, 3, dtype=torch.float64)
     plain = soft_harmonics(vectors.clone().requires_grad_(), 4, softness)
     torch.testing.assert_close(soft_harmonics(vectors, 4, softness), plain, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 4])
+def test_derivatives_of_harmonics_are_harmonics_of_one_degree_less(degree: int) -> None:
+    vectors = torch.randn(20, 3, dtype=torch.float64, requires_grad=True)
+    functions = harmonics(*vectors.unbind(dim=1), degree)
+    lower = torch.stack(functions[(degree - 1) ** 2 : degree**2]).detach()
+    for m, function in enumerate(functions[degree**2 :]):
+        (slope,) = torch.autograd.grad(function.sum(), vectors, retain_graph=True)
+        found = torch.einsum("ia,an->ni", torch.from_numpy(lowering(degree))[:, :, m], lower)
+        torch.testing.assert_close(found, slope, rtol=0, atol=1e-12)
+        along = (vectors * slope).sum(dim=1)
+        torch.testing.assert_close(along, degree * function, rtol=0, atol=1e-12)
 
 
 def test_softened_harmonics_are_smooth_at_the_atom() -> None:

@@ -69,9 +69,11 @@ def test_compiled_derivatives_are_those_in_double_precision(steps, channels, env
     compiled_and_double("deepdft", options, seed=steps)
 
 
-@pytest.mark.parametrize("fields", [(64, 64, 32, 32), (32,), (32, 32, 64)])
+@pytest.mark.parametrize("fields", [(64, 64, 32, 32), (32,), (32, 32, 64, 16, 16)])
 def test_compiled_derivatives_of_fields(fields):
-    compiled_and_double("equivariant", {"fields": fields, "hidden": 40, "tensors": 8}, seed=0)
+    compiled_and_double(
+        "equivariant", {"fields": fields, "hidden": 40, "tensors": 8, "degree": 4}, seed=0
+    )
 
 
 def compiled_and_double(architecture, options, seed):

@@ -102,8 +102,10 @@ class FieldNetwork:
     def jets(self, edges: JetEdges, polynomials: Array, order: int, workspace: Workspace) -> Array:
         """Return density and derivatives at a block's receivers, see `JetNetwork`."""
         from deepdft.architectures.equivariant.block_derivatives import field_jets
+        from deepdft.architectures.equivariant.block_gradients import field_gradients
 
-        return field_jets(self, edges, polynomials, order, workspace)
+        of_order = field_gradients if order == 1 else field_jets
+        return of_order(self, edges, polynomials, workspace)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""Messages with angular parts and their derivatives by position.
+"""Messages with angular parts and their first and second derivatives by position.
 
 A channel's message is ``R(d) S(r)``: the filter, and the harmonics contracted with what the atom
 sends. See `deepdft.kernels.edges.jet_edges` for R, `deepdft.kernels.angular.angular_sums` for S.
@@ -18,15 +18,19 @@ from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrins
 
 _DIRECTIONS = PAIRS[3]
 
+_ORDER = 2
 
-def _contracted(vectors: Vectors, harmonics: Any, sent: list[Any], components: int) -> list[Any]:
+_COMPONENTS = COMPONENTS[_ORDER]
+
+
+def _contracted(vectors: Vectors, harmonics: Any, sent: list[Any]) -> list[Any]:
     """Return the jet of the harmonics contracted with what an atom sends."""
     builder = vectors.builder
     jet = []
-    for component in range(components):
+    for component in range(_COMPONENTS):
         total = None
         for m, value in enumerate(sent):
-            place = builder.gep(harmonics, [INDEX(m * components + component)])
+            place = builder.gep(harmonics, [INDEX(m * _COMPONENTS + component)])
             factor = vectors.broadcast(place)
             if total is None:
                 total = builder.fmul(factor, value)
@@ -37,7 +41,7 @@ def _contracted(vectors: Vectors, harmonics: Any, sent: list[Any], components: i
 
 
 def _add_product(
-    vectors: Vectors, edge: EdgeLoop, rows: list[Any], angular: list[Any], j: int, order: int
+    vectors: Vectors, edge: EdgeLoop, rows: list[Any], angular: list[Any], j: int
 ) -> None:
     """Add the jet of ``R S``."""
     multiply, fma = vectors.builder.fmul, vectors.multiply_add
@@ -46,8 +50,6 @@ def _add_product(
     edge.add(0, j, radial, angular[0])
     for i in range(3):
         edge.add(1 + i, j, radial, angular[1 + i], multiply(slopes[i], angular[0]))
-    if order == 1:
-        return
     along = edge.combined(rows, 12)
     for place, (i, k) in enumerate(_DIRECTIONS):
         bent = multiply(along, edge.factor(21 + place))
@@ -59,7 +61,7 @@ def _add_product(
 
 
 @cache
-def _sum_jets(functions: int, order: int) -> Any:
+def _sum_jets(functions: int) -> Any:
     """Return the intrinsic that adds one panel of message jets of one angular momentum.
 
     Arguments: pointer to the six rows of coefficients and their stride; to sender rows, the stride
@@ -96,10 +98,10 @@ def _sum_jets(functions: int, order: int) -> Any:
                 for m in range(functions)
             ]
             if functions == 1:
-                this.add_jet(sent[0], rows[j], j, order)
+                this.add_jet(sent[0], rows[j], j, _ORDER)
             else:
-                jet = _contracted(vectors, angular, sent, COMPONENTS[order])
-                _add_product(vectors, this, rows[j], jet, j, order)
+                jet = _contracted(vectors, angular, sent)
+                _add_product(vectors, this, rows[j], jet, j)
         following = builder.add(edge, INDEX(1))
         edge.add_incoming(following, loop)
         builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
@@ -122,42 +124,27 @@ def _sum_jets(functions: int, order: int) -> Any:
 
 
 # One for each angular momentum: the number of functions is a constant of the compiled code.
-_first_s, _first_p, _first_d, _first_f, _first_g = (_sum_jets(n, 1) for n in (1, 3, 5, 7, 9))
-_second_s, _second_p, _second_d, _second_f, _second_g = (_sum_jets(n, 2) for n in (1, 3, 5, 7, 9))
+_sum_s, _sum_p, _sum_d, _sum_f, _sum_g = (_sum_jets(n) for n in (1, 3, 5, 7, 9))
 
 
 @inner
-def _sum_first(momentum: int, *arguments: Any) -> None:
+def _sum(momentum: int, *arguments: Any) -> None:
     if momentum == 0:
-        _first_s(*arguments)
+        _sum_s(*arguments)
     elif momentum == 1:
-        _first_p(*arguments)
+        _sum_p(*arguments)
     elif momentum == 2:
-        _first_d(*arguments)
+        _sum_d(*arguments)
     elif momentum == 3:
-        _first_f(*arguments)
+        _sum_f(*arguments)
     else:
-        _first_g(*arguments)
-
-
-@inner
-def _sum_second(momentum: int, *arguments: Any) -> None:
-    if momentum == 0:
-        _second_s(*arguments)
-    elif momentum == 1:
-        _second_p(*arguments)
-    elif momentum == 2:
-        _second_d(*arguments)
-    elif momentum == 3:
-        _second_f(*arguments)
-    else:
-        _second_g(*arguments)
+        _sum_g(*arguments)
 
 
 @compiled
 def sum_angular_jets(
     table: Any, senders: Any, atoms: Any, receivers: Any, factors: Any, harmonics: Any,
-    starts: Any, channels: Any, width: int, sender_width: int, apart: int, order: int, out: Any,
+    starts: Any, channels: Any, width: int, sender_width: int, apart: int, out: Any,
 ) -> None:  # fmt: skip
     """Add messages with their derivatives to `out`.
 
@@ -169,11 +156,9 @@ def sum_angular_jets(
         channels: number of channels of each angular momentum, whole panels.
         width, sender_width: sizes of rows.
         apart: numbers between two components of `out`.
-        order: 1 or 2.
-        out: (components * apart,) messages, by component, receiver and channel.
+        out: (10 * apart,) messages, by component, receiver and channel.
     """
-    components = 10 if order == 2 else 4
-    edge_stride = len(channels) * len(channels) * components
+    edge_stride = len(channels) * len(channels) * _COMPONENTS
     channel = sent = 0
     for momentum in range(len(channels)):
         count = channels[momentum]
@@ -182,16 +167,12 @@ def sum_angular_jets(
                 first, last = starts[k], starts[k + 1]
                 if first == last:
                     continue
-                arguments = (
-                    address(table, 6 * k * width + channel + panel), width,
+                _sum(
+                    momentum, address(table, 6 * k * width + channel + panel), width,
                     address(senders, sent + panel), sender_width, count, address(atoms, 0),
                     address(out, channel + panel), apart, address(receivers, 0),
-                    address(factors, 0), address(harmonics, momentum * momentum * components),
+                    address(factors, 0), address(harmonics, momentum * momentum * _COMPONENTS),
                     edge_stride, first, last,
                 )  # fmt: skip
-                if order == 2:
-                    _sum_second(momentum, *arguments)
-                else:
-                    _sum_first(momentum, *arguments)
         channel += count
         sent += (2 * momentum + 1) * count

@@ -21,18 +21,16 @@ _DIRECTIONS = PAIRS[3]
 
 @compiled
 def fill_harmonic_jets(
-    factors: Any, count: int, softness: float, components: int, parents: Any, axes: Any,
-    weights: Any, out: Any,
-) -> None:  # fmt: skip
+    factors: Any, count: int, softness: float, parents: Any, axes: Any, weights: Any, out: Any
+) -> None:
     """Compute the jets of the harmonics of edges.
 
     Args:
         factors: of the edges, see `deepdft.kernels.edges.jet_edges.JetEdges`.
         count: number of edges.
         softness: a, Å.
-        components: of a jet, 4 or 10.
         parents, axes, weights: see `deepdft.kernels.angular.harmonics.HarmonicSteps`.
-        out: (edges * functions * components,) float32, by edge, function and component.
+        out: (edges * functions * 10,) float32, by edge, function and component.
     """
     functions = 1 + len(parents)
     vectors = np.empty((4, 10, _LENGTH))
@@ -55,9 +53,9 @@ def fill_harmonic_jets(
                 other *= weights[step, 1]
                 jet += other
         for function in range(functions):
-            for component in range(components):
+            for component in range(10):
                 for e in range(length):
-                    place = ((first + e) * functions + function) * components + component
+                    place = ((first + e) * functions + function) * 10 + component
                     out[place] = jets[function, component, e]
 
 
