@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import molecules
 import numpy as np
 from ase import Atoms, units
+from ase.calculators.calculator import CalculationFailed
 from ase.data import chemical_symbols, covalent_radii, vdw_radii
 
 from deepdft.errors import DeepDFTError
@@ -102,8 +103,8 @@ class Geometries:
             generator = np.random.default_rng((seed, list(self.groups).index(group), number))
             try:
                 yield number, self.groups[group](number, generator)
-            except DeepDFTError:
-                # No force field or conformer for this one.
+            except (DeepDFTError, CalculationFailed):
+                # No force field or conformer for this one, or GFN2-xTB does not converge.
                 continue
 
     def _one(self, smiles: list[str], number: int, generator: np.random.Generator) -> Made:
