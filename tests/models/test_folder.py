@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,12 @@ from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.levels import LevelOfTheory
 from deepdft.models import folder as module
 from deepdft.models.checkpoint import Checkpoint
-from deepdft.models.folder import load_checkpoint, read_description, save_checkpoint
+from deepdft.models.folder import (
+    in_half_precision,
+    load_checkpoint,
+    read_description,
+    save_checkpoint,
+)
 from deepdft.models.networks import transfer_weights
 from deepdft.models.upgrades import FORMAT
 from deepdft.prediction import load_model
@@ -125,6 +131,32 @@ def test_weights_that_do_not_fit_are_refused(folder):
         _ = checkpoint.network
     with pytest.raises(FileFormatError, match=r"embedding\.weight"):
         checkpoint.cpu_network().encode(Atoms("H"))
+
+
+def test_half_precision_halves_the_file_and_comes_back_as_it_was(folder, tmp_path):
+    checkpoint = load_checkpoint(folder)
+    rounded = in_half_precision(checkpoint.weights)
+    half = replace(checkpoint, weights=rounded)
+    save_checkpoint(half, tmp_path / "half")
+    for name, array in load_checkpoint(tmp_path / "half").weights.items():
+        assert array.dtype == np.float32
+        assert np.array_equal(array, rounded[name])
+        np.testing.assert_allclose(array, checkpoint.weights[name], rtol=2**-11, atol=2**-25)
+    sizes = [(path / "model.safetensors").stat().st_size for path in (folder, tmp_path / "half")]
+    kept = sum(array.size for array in rounded.values())
+    assert sizes[0] - sizes[1] == pytest.approx(2 * kept, abs=64)
+
+
+def test_weights_that_are_not_rounded_are_kept_exactly(folder, tmp_path):
+    checkpoint = load_checkpoint(folder)
+    save_checkpoint(checkpoint, tmp_path / "again")
+    for name, array in load_checkpoint(tmp_path / "again").weights.items():
+        assert np.array_equal(array, checkpoint.weights[name])
+
+
+def test_weights_too_large_for_half_precision_are_refused():
+    with pytest.raises(ConfigurationError, match="65,504"):
+        in_half_precision({"a": np.array([7e4], np.float32)})
 
 
 def test_a_failure_while_writing_leaves_the_old_model(folder, monkeypatch):

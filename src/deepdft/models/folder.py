@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from deepdft.architectures.registry import parse_options
+from deepdft.arrays import Array
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.levels import LevelOfTheory
@@ -41,6 +43,12 @@ TABLES = "atomic_densities.npz"
 ELECTRONS = "electrons.npz"
 ERRORS = "uncertainty.safetensors"
 _OWN = (WEIGHTS, DESCRIPTION, TABLES, ELECTRONS, ERRORS)
+
+
+Weights = dict[str, NDArray[np.floating[Any]]]
+
+_KINDS = {"F16": np.float32, "F32": np.float32, "F64": np.float64}
+"""Types that weights are kept in, and what they become in memory."""
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
@@ -70,10 +78,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
     with replacing(folder) as place:
         place.mkdir()
         (place / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in checkpoint.weights.items()},
-            place / WEIGHTS,
-        )
+        save_file(_stored(checkpoint.weights), place / WEIGHTS)
         # safetensors creates files that only their owner can read.
         (place / WEIGHTS).chmod((place / DESCRIPTION).stat().st_mode)
         if checkpoint.tables is not None:
@@ -90,6 +95,32 @@ def save_checkpoint(checkpoint: Checkpoint, folder: str | Path) -> None:
             f"expect is left out; repeat 'deepdft uncertainty {folder} DATA ...'.",
             stacklevel=2,
         )
+
+
+def in_half_precision(weights: Mapping[str, Array]) -> Weights:
+    """Return weights rounded to half precision, which model folders then keep in half the space.
+
+    Densities change by thousandths of a percent; `recipes/models/bundle.py` prints by how much.
+
+    Raises:
+        ConfigurationError: if a weight is larger than half precision can hold.
+    """
+    with np.errstate(over="ignore"):
+        rounded = {name: array.astype(np.float16) for name, array in weights.items()}
+    if not all(np.isfinite(array).all() for array in rounded.values()):
+        raise ConfigurationError("Weights above 65,504 have no place in half precision.")
+    return {name: array.astype(weights[name].dtype) for name, array in rounded.items()}
+
+
+def _stored(weights: Mapping[str, Array]) -> Weights:
+    """Return weights as a file keeps them: in half precision where that loses nothing."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    if any(array.dtype != np.float32 for array in contiguous.values()):
+        return contiguous
+    with np.errstate(over="ignore"):
+        half = {name: array.astype(np.float16) for name, array in contiguous.items()}
+    same = all(np.array_equal(half[name], array) for name, array in contiguous.items())
+    return half if same else contiguous
 
 
 def _errors(folder: Path) -> bytes | None:
@@ -173,8 +204,8 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     )
 
 
-def read_weights(path: Path) -> dict[str, NDArray[np.floating[Any]]]:
-    """Return the weights in a safetensors file, float32 or float64, all finite.
+def read_weights(path: Path) -> Weights:
+    """Return the weights in a safetensors file, all finite, in float32 (half as well) or float64.
 
     Raises:
         FileFormatError: if it is damaged or holds anything else.
@@ -186,13 +217,13 @@ def read_weights(path: Path) -> dict[str, NDArray[np.floating[Any]]]:
         with safe_open(path, framework="numpy") as file:
             names = list(file.keys())
             kinds = {name: str(file.get_slice(name).get_dtype()) for name in names}
-            other = next((name for name in names if kinds[name] not in ("F32", "F64")), None)
+            other = next((name for name in names if kinds[name] not in _KINDS), None)
             if other is not None:
                 raise FileFormatError(
-                    f"{begin}: '{other[:60]}' is of the type {kinds[other]}; weights are F32 or "
-                    "F64."
+                    f"{begin}: '{other[:60]}' is of the type {kinds[other]}; weights are "
+                    "F16, F32 or F64."
                 )
-            weights = {name: file.get_tensor(name) for name in names}
+            weights = {name: file.get_tensor(name).astype(_KINDS[kinds[name]]) for name in names}
     except (OSError, SafetensorError, ValueError, TypeError) as error:
         raise FileFormatError(f"{begin}: {reason_of(error)}") from None
     for name, array in weights.items():
