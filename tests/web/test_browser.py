@@ -90,12 +90,17 @@ def state_of(page):
     return {name: value[0] for name, value in parse_qs(urlsplit(page.url).fragment).items()}
 
 
-def covered(page):
-    """Return the share of the picture that is not background."""
+def pixels_of(page):
+    """Return the picture, (height, width, 3), from 0 to 255."""
     from PIL import Image
 
     picture = Image.open(io.BytesIO(page.locator("#viewer canvas").first.screenshot()))
-    pixels = np.asarray(picture.convert("RGB")).astype(int)
+    return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def covered(page):
+    """Return the share of the picture that is not background."""
+    pixels = pixels_of(page)
     # The corner at the bottom has nothing over it.
     ground = pixels[-4, 4]
     return float((np.abs(pixels - ground).sum(axis=2) > 24).mean())
@@ -180,6 +185,68 @@ def test_a_crystal(visit, address):
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("name", ["Acetic acid", "Water"])
+def test_all_of_a_molecule_is_in_the_picture(visit, address, name):
+    page = visit(address)
+    ask(page, name)
+    complete(page, name)
+    page.wait_for_timeout(500)
+    pixels = pixels_of(page)
+    ground = pixels[-4, 4]
+    drawn = np.abs(pixels - ground).sum(axis=2) > 24
+    for edge in (drawn[1], drawn[-2]):
+        assert not edge.any()
+    rows = np.flatnonzero(drawn[:, 100:600].any(axis=1))
+    assert np.ptp(rows) > 0.6 * len(pixels)
+
+
+@pytest.mark.thorough
+def test_a_slice_opens_the_cloud(visit, address):
+    page = visit(f"{address}#example=water")
+    complete(page, "Water")
+    page.locator("#opacity").fill("100")
+
+    def bright():
+        red, green, blue = np.moveaxis(pixels_of(page), -1, 0)
+        return float(((red > 180) & (green > 140) & (blue < 120)).mean())
+
+    page.wait_for_timeout(500)
+    assert bright() < 1e-3
+    page.get_by_label("Cut a slice").check()
+    page.locator("#slice-words", has_text="bright").wait_for()
+    page.wait_for_timeout(1000)
+    # Where electrons are many, the slice is yellow.
+    assert bright() > 5e-3
+    page.get_by_label("Cut a slice").uncheck()
+    page.wait_for_timeout(1000)
+    assert bright() < 1e-3
+
+
+@pytest.mark.thorough
+def test_a_saved_picture_says_what_it_shows(visit, address, tmp_path):
+    from PIL import Image
+
+    page = visit(f"{address}#example=water&view=charge")
+    complete(page, "Water")
+    page.locator("#viewer[data-view=charge]").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Picture").click()
+    assert download.value.suggested_filename == "Water.png"
+    path = tmp_path / "water.png"
+    download.value.save_as(path)
+    saved = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    box = page.locator("#viewer canvas").first.bounding_box()
+    below = saved[round(saved.shape[1] * box["height"] / box["width"]) + 2 :]
+    assert len(below) > 60
+    # Words, and the ends of the scale.
+    assert (below.sum(axis=2) < 200).mean() > 0.01
+    red, green, blue = np.moveaxis(below, -1, 0)
+    assert ((red > green + 60) & (red > blue + 60)).sum() > 50
+    assert ((blue > red + 60) & (blue > green + 30)).sum() > 50
+    assert page.locator("#elements").inner_text().split() == ["H", "O"]
+
+
+@pytest.mark.thorough
 def test_stopping(visit, address, monkeypatch):
     advance, released = Job.advance, threading.Event()
 
@@ -233,6 +300,15 @@ def test_a_second_density(visit, address, tmp_path):
     chooser.value.set_files(path)
     page.locator("[data-fact=eps_mae]").wait_for()
     assert page.locator("[data-fact=eps_mae]").inner_text() == "0.000 %"
+    # The other way round: the file first, then what the model says of its structure.
+    page.locator("#file").evaluate("input => { input.dataset.use = 'open'; }")
+    page.locator("#file").set_input_files(path)
+    complete(page, "downloaded.cube")
+    assert "as in your file" in page.inner_text("main")
+    page.get_by_role("button", name="Predict it and compare").click()
+    page.locator("#viewer[data-view=difference]").wait_for()
+    assert page.locator("[data-fact=eps_mae]").inner_text().startswith("0.0")
+    assert not page.locator("#comparison .warning").count()
 
 
 @pytest.mark.thorough
@@ -354,7 +430,7 @@ def test_without_webgl_the_server_draws(started, address, tmp_path):
         page.get_by_role("button", name="Picture").click()
     path = tmp_path / "water.png"
     download.value.save_as(path)
-    assert max(Image.open(path).size) == 800
+    assert Image.open(path).width == 800
     with page.expect_download() as download:
         page.get_by_role("button", name="Report").click()
     path = tmp_path / "water.html"

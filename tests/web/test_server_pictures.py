@@ -102,6 +102,30 @@ def test_a_slice_follows_the_window(boxed):
     assert place == pytest.approx([oxygen.x, oxygen.y, oxygen.z], abs=0.5)
 
 
+def test_a_slice_through_several_cells_repeats_and_is_closed(crystal):
+    about, rest = unpacked(slice_of(crystal, "density", 2, 0.75, (2, 1, 2)))
+    values = np.frombuffer(rest, "<f4").reshape(about["shape"])
+    assert values.shape == (29, 15)
+    assert (values[:14] == values[14:28]).all()
+    assert (values[0] == values[-1]).all()
+    assert (values[:, 0] == values[:, -1]).all()
+    # Three quarters of two cells are one and a half.
+    assert about["origin"] == pytest.approx([0, 0, 1.5 * 5.6])
+    density = crystal.fields["density"]
+    assert values[:14, :14] == pytest.approx(density.values[:, :, 7], abs=1e-6)
+
+
+def test_where_one_sees_much_is_told(crystal, boxed):
+    for result in (crystal, boxed):
+        look = np.array(drawn_structure(result.scene).look)
+        assert look @ look.T == pytest.approx(np.eye(3), abs=1e-5)
+        assert np.linalg.det(look) == pytest.approx(1, abs=1e-5)
+    # Water lies in the picture: its normal points to the viewer.
+    first, second, third = boxed.scene.places
+    normal = np.cross(second - first, third - first)
+    assert abs(look[2] @ normal) > 0.8 * np.linalg.norm(normal)
+
+
 def test_several_cells(crystal):
     drawn = drawn_structure(crystal.scene_of((2, 2, 1)))
     # The atoms on the faces belong to both sides.

@@ -83,30 +83,42 @@ def _arrays(piece: Mesh) -> list[np.ndarray]:
     return [*arrays, piece.faces.astype("<u4")]
 
 
-def slice_of(result: Result, name: FieldName, axis: int, position: float) -> bytes:
+def slice_of(
+    result: Result,
+    name: FieldName,
+    axis: int,
+    position: float,
+    cells: tuple[int, int, int] = (1, 1, 1),
+) -> bytes:
     """Return a slice through a field, between layers of points as linear interpolation has it.
 
     The text holds `shape`, the `origin` of the first point and the two `steps` between points, Å.
-    The values follow.
+    The values follow. Where the field repeats, the last layer is the first one again.
 
     Args:
         result: what is shown.
         name: the field.
         axis: 0, 1 or 2, along which the slice is cut.
-        position: where, as a fraction of the box.
+        position: where, as a fraction of what is shown.
+        cells: how many cells of a crystal are shown, along each edge.
 
     Raises:
         Refusal: if there is no such field.
     """
     density = result.field_named(name)
     grid = density.grid
+    scene = result.scene_of(cells)
+    repeats = periodic_axes(density)
     # The layer of points at which the window begins, along each axis.
-    window = result.scene.window
-    begin = [round(low * count) for (low, _), count in zip(window, grid.shape, strict=True)]
-    values, place = _layer(density, axis, position + begin[axis] / grid.shape[axis])
+    begin = [round(low * count) for (low, _), count in zip(scene.window, grid.shape, strict=True)]
+    across = position * scene.cells[axis] + begin[axis] / grid.shape[axis]
+    values, place = _layer(density, axis, across)
     first, second = (other for other in range(3) if other != axis)
     for place_in_layer, other in enumerate((first, second)):
-        values = np.roll(values, -begin[other], axis=place_in_layer)
+        if repeats[other]:
+            count = grid.shape[other]
+            layers = np.arange(begin[other], begin[other] + scene.cells[other] * count + 1)
+            values = values.take(layers % count, axis=place_in_layer)
     corner = [place if other == axis else begin[other] for other in range(3)]
     about = {
         "shape": list(values.shape),

@@ -22,7 +22,7 @@ _RED_BLUE = (
 
 _CLOUD = "5c9ee0"
 _DOUBT = "d98e04"
-_LOBES = ("2166ac", "d6604d")
+_LOBES = ("2166ac", "d55e00")
 """Of surfaces at positive and at negative values."""
 
 

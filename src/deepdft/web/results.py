@@ -27,7 +27,7 @@ SIGNED: tuple[FieldName, ...] = ("deformation", "potential", "difference")
 
 _LEVELS = 160
 _CRYSTAL_SHARE = 0.75
-_SIGNED_SHARE = 0.5
+_SIGNED_SHARE = 0.4
 
 
 @dataclass(frozen=True)

@@ -221,12 +221,13 @@ def get_slice(
     key: Key,
     service: Serving,
     axis: Annotated[int, Query(ge=0, le=2, description="Along which it is cut.")],
-    position: Annotated[float, Query(ge=0, le=1, description="Where: fraction of the box.")],
+    position: Annotated[float, Query(ge=0, le=1, description="Where: fraction of all cells.")],
     name: Name = "density",
+    cells: Cells = "1x1x1",
 ) -> Response:
     """Return a slice, see `deepdft.web.drawings`."""
     with service.drawing:
-        content = slice_of(service.result(key), name, axis, position)
+        content = slice_of(service.result(key), name, axis, position, _counts(cells))
     return Response(content, media_type="application/octet-stream")
 
 

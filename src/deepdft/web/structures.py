@@ -31,6 +31,9 @@ class DrawnStructure(BaseModel):
     cell: list[list[float]] | None = Field(description="Rows are cell vectors, Å; of crystals.")
     corner: list[float] = Field([0.0, 0.0, 0.0], description="Where the first cell begins, Å.")
     cells: list[int] = Field([1, 1, 1], description="How many cells there are along each edge.")
+    look: list[list[float]] = Field(
+        description="Directions to the right, up and to the viewer that show much."
+    )
 
 
 def formula_of(atoms: Atoms, crystal: bool) -> str:
@@ -68,4 +71,5 @@ def drawn_structure(scene: Scene) -> DrawnStructure:
         cell=box.edges.round(6).tolist() if scene.is_crystal else None,
         corner=corner.round(6).tolist(),
         cells=list(scene.cells),
+        look=scene.axes.round(6).tolist(),
     )

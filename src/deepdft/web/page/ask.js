@@ -1,6 +1,7 @@
 // Asks for a density, follows the job, and shows what there is after each step.
 
 import * as api from "./api.js";
+import { facing } from "./camera.js";
 import { follow } from "./follow.js";
 import { formula, showAtoms, showFacts, showNotes } from "./panel.js";
 import { cells, draw, leave, repeat, still, viewer } from "./picture.js";
@@ -38,7 +39,7 @@ export async function ask(asked, restored = null) {
     if (!shown.result?.fields.density) showNothing();
   } finally {
     if (current()) $("progress").hidden = true;
-    if (before) forget(before);
+    if (before && before !== asked.structure_of) forget(before);
   }
 }
 
@@ -69,6 +70,7 @@ function showNothing() {
   $("subtitle").textContent = "Pick an example, type a name or draw a molecule.";
   $("badge").hidden = true;
   $("legend").hidden = true;
+  $("elements").hidden = true;
   for (const id of ["caption", "summary"]) $(id).textContent = "";
 }
 
@@ -87,6 +89,7 @@ async function showResult(result) {
     if (!shown.wanted?.cells) $("cells").value = "1x1x1";
     if (cells() !== "1x1x1") await repeat();
     if (shown.wanted?.camera) viewer.camera = shown.wanted.camera;
+    if (!(shown.wanted && "axis" in shown.wanted)) $("axis").value = facing(result.structure.look, result.structure.cell);
   }
   $("side").hidden = result.quality === "structure";
   $("title").textContent = result.name;
@@ -99,7 +102,7 @@ async function showResult(result) {
   showNotes($("notes"), result);
   $("numbers").hidden = !result.facts.length && !result.notes.length && !result.warnings.length;
   $("more").hidden = result.quality !== "full";
-  $("predict-it").hidden = Boolean(result.model);
+  for (const id of ["predict-it", "views-words"]) $(id).hidden = Boolean(result.model);
   for (const format of ["cube", "chgcar"]) $(format).href = api.fileAddress(shown.key, format, "density");
   offer();
   await draw();

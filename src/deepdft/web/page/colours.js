@@ -4,7 +4,7 @@ const RED_BLUE = ["#67001f", "#b2182b", "#d6604d", "#f4a582", "#fddbc7", "#f7f7f
 const CIVIDIS = ["#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838"];
 
 export const POSITIVE = "#2166ac";
-export const NEGATIVE = "#d6604d";
+export const NEGATIVE = "#d55e00";
 // Brighter on a dark page.
 export const cloud = () => getComputedStyle(document.documentElement).getPropertyValue("--cloud").trim();
 export const DOUBT = "#d98e04";
@@ -33,7 +33,11 @@ export const gradient = (colours) =>
 export function shown(value) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1000 || size < 0.0005) return value.toExponential(1).replace("-", "−").replace("-", "−");
+  if (size >= 1000 || size < 0.0005) {
+    const [digits, power] = value.toExponential(1).split("e");
+    const raised = power.replace("+", "").replace(/./g, (sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign]));
+    return `${digits.replace("-", "−")}\u00a0·\u00a010${raised}`;
+  }
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.01 ? 3 : 4;
   return value.toFixed(digits).replace("-", "−");
 }

@@ -1,7 +1,7 @@
 // A second density beside the one that is shown.
 
 import * as api from "./api.js";
-import { offer } from "./ask.js";
+import { ask, offer } from "./ask.js";
 import { follow } from "./follow.js";
 import { showFacts } from "./panel.js";
 import { draw } from "./picture.js";
@@ -27,6 +27,16 @@ export async function compareWith(file) {
   }
 }
 
+// Predicts the structure of the density that is shown, and compares with it.
+export async function predictAndCompare() {
+  const reference = shown.key;
+  await ask({ structure_of: reference });
+  // Something else may be shown by now, or it failed.
+  if (shown.asked.structure_of !== reference || shown.result?.quality !== "full") return;
+  shown.reference = reference;
+  await compare(false);
+}
+
 // `mixed`: although the levels of theory differ.
 export async function compare(mixed) {
   const token = shown.token, current = () => token === shown.token;
@@ -39,9 +49,8 @@ export async function compare(mixed) {
     complain(null);
     shown.comparison = { key: job.key, result };
     showFacts($("comparison"), result.facts);
-    for (const words of result.warnings) {
-      $("comparison").append(Object.assign(document.createElement("p"), { textContent: words, className: "quiet" }));
-    }
+    $("comparison").prepend(...result.warnings.map((words) =>
+      Object.assign(document.createElement("div"), { textContent: words, className: "warning" })));
     shown.view = "difference";
     offer();
     await draw();

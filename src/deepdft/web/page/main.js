@@ -3,15 +3,16 @@
 import * as api from "./api.js";
 import { readAddress } from "./address.js";
 import { ask, stop } from "./ask.js";
-import { compare, compareWith } from "./compare.js";
+import { compare, compareWith, predictAndCompare } from "./compare.js";
 import { drawnSmiles, openEditor } from "./editor.js";
-import { draw, drawable, pictureQuery, remember, repeat, slice, stage, viewer } from "./picture.js";
-import { addressOf, blobOf, saveBlob, saveReport } from "./save.js";
+import { draw, drawable, remember, repeat, savedPicture, slice, stage, viewer } from "./picture.js";
+import { addressOf, saveBlob, saveReport } from "./save.js";
 import { $, announce, complain, fields, shown } from "./state.js";
 import { VIEWS, offerViews } from "./views.js";
 
 const FIRST = "caffeine";
 const SOON = 50;
+const PIXELS = 800; // of pictures that the server draws
 
 const later = (work) => {
   let timer = 0;
@@ -90,12 +91,13 @@ function listenToControls() {
   $("position").addEventListener("input", cut);
   $("stop").addEventListener("click", stop);
   $("all-the-same").addEventListener("click", () => compare(true));
-  $("predict-it").addEventListener("click", () => ask({ structure_of: shown.key }));
+  $("predict-it").addEventListener("click", predictAndCompare);
   $("cells").addEventListener("change", () => repeat());
-  $("png").addEventListener("click", () => picture(800).then((blob) => saveBlob(blob, `${shown.result.name}.png`)).catch(complain));
+  $("png").addEventListener("click", () => savedPicture(PIXELS).then((blob) => saveBlob(blob, `${shown.result.name}.png`)).catch(complain));
   $("report").addEventListener("click", async () => {
     try {
-      saveReport(shown.key, shown.result.name, viewer.png() ?? (await addressOf(await picture(800))));
+      const words = $("summary").textContent;
+      await saveReport(shown.key, shown.result.name, await addressOf(await savedPicture(PIXELS)), words);
     } catch (error) {
       complain(error);
     }
@@ -108,13 +110,6 @@ function listenToControls() {
       announce("The address above is the link.");
     }
   });
-}
-
-// What is shown, as a PNG; without WebGL the server makes it.
-async function picture(pixels) {
-  if (viewer.works) return blobOf(viewer.png());
-  const { key, query } = pictureQuery();
-  return api.picture(key, { ...query, ...stage.look, pixels });
 }
 
 function setOpacity(percent) {

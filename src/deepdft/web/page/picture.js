@@ -3,7 +3,9 @@
 import * as api from "./api.js";
 import { writeAddress } from "./address.js";
 import * as colours from "./colours.js";
+import { captioned, elementsOf, legendOf, showLegend } from "./legend.js";
 import { summaryOf } from "./panel.js";
+import { blobOf } from "./save.js";
 import { drawSlice, scaleOf } from "./slice.js";
 import { $, complain, fields, isSigned, keyOf, shown } from "./state.js";
 import { Still } from "./still.js";
@@ -12,6 +14,8 @@ import { VIEWS, needed } from "./views.js";
 
 let rememberTimer = 0;
 let drawing = null, slicing = null;
+let limit = 1; // of the values that colour the surface
+let legend = { title: "", ends: null, keys: [], elements: [] };
 
 // What is on its way is of something that is shown no more.
 export function leave() {
@@ -37,6 +41,17 @@ export function pictureQuery() {
   if (colour) query.colour = colour;
   return { key: keyOf(field), query };
 }
+
+// What is shown as a PNG that explains itself; without WebGL the server draws it.
+export async function savedPicture(pixels) {
+  const { key, query } = pictureQuery();
+  const drawn = viewer.works ? blobOf(viewer.png()) : await api.picture(key, { ...query, ...still.look, pixels });
+  const words = [$("caption").textContent, ...(sliceSeen() ? [`Slice: ${lower($("slice-words").textContent)}`] : [])].join(". ");
+  return captioned(drawn, { title: `${shown.result.name}: ${$("badge").textContent}`, words, legend });
+}
+
+const sliceSeen = () => viewer.works && $("sliced").checked;
+const lower = (words) => words.charAt(0).toLowerCase() + words.slice(1);
 
 // Draws as many cells of a crystal as are chosen.
 export async function repeat() {
@@ -82,13 +97,12 @@ export async function draw() {
   const words = `${colours.shown(level)} ${scale.unit}`;
   $("level-value").textContent = words;
   $("level").setAttribute("aria-valuetext", words);
-  const share = `${(100 * scale.shares[at]).toFixed(1)} %`;
-  const inside = view.field === "density" ? `${share} of the electrons inside` : `${share} of it inside`;
+  const inside = `${(100 * scale.shares[at]).toFixed(1)}\u00a0% ${view.whole ?? "of the electrons"} inside`;
   $("inside").textContent = inside;
   const caption = view.caption(words);
   $("caption").textContent = `${caption} · ${inside}`;
   $("summary").textContent = summaryOf(shown.result, caption, inside);
-  await Promise.all([drawSurface(name, view, level), slice()]);
+  await slice(drawSurface(name, view, level));
   remember();
 }
 
@@ -100,10 +114,11 @@ async function drawSurface(name, view, level) {
   try {
     const { pieces, values } = await api.surface(keyOf(view.field), query, mine.signal);
     if (mine.signal.aborted || !shown.result) return;
-    const limit = values ? Math.max(Math.abs(values[0]), Math.abs(values[1]), 1e-9) : 1;
+    limit = values ? Math.max(Math.abs(values[0]), Math.abs(values[1]), 1e-9) : 1;
     still?.show(keyOf(view.field), pictureQuery().query, $("summary").textContent);
     viewer.surface(pieces, shown.opacity / 100, view.colour ? byValue(limit) : view.paintedBy);
-    legend(view, limit);
+    legend = legendOf(view, limit, fields()[view.colour ?? view.field].unit, elementsOf(viewer.atoms));
+    showLegend($("legend"), $("elements"), legend);
     const data = $("viewer").dataset;
     data.triangles = String(pieces.reduce((sum, piece) => sum + piece.faces.length / 3, 0));
     data.level = String(level);
@@ -120,48 +135,31 @@ function byValue(limit) {
   return (piece) => Array.from(piece.values, (value) => palette[colours.signedPlace(value, limit)]);
 }
 
-function legend(view, limit) {
-  const box = $("legend");
-  box.replaceChildren();
-  if (view.colour) {
-    const bar = document.createElement("span"), ends = document.createElement("span");
-    bar.className = "scale";
-    bar.style.background = colours.gradient(colours.signed);
-    ends.className = "ends";
-    for (const value of [-limit, 0, limit]) {
-      ends.append(Object.assign(document.createElement("span"), { textContent: colours.shown(value) }));
-    }
-    box.append(`electrostatic potential / ${fields()[view.colour].unit}`, bar, ends);
-  } else {
-    for (const [colour, words] of view.keys) {
-      const key = document.createElement("span"), patch = document.createElement("i");
-      key.className = "key";
-      patch.style.background = colour;
-      key.append(patch, words);
-      box.append(key);
-    }
-  }
-  box.hidden = !box.childNodes.length;
-}
-
-export async function slice() {
+// Waits for the surface, where that is on its way.
+export async function slice(surface = null) {
   const on = $("sliced").checked, name = drawable();
   $("slice").hidden = !on;
-  if (!on || !name) { viewer.slice(null); return; }
-  const field = VIEWS[name].colour ?? VIEWS[name].field;
+  if (!on || !name) {
+    viewer.slice(null);
+    await surface;
+    return;
+  }
+  const { colour } = VIEWS[name], field = colour ?? VIEWS[name].field;
   $("position-value").textContent = `${$("position").value} %`;
   slicing?.abort();
   const mine = (slicing = new AbortController());
   try {
-    const query = { field, axis: $("axis").value, position: $("position").value / 100 };
-    const found = await api.slice(keyOf(field), query, mine.signal);
+    const query = { field, axis: $("axis").value, position: $("position").value / 100, cells: cells() };
+    const [found] = await Promise.all([api.slice(keyOf(field), query, mine.signal), surface]);
     if (mine.signal.aborted || !shown.result) return;
-    const scale = scaleOf(found, isSigned(field));
-    drawSlice($("slice-canvas"), found, scale, shown.result.structure.atoms);
-    viewer.slice(found, scale);
+    const scale = scaleOf(found, isSigned(field), colour ? limit : null);
+    drawSlice($("slice-canvas"), found, scale, viewer.atoms);
+    // A molecule is cut open; within a crystal, and of what has signs, all of the plane is seen.
+    const whole = shown.result.periodic || isSigned(field);
+    viewer.slice(found, { ...scale, least: whole ? null : levelOf(name, fields()[field]) });
     const [low, high] = scale.ends.map(colours.shown), unit = fields()[field].unit;
     $("slice-words").textContent = isSigned(field)
-      ? `From ${low} (dark red) to ${high} ${unit} (dark blue).`
+      ? `From ${low} (dark red) to ${high} ${unit} (dark blue), and beyond.`
       : `From ${low} (dark) to ${high} ${unit} and more (bright); colours follow the square root.`;
   } catch (error) {
     if (error.name !== "AbortError") complain(error);

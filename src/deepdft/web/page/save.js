@@ -5,7 +5,9 @@ import * as api from "./api.js";
 export function saveBlob(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = name.replace(/[^\w .()+-]/g, "_");
+  // As the server names its files.
+  const [, stem, suffix] = name.match(/^(.*?)(\.\w+)?$/s);
+  link.download = (stem.replace(/[^A-Za-z0-9]+/g, "_").replace(/^_+|_+$/g, "").slice(0, 40) || "structure") + (suffix ?? "");
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
@@ -25,8 +27,8 @@ export const addressOf = (blob) => new Promise((done, failed) => {
   reader.readAsDataURL(blob);
 });
 
-export async function saveReport(key, name, picture) {
+export async function saveReport(key, name, picture, words) {
   const html = await api.report(key);
-  const image = picture ? `<img src="${picture}" alt="Picture of the density">` : "";
-  saveBlob(new Blob([html.replace("<!-- picture -->", image)], { type: "text/html" }), `${name}.html`);
+  const image = Object.assign(document.createElement("img"), { src: picture, alt: words }).outerHTML;
+  saveBlob(new Blob([html.replace("<!-- picture -->", () => image)], { type: "text/html" }), `${name}.html`);
 }

@@ -5,17 +5,13 @@ import * as colours from "./colours.js";
 const SIZE = 480;
 const MOST = 0.98; // of the points are within the scale
 
-// Returns which colour of a scale a value has, and the names of the scale and of its ends.
-export function scaleOf(found, signed) {
-  const [low, high] = found.range;
-  if (signed) {
-    const limit = Math.max(Math.abs(low), Math.abs(high), 1e-12);
-    const place = (value) => colours.signedPlace(value, limit);
-    return { table: "signed", place, ends: [-limit, limit] };
-  }
-  // Near nuclei a density is so high that nothing else would be seen.
-  const sorted = Float32Array.from(found.values).sort();
-  const top = Math.max(Math.min(high, sorted[Math.floor(MOST * (sorted.length - 1))]), 1e-12);
+// Returns which colour of a scale a value has, and the names of the scale and of its ends. With
+// `limit` the scale ends there.
+export function scaleOf(found, signed, limit = null) {
+  // Near nuclei values are so high that nothing else would be seen.
+  const sorted = Float32Array.from(found.values, signed ? Math.abs : undefined).sort();
+  const top = limit ?? Math.max(sorted[Math.floor(MOST * (sorted.length - 1))], 1e-12);
+  if (signed) return { table: "signed", place: (value) => colours.signedPlace(value, top), ends: [-top, top] };
   const place = (value) => Math.round(255 * Math.min(Math.sqrt(Math.max(value, 0) / top), 1));
   return { table: "rising", place, ends: [0, top] };
 }
@@ -26,8 +22,8 @@ export function drawSlice(canvas, found, scale, atoms) {
   const cosine = (steps[0][0] * steps[1][0] + steps[0][1] * steps[1][1] + steps[0][2] * steps[1][2]) / (u * v);
   const sine = Math.sqrt(Math.max(1 - cosine * cosine, 1e-6));
   // The first step points to the right, the second upwards: at its own angle.
-  const width = rows * u + Math.max(cosine, 0) * columns * v, height = columns * v * sine;
-  const shift = cosine < 0 ? -cosine * columns * v : 0;
+  const width = (rows - 1) * u + Math.max(cosine, 0) * (columns - 1) * v, height = (columns - 1) * v * sine;
+  const shift = cosine < 0 ? -cosine * (columns - 1) * v : 0;
   const scaleFactor = SIZE / Math.max(width + shift, height);
   canvas.width = Math.round((width + shift) * scaleFactor);
   canvas.height = Math.round(height * scaleFactor);
@@ -48,7 +44,8 @@ export function drawSlice(canvas, found, scale, atoms) {
   drawAtoms(context, { origin, steps, u, v, cosine, sine, shift, scaleFactor, height }, atoms);
 }
 
-function at(values, rows, columns, i, j) {
+// The value between four points; null outside.
+export function at(values, rows, columns, i, j) {
   if (i < 0 || j < 0 || i > rows - 1 || j > columns - 1) return null;
   const a = Math.min(Math.floor(i), rows - 2), b = Math.min(Math.floor(j), columns - 2);
   const p = i - a, q = j - b, k = a * columns + b;
@@ -56,11 +53,14 @@ function at(values, rows, columns, i, j) {
     p * ((1 - q) * values[k + columns] + q * values[k + columns + 1]);
 }
 
+const EDGE = 14;
+const inner = (place, size) => Math.min(Math.max(place, EDGE), size - EDGE);
+
 function drawAtoms(context, geometry, atoms) {
   const { origin, steps, u, v, cosine, sine, shift, scaleFactor, height } = geometry;
   const normal = cross(steps[0], steps[1]);
   const size = Math.hypot(...normal);
-  context.font = "600 13px system-ui, sans-serif";
+  context.font = "600 20px system-ui, sans-serif";
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (const atom of atoms) {
@@ -70,11 +70,13 @@ function drawAtoms(context, geometry, atoms) {
     // Components along two directions that are not at right angles.
     const b = (second - cosine * first) / (sine * sine), a = first - cosine * b;
     const x = (a + cosine * b + shift) * scaleFactor, y = (height - b * sine) * scaleFactor;
-    context.lineWidth = 3;
-    context.strokeStyle = "#0008";
-    context.strokeText(atom.element, x, y);
+    // Whole also at the edges.
+    const [left, top] = [inner(x, context.canvas.width), inner(y, context.canvas.height)];
+    context.lineWidth = 4;
+    context.strokeStyle = "#000a";
+    context.strokeText(atom.element, left, top);
     context.fillStyle = "#fff";
-    context.fillText(atom.element, x, y);
+    context.fillText(atom.element, left, top);
   }
 }
 

@@ -21,6 +21,8 @@ export const keyOf = (field) => (field === "difference" ? shown.comparison.key :
 export function complain(error) {
   $("problem").hidden = !error;
   $("problem").textContent = error ? error.message : "";
+  // Who pressed a button far below sees it, too.
+  if (error) $("problem").scrollIntoView({ block: "nearest" });
 }
 
 let toastTimer = 0;

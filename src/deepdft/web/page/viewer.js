@@ -1,10 +1,15 @@
 // The picture: atoms, bonds and the cell, surfaces as meshes that the server made.
 
+import { behind, cutOf, fitted } from "./camera.js";
 import * as colours from "./colours.js";
+import { planeOf } from "./plane.js";
 
 const ATOMS = { stick: { radius: 0.11, colorscheme: "Jmol" }, sphere: { scale: 0.24, colorscheme: "Jmol" } };
 
-const OPTIONS = { antialias: true, disableFog: true, backgroundColor: "white", minimumZoomToDistance: 2 };
+const OPTIONS = { antialias: true, disableFog: true, backgroundColor: "white" };
+
+// Å around the atoms that a picture shows: for the cloud of a molecule, for the atoms of a crystal.
+const CLOUD_MARGIN = 2.1, CELL_MARGIN = 0.9;
 
 // A viewer of 3Dmol.js, or null in browsers without WebGL.
 function created(element) {
@@ -52,10 +57,11 @@ export class Viewer {
     this.three.removeAllLabels();
     this.surfaces = [];
     this.plane = [];
+    this.dressed = this.cut = null;
     this.three.render();
   }
 
-  structure({ atoms, cell, corner, cells }) {
+  structure({ atoms, cell, corner, cells, look }) {
     this.atoms = atoms;
     if (!this.works) return;
     this.clear();
@@ -66,7 +72,7 @@ export class Viewer {
     })));
     model.setStyle({}, ATOMS);
     if (cell) this.box(cell, corner, cells);
-    this.first();
+    this.first(look, cell ? CELL_MARGIN : CLOUD_MARGIN);
   }
 
   // The lines between cells, `cells` of them along each edge from a corner on.
@@ -89,21 +95,15 @@ export class Viewer {
         }
       }
     }
-    this.tilted = true;
   }
 
-  first() {
-    if (!this.works) return;
-    this.three.zoomTo();
-    // The library fits the height; a narrow picture has less room across.
-    const across = Math.min(1, (0.9 * this.element.clientWidth) / this.element.clientHeight);
-    this.three.zoom((this.tilted ? 0.95 : 0.85) * across);
-    if (this.tilted) {
-      this.three.rotate(-22, "y");
-      this.three.rotate(14, "x");
-    }
-    this.tilted = false;
-    this.home = this.three.getView();
+  // All of it, from where the server says that one sees much.
+  first(look, margin) {
+    this.home = fitted(this.atoms, look, margin, this.element.clientWidth / this.element.clientHeight);
+    this.three.setView(this.home);
+    // Nothing of it is too near or too far to be drawn, however it is turned.
+    const reach = 10 + Math.max(...this.atoms.map(({ x, y, z }) => Math.hypot(x + this.home[0], y + this.home[1], z + this.home[2])));
+    this.three.setSlab(-reach, reach);
     this.three.render();
   }
 
@@ -124,13 +124,20 @@ export class Viewer {
   // Pieces as the server sends them; `paintedBy` gives the colour of a piece or of its vertices.
   surface(pieces, opacity, paintedBy) {
     if (!this.works) return;
+    this.dressed = () => pieces.map((piece) => this.mesh(piece, opacity, paintedBy(piece)));
+    this.dress();
+  }
+
+  // Draws the surfaces anew: another plane may cut them.
+  dress() {
     for (const shape of this.surfaces) this.three.removeShape(shape);
-    this.surfaces = pieces.map((piece) => this.mesh(piece, opacity, paintedBy(piece)));
+    this.surfaces = this.dressed ? this.dressed() : [];
     this.three.render();
   }
 
   mesh(piece, opacity, color) {
-    const { positions, normals, faces } = piece;
+    const { positions, normals } = piece;
+    const faces = this.cut ? behind(piece.faces, positions, this.cut) : piece.faces;
     const vertexArr = [], normalArr = [];
     for (let i = 0; i < positions.length; i += 3) {
       vertexArr.push({ x: positions[i], y: positions[i + 1], z: positions[i + 2] });
@@ -139,33 +146,18 @@ export class Viewer {
     return this.three.addCustom({ vertexArr, normalArr, faceArr: faces, color, opacity });
   }
 
-  slice(found, { table, place } = {}) {
-    if (!this.works) return;
+  // A plane, and the surface open on the side of the viewer. Below `least` the plane has a hole.
+  slice(found, { table, place, least = null } = {}) {
+    if (!this.works || (!found && !this.cut)) return;
     for (const shape of this.plane) this.three.removeShape(shape);
     this.plane = [];
+    this.cut = found ? cutOf(found, this.three.getView()) : null;
     if (found) {
-      const { shape: [rows, columns], origin, steps, values } = found;
-      const stride = Math.max(1, Math.ceil(Math.max(rows, columns) / 150));
-      const rowList = [], columnList = [];
-      for (let i = 0; i < rows; i += stride) rowList.push(i);
-      for (let j = 0; j < columns; j += stride) columnList.push(j);
       const palette = this.palette(table);
-      const vertexArr = [], color = [], faceArr = [];
-      rowList.forEach((i, row) => columnList.forEach((j, column) => {
-        vertexArr.push({
-          x: origin[0] + i * steps[0][0] + j * steps[1][0],
-          y: origin[1] + i * steps[0][1] + j * steps[1][1],
-          z: origin[2] + i * steps[0][2] + j * steps[1][2],
-        });
-        color.push(palette[place(values[i * columns + j])]);
-        if (row && column) {
-          const here = row * columnList.length + column, above = here - columnList.length;
-          faceArr.push(above - 1, above, here, above - 1, here, here - 1);
-        }
-      }));
-      this.plane = [this.three.addCustom({ vertexArr, faceArr, color, opacity: 0.92 })];
+      const plane = planeOf(found, (value) => palette[place(value)], least);
+      if (plane.faceArr.length) this.plane = [this.three.addCustom({ ...plane, opacity: 1 })];
     }
-    this.three.render();
+    this.dress();
   }
 
   labels(on) {

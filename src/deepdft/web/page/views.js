@@ -1,4 +1,5 @@
-// What there is to see: each view is a field, how it is drawn, and words about it.
+// What there is to see: each view is a field, how it is drawn, and words about it. Of `whole`, the
+// electrons where nothing is said, a share is inside the surface.
 
 import * as colours from "./colours.js";
 
@@ -13,11 +14,12 @@ export const VIEWS = {
   },
   bonds: {
     title: "Bonds",
-    words: "What changes when free atoms join: electrons gather in blue and leave red.",
+    words: "What changes when free atoms join: electrons gather in blue and leave orange.",
     field: "deformation",
     caption: (level) => `Density less that of free atoms, at ±${level}`,
     paintedBy: (piece) => (piece.level > 0 ? colours.POSITIVE : colours.NEGATIVE),
-    keys: [[colours.POSITIVE, "more than in free atoms"], [colours.NEGATIVE, "less"]],
+    keys: [[colours.POSITIVE, "more electrons than in free atoms"], [colours.NEGATIVE, "fewer"]],
+    whole: "of the difference",
   },
   charge: {
     title: "Charge",
@@ -33,14 +35,16 @@ export const VIEWS = {
     caption: (level) => `Expected error of the density, at ${level}`,
     paintedBy: () => colours.DOUBT,
     keys: [[colours.DOUBT, "expected error"]],
+    whole: "of the expected error",
   },
   difference: {
     title: "Difference",
-    words: "The density less your reference: too much in blue, too little in red.",
+    words: "The density less your reference: too much in blue, too little in orange.",
     field: "difference",
     caption: (level) => `Density less reference, at ±${level}`,
     paintedBy: (piece) => (piece.level > 0 ? colours.POSITIVE : colours.NEGATIVE),
-    keys: [[colours.POSITIVE, "more than the reference"], [colours.NEGATIVE, "less"]],
+    keys: [[colours.POSITIVE, "more electrons than the reference"], [colours.NEGATIVE, "fewer"]],
+    whole: "of the difference",
   },
 };
 
