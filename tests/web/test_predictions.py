@@ -53,7 +53,9 @@ def test_a_prediction_has_its_electrons(visitor, water):
     assert set(found["fields"]) >= {"density", "deformation", "error"}
     assert len(found["structure"]["atoms"]) == 3
     assert sorted(len(atom["bonds"]) for atom in found["structure"]["atoms"]) == [1, 1, 2]
-    assert "not measured" in visitor.get(f"/api/jobs/{water}/report").text
+    report = visitor.get(f"/api/jobs/{water}/report").text
+    assert "not measured" in report
+    assert "H<sub>2</sub>O" in report
 
 
 def test_a_surface_lies_where_the_density_has_the_value(visitor, water):
@@ -148,6 +150,26 @@ def test_a_comparison_with_itself_finds_nothing(visitor, water):
     facts = visitor.get(f"/api/jobs/{job['key']}/result").json()["facts"]
     assert facts[0]["name"] == "eps_mae"
     assert facts[0]["value"] < 1e-3
+
+
+def test_another_place_is_told_with_what_to_do(visitor, water, tmp_path):
+    path = tmp_path / "water.cube"
+    path.write_bytes(visitor.get(f"/api/jobs/{water}/file").content)
+    density = deepdft.read(path)
+    density.atoms.translate([0.3, 0, 0])
+    density.write(path)
+    content = path.read_bytes()
+    shown = finished(visitor, visitor.post("/api/files?name=water.cube", content=content))
+    body = {"density": water, "reference": shown["key"]}
+    job = finished(visitor, visitor.post("/api/comparisons", json=body))
+    (warning,) = visitor.get(f"/api/jobs/{job['key']}/result").json()["warnings"]
+    assert warning.startswith("The structures differ: atoms are up to 0.3")
+    assert "Predict it and compare" in warning
+    # The same structure, at the places of the file.
+    job = finished(visitor, visitor.post("/api/jobs", json={"structure_of": shown["key"]}))
+    body = {"density": job["key"], "reference": shown["key"]}
+    job = finished(visitor, visitor.post("/api/comparisons", json=body))
+    assert not visitor.get(f"/api/jobs/{job['key']}/result").json()["warnings"]
 
 
 def test_other_levels_are_not_compared_unasked(visitor, water):

@@ -59,6 +59,11 @@ def test_smiles_that_cannot_be_treated(visitor, smiles, words):
     assert words in job["error"]
 
 
+def test_the_page_does_not_speak_of_options_of_commands(visitor):
+    job = finished(visitor, visitor.post("/api/jobs", json={"smiles": "[U]"}))
+    assert job["error"].endswith("does not know U.")
+
+
 def test_a_path_is_no_smiles(visitor, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "CO").write_text("1\n\nH 0 0 0\n")

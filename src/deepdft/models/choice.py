@@ -11,6 +11,9 @@ from deepdft.models.overview import bundled_overviews
 from deepdft.structures.charge import charge_and_multiplicity
 from deepdft.structures.coverage import Coverage
 
+WAY_OUT = " Choose one with -m (model=...) all the same, or train your own."
+"""What the command line and Python offer whoever asks for more than the models know."""
+
 
 def bundled_coverages() -> list[Coverage]:
     """Return what each bundled model was made for, 'default' first."""
@@ -41,7 +44,7 @@ def choose_model(structures: Sequence[Atoms]) -> Coverage:
     wanted = sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()})
     raise UnsupportedStructureError(
         f"No bundled model was made for this structure ({', '.join(wanted)}). The nearest: "
-        f"{nearest}. Choose one with -m (model=...) all the same, or train your own."
+        f"{nearest}.{WAY_OUT}"
     )
 
 

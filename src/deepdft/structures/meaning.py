@@ -69,7 +69,10 @@ def understood(reading: Reading, name: str, options: ReadOptions | None = None) 
         atoms = _relaxed(atoms)
         notes.append("the geometry was relaxed by GFN2-xTB")
     elif reading.force_field:
-        notes.append("the geometry is a force field's (MMFF94); --relax improves it by GFN2-xTB")
+        notes.append(
+            "the geometry is a force field's (MMFF94); 'deepdft predict --relax' improves it by "
+            "GFN2-xTB"
+        )
     return Structure(name, atoms, tuple(dict.fromkeys(notes)))
 
 

@@ -69,6 +69,17 @@ def compare(job: Job, density: Result, reference: Result, *, mix_levels: bool) -
             facts=facts_of_comparison(found),
             level=f"{density.level} less {reference.level}",
             notes=(found.resampled.describe(),),
-            warnings=tuple(f"{warning[:1].upper()}{warning[1:]}." for warning in found.warnings),
+            warnings=tuple(_sentence(warning) for warning in found.warnings),
         )
     )
+
+
+def _sentence(warning: str) -> str:
+    """Return a warning of a comparison as a sentence, with what to do where that helps."""
+    sentence = f"{warning[:1].upper()}{warning[1:]}."
+    if warning.startswith("the structures differ: atoms"):
+        sentence += (
+            " To have both at the same places, open your file first and press “Predict it and "
+            "compare”."
+        )
+    return sentence
