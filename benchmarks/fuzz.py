@@ -2,6 +2,7 @@
 
     python benchmarks/fuzz.py --minutes 60
     python benchmarks/fuzz.py --minutes 5 --target SMILES --target 'model model.json'
+    python benchmarks/fuzz.py --minutes 60 --results fuzz.jsonl   # goes on where it stopped
 
 A finding is anything but an answer or one sentence: an exception that is not a `DeepDFTError`, the
 end of the process, an input that takes longer than five seconds of the processor, or memory out of
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -30,13 +32,39 @@ from fuzz_guided import Share, prepare, search  # noqa: E402
 from fuzz_search import by_turns  # noqa: E402
 
 
-def guided(beginnings: Sequence[str], minutes: float, folder: Path) -> dict[str, Share]:
-    """Give each target its share of the processor's time, guided by coverage."""
+def guided(
+    beginnings: Sequence[str], minutes: float, folder: Path, results: Path | None
+) -> dict[str, Share]:
+    """Give each target its share of the processor's time, guided by coverage.
+
+    Args:
+        beginnings: of the names of the targets.
+        minutes: of the processor, for all of them together.
+        folder: where what is found useful is kept.
+        results: file of what came of each share, which is written as they end; a target is given
+            what is left of its share.
+    """
     names = prepare(beginnings, folder)
-    totals = {}
+    totals = _known(results)
     for name in names:
-        totals[name] = search(name, max(2.0, 60 * minutes / len(names)), folder)
-        print(_line(name, totals[name]), flush=True)
+        total = totals.setdefault(name, Share())
+        left = max(2.0, 60 * minutes / len(names)) - total.seconds
+        if left > 1:
+            new = search(name, left, folder)
+            total.add(new)
+            if results is not None:
+                with results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"name": name, **asdict(new)}) + "\n")
+        print(_line(name, total), flush=True)
+    return {name: totals[name] for name in names}
+
+
+def _known(results: Path | None) -> dict[str, Share]:
+    totals: dict[str, Share] = {}
+    if results is not None and results.exists():
+        for line in results.read_text(encoding="utf-8").splitlines():
+            known = json.loads(line)
+            totals.setdefault(known.pop("name"), Share()).add(Share(**known))
     return totals
 
 
@@ -103,6 +131,9 @@ def main() -> int:
         "--blind", action="store_true",
         help="all targets in one process by turns, unguided: no time is lost with starting",
     )  # fmt: skip
+    parser.add_argument(
+        "--results", type=Path, help="file of the counts; what is in it is not done again"
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
@@ -117,8 +148,12 @@ def main() -> int:
         print("\n".join(targets(wanted)))
         return 0
     without = importlib.util.find_spec("atheris") is None
-    way = blind if options.blind or without else guided
-    totals = way(wanted, options.minutes, options.corpus)
+    if options.blind or without:
+        if options.results is not None:
+            parser.error("--results is for the search that is guided, which needs atheris")
+        totals = blind(wanted, options.minutes, options.corpus)
+    else:
+        totals = guided(wanted, options.minutes, options.corpus, options.results)
     inputs = sum(total.inputs for total in totals.values())
     found = [(name, text) for name, one in totals.items() for text in one.found.values()]
     print(f"{'all':34s} {inputs:9,d} inputs, {len(found)} findings")

@@ -85,9 +85,18 @@ class Share:
 
     inputs: int = 0
     seconds: float = 0.0
-    lines: tuple[int, int] | None = None
+    lines: Sequence[int] | None = None
     ended: int = 0
     found: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: Share) -> None:
+        """Add what came of the same target later."""
+        self.inputs += other.inputs
+        self.seconds += other.seconds
+        self.ended += other.ended
+        self.found |= other.found
+        if other.lines:
+            self.lines = (self.lines or other.lines)[0], other.lines[1]
 
 
 def prepare(beginnings: Sequence[str], keep: Path) -> list[str]:

@@ -41,7 +41,7 @@ class Finding:
     @property
     def key(self) -> str:
         """What findings of one cause have in common."""
-        words = self.problem.split(" | ")[-1] if " | " in self.problem else self.problem[:40]
+        words = self.problem.split(" | ")[-1] if " | " in self.problem else self.problem[:16]
         return hashlib.sha256(f"{self.target} {words}".encode()).hexdigest()[:12]
 
 
@@ -60,7 +60,7 @@ def check(
             run(data, folder)
     except DeepDFTError as error:
         if "\n" in str(error).strip() or len(str(error)) > 1000:
-            problem = f"not one sentence: {error}"
+            problem = f"not one sentence: {str(error)[:500]}"
     except Exception as error:
         problem = f"{type(error).__name__}: {error} | {_place(error)}"
     seconds = time.process_time() - began
