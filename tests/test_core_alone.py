@@ -110,7 +110,7 @@ numpy.savez("found.npz", density=model.density_at(atoms, points),
         ),
         (("train", "run.yaml"), "'deepdft train' needs ", "train"),
         (
-            ("predict", "water.xyz", "-o", "w.zarr", "--workers", "2"),
+            ("predict", "water.xyz", "-o", "w.zarr", "--scheduler", "127.0.0.1:8786"),
             "needs distributed",
             "cluster",
         ),

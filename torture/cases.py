@@ -119,9 +119,9 @@ class Store(Case):
 
 
 class Workers(Store):
-    """The same by dask workers."""
+    """The same by two workers."""
 
-    name = "dask workers"
+    name = "workers"
     fresh = True
     several = True
     more: ClassVar[list[str]] = ["--workers", "2"]

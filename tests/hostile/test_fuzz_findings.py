@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from deepdft.errors import FileFormatError
+from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats import read
+from deepdft.training.config import read_config
 
 
 @pytest.mark.parametrize("digits", [25, 310, 4000])
@@ -27,3 +28,11 @@ def test_electrons_of_more_digits_than_a_number_has(tmp_path) -> None:
     about = {"atoms": atoms, "number_of_electrons_exact": 10**400, "ecutwfc": 10**400}
     (tmp_path / "f.info.json").write_text(json.dumps(about))
     assert read(tmp_path / "f.npy").values.shape == (2, 2, 2)
+
+
+@pytest.mark.parametrize("override", ["9" * 4000, "a=1" + ".b" * 2000, f"seed.{'a.' * 1000}b=1"])
+def test_long_overrides_make_no_long_sentences(override: str, tmp_path) -> None:
+    (tmp_path / "run.yaml").write_text("seed: 1\n")
+    with pytest.raises(ConfigurationError) as told:
+        read_config(tmp_path / "run.yaml", [override])
+    assert len(str(told.value)) < 600

@@ -1,19 +1,18 @@
-"""Blocks of a store computed by the processes of a dask cluster.
+"""Blocks of a store computed by other processes: of this machine, or of a dask cluster.
 
-The store's folder is all that client and workers share: a worker reads structure, model and encoded
-atoms from it once, computes the blocks it is given and writes them itself. What travels is the
-number of a block one way and its part of the reductions the other. A worker that dies takes with it
-the block it was at; the scheduler gives that to another.
+The store's folder is all that they share: a worker reads structure, model and encoded atoms from it
+once, computes the blocks it is given and writes them itself. What travels is the number of a block
+one way and its part of the reductions the other. A worker that dies takes with it the block it was
+at, which is given to another.
 """
 
 from __future__ import annotations
 
 import importlib
-import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -28,10 +27,12 @@ from deepdft.prediction.block_plan import BlockPlan
 from deepdft.prediction.devices import choose_device
 from deepdft.prediction.encoded_store import stored_density
 from deepdft.prediction.trained_model import TrainedModel
+from deepdft.processes import shared_out
 from deepdft.storage.chunked_density import ChunkedDensity
 from deepdft.threads import available_threads
 
 _MODEL = "model"
+_SHARING_OUT = "Sharing out blocks by a dask scheduler"
 _RETRIES = 2
 """How often a block is tried again after an error; the loss of a worker is counted by dask."""
 
@@ -58,7 +59,8 @@ class Cluster:
             raise ConfigurationError("Give either the address of a scheduler or a worker count.")
         if self.workers is not None and self.workers < 1:
             raise ConfigurationError(f"There must be at least one worker, not {self.workers}.")
-        require_extra("distributed", "Sharing out the blocks of a store")
+        if self.scheduler is not None:
+            require_extra("distributed", _SHARING_OUT)
 
     @property
     def device_type(self) -> str:
@@ -89,6 +91,7 @@ def fill_on_cluster(
     Raises:
         ConfigurationError: if there are no workers, or a block fails again and again. What was
             done until then stays done.
+        RefusedBySystemError: if workers on this machine die.
     """
     _write_model(store, model)
     task = partial(
@@ -99,8 +102,12 @@ def fill_on_cluster(
         threads=_threads_of_worker(model, cluster),
         device=cluster.device_type if cluster.device == "auto" else cluster.device,
     )
-    with _client(cluster) as client:
-        for block, part in _gathered(client, task, blocks):
+    with ExitStack() as stack:
+        if cluster.workers is not None:
+            done = shared_out(task, blocks, cluster.workers)
+        else:
+            done = _gathered(stack.enter_context(_client(cluster)), task, blocks)
+        for block, part in stack.enter_context(closing(done)):
             properties.merge(part)
             progress(store.n_points(block))
 
@@ -129,9 +136,9 @@ def compute_block(
 
 def _gathered(
     client: Any, task: Callable[[int], Reductions], blocks: list[int]
-) -> Iterator[tuple[int, Reductions]]:
+) -> Generator[tuple[int, Reductions], None, None]:
     """Yield every block with what the reductions took in, as they are done."""
-    distributed = import_extra("distributed", "Sharing out the blocks of a store")
+    distributed = import_extra("distributed", _SHARING_OUT)
     killed = importlib.import_module("distributed.scheduler").KilledWorker
     futures = client.map(task, blocks, pure=False, retries=_RETRIES)
     block_of = {future.key: block for future, block in zip(futures, blocks, strict=True)}
@@ -161,27 +168,16 @@ def _gathered(
 
 @contextmanager
 def _client(cluster: Cluster) -> Iterator[Any]:
-    distributed = import_extra("distributed", "Sharing out the blocks of a store")
-    with ExitStack() as stack:
-        if cluster.scheduler is None:
-            local = distributed.LocalCluster(
-                n_workers=cluster.workers, threads_per_worker=1, processes=True,
-                host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL,
-                # Encoded atoms are mapped from disk; dask would count them and stop the worker.
-                memory_limit=None,
-            )  # fmt: skip
-            stack.enter_context(local)
-            yield stack.enter_context(distributed.Client(local, set_as_default=False))
-            return
-        try:
-            client = distributed.Client(
-                cluster.scheduler, set_as_default=False, timeout=cluster.patience
-            )
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"No dask scheduler answers at '{cluster.scheduler}': {error}"
-            ) from None
-        stack.enter_context(client)
+    distributed = import_extra("distributed", _SHARING_OUT)
+    try:
+        client = distributed.Client(
+            cluster.scheduler, set_as_default=False, timeout=cluster.patience
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"No dask scheduler answers at '{cluster.scheduler}': {error}"
+        ) from None
+    with client:
         try:
             client.wait_for_workers(1, timeout=cluster.patience)
         except TimeoutError:

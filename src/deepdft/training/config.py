@@ -320,14 +320,14 @@ def _relative_to(base: Path, path: str) -> str:
 def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise ConfigurationError(f"'{override}' is not of the form key=value.")
+        raise ConfigurationError(f"'{override[:80]}' is not of the form key=value.")
     value = option_value(text, override[:80])
     *sections, name = key.split(".")
     target = values
     for section in sections:
         inner = target.setdefault(section, {})
         if not isinstance(inner, dict):
-            raise ConfigurationError(f"'{key}': '{section}' is not a section.")
+            raise ConfigurationError(f"'{key[:80]}': '{section[:80]}' is not a section.")
         target = inner
     if key == "data.paths" and isinstance(value, str):
         value = [value]
