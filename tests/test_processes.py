@@ -103,7 +103,9 @@ def command(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("whom", ["a worker", "the first"])
+@pytest.mark.parametrize(
+    "whom", ["a worker", pytest.param("the first", marks=pytest.mark.thorough)]
+)
 def test_the_command_tells_of_a_dead_worker_and_leaves_none(whom, command, tmp_path):
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

@@ -13,6 +13,9 @@ def main() -> None:
     # What is registered first is done last.
     atexit.register(lambda: _end_quietly(code))
     try:
+        from deepdft.first_process import end_with_the_first
+
+        end_with_the_first()
         from deepdft.cli import main as command
 
         command()

@@ -51,7 +51,7 @@ def shared_out(
     busy: dict[Future[Any], tuple[_Worker, ItemT]] = {}
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(workers))
-        stack.callback(lambda: [worker.end() for worker in running])
+        stack.callback(_end, running)
 
         def assign(worker: _Worker | None) -> None:
             if waiting:
@@ -79,6 +79,11 @@ def shared_out(
                 else:
                     yield item, result
                     assign(worker)
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.end()
 
 
 class _LostWorkerError(Exception):

@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 
 from deepdft.cli import main
+from deepdft.first_process import LOST
 from deepdft.prediction.trained_model import load_model
 from deepdft.training.module import RunEndedError
 from tests.training.small_runs import UNCHANGING, directory_of, read_state, small_config
@@ -123,3 +126,26 @@ def test_the_first_process_tells_why_a_run_ended(tmp_path, monkeypatch, capsys, 
     captured = capsys.readouterr()
     assert said in captured.err
     assert bool(captured.out + captured.err) == bool(said)
+
+
+@pytest.mark.thorough
+def test_a_process_that_is_killed_while_it_imports_ends_the_run(archive, tmp_path):
+    config = small_config(
+        tmp_path / "run", archive, sampling={"structures": 1},
+        trainer={"devices": 2, "max_steps": 4, "validation_interval": 2},
+    )  # fmt: skip
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    with subprocess.Popen(
+        [sys.executable, "-m", "deepdft", "train", "config.yaml"], cwd=tmp_path, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as first:  # fmt: skip
+        found = psutil.Process(first.pid)
+        end = time.monotonic() + 200
+        while not (others := found.children()) and first.poll() is None:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        others[0].kill()
+        _, error = first.communicate(timeout=200)
+    assert first.returncode == 2
+    assert error == f"deepdft: {LOST}\n"

@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,12 +19,11 @@ import pytorch_lightning
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
+from deepdft.first_process import LOST, VARIABLE, first_is_gone, is_looked_after, leave
 from deepdft.threads import is_first_process
 from deepdft.training.ending import StoppedError
 from deepdft.training.module import RunEndedError
 
-_FIRST = "DEEPDFT_FIRST_PROCESS"
-"""The variable that tells a process which one has started it."""
 _LOOK = 0.5
 _PATIENCE = 15.0
 """Seconds between two looks, and for ending by itself once a process is lost."""
@@ -46,11 +43,8 @@ class LostProcessError(RunEndedError):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            "Another process of this run has ended, so it cannot go on; its states are kept, and "
-            "--resume goes on with them."
-        )
-        self.tells = is_first_process() or _first_is_gone(1.0)
+        super().__init__(LOST)
+        self.tells = is_first_process() or first_is_gone(1.0)
 
 
 class SeveralProcesses(DDPStrategy):
@@ -72,7 +66,7 @@ class _Launcher(_SubprocessScriptLauncher):
         self.started: list[subprocess.Popen[Any]] = []
 
     def _call_children_scripts(self) -> None:
-        os.environ[_FIRST] = str(os.getpid())
+        os.environ[VARIABLE] = str(os.getpid())
         super()._call_children_scripts()
         # What Lightning does not know of it does not kill.
         self.started, self.procs = self.procs, []
@@ -94,6 +88,7 @@ def losses_of_processes(trainer: pytorch_lightning.Trainer) -> Iterator[None]:
         return
     watch = _Watch(lambda: _is_missing_one(strategy.started))
     watch.start()
+    is_looked_after()
     try:
         yield
     except BaseException as error:
@@ -119,35 +114,12 @@ class _Watch(threading.Thread):
         while not self.over.wait(_LOOK):
             if self._is_missing_one():
                 if not self.over.wait(_PATIENCE):
-                    _leave()
+                    leave(tell=LostProcessError().tells)
                 return
 
 
-def _leave() -> None:
-    # The main thread waits in a library, where no exception reaches it.
-    try:
-        lost = LostProcessError()
-        if lost.tells:
-            print(f"deepdft: {lost}", file=sys.stderr, flush=True)
-    finally:  # also where nobody reads any more
-        os._exit(2)
-
-
 def _is_missing_one(started: list[subprocess.Popen[Any]]) -> bool:
-    return any(process.poll() not in (None, 0) for process in started) or _first_is_gone(0.0)
-
-
-def _first_is_gone(seconds: float) -> bool:
-    """Return whether the process that has started this one ends within so many seconds."""
-    first = os.environ.get(_FIRST)
-    if first is None or is_first_process():
-        return False
-    end = time.monotonic() + seconds
-    while str(os.getppid()) == first:
-        if time.monotonic() >= end:
-            return False
-        time.sleep(0.05)
-    return True
+    return any(process.poll() not in (None, 0) for process in started) or first_is_gone()
 
 
 def _kill(started: list[subprocess.Popen[Any]]) -> None:
