@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from ase.build import molecule
 
+from deepdft import predict, write
+from deepdft.density import Grid
 from deepdft.errors import ConfigurationError
 from deepdft.models.folder import load_checkpoint
+from deepdft.prediction import load_model
 from deepdft.training import train
-from tests.small_data import write_archive
+from tests.small_data import PBE, gaussian_density, write_archive
 from tests.training.small_runs import (
     UNCHANGING,
     Killed,
@@ -35,6 +42,57 @@ def test_fine_tuning_keeps_what_was_learned(finished, tmp_path):
     assert torch.equal(rows, source.embedding.weight)
     assert target.embedding.weight[2].abs().sum() > 0
     assert torch.equal(target.probe_W5.weight, source.probe_W5.weight)
+
+
+def of_another_level(folder, scale=1.0):
+    """Write two waters of a level of theory for which no atoms come with the package."""
+    folder.mkdir()
+    level = replace(PBE, functional="SCAN", code="mine")
+    for index in range(2):
+        atoms = molecule("H2O")
+        atoms.rattle(0.05, seed=index)
+        atoms.center(vacuum=3.0)
+        atoms.pbc = True
+        rho = gaussian_density(atoms, Grid.of_cell(atoms, 0.3), level)
+        write(folder / f"{index}.npz", replace(rho, values=scale * rho.values))
+    return folder
+
+
+def on_atoms(directory, data, **trainer):
+    sections = {"model": {"baseline": "atoms"}, "optimizer": UNCHANGING, "trainer": trainer}
+    return small_config(directory, data, **sections)
+
+
+@pytest.fixture(scope="module")
+def on_water(tmp_path_factory):
+    """The folder of a run on superposed atoms."""
+    folder = tmp_path_factory.mktemp("on_atoms")
+    data = write_archive(folder / "water.npz", ["H2O", "H2O", "H2O"])
+    train(on_atoms(folder / "run", data, max_steps=1, validation_interval=1))
+    return folder / "run"
+
+
+def test_a_fine_tuned_network_stays_on_the_atoms_that_it_learned_with(on_water, tmp_path):
+    config = on_atoms(tmp_path / "run", of_another_level(tmp_path / "scan"), max_steps=3)
+    train(config, start_from=on_water)
+    source, target = (load_checkpoint(run / "best") for run in (on_water, tmp_path / "run"))
+    assert target.level.functional == "SCAN"
+    assert target.baseline == source.baseline == "pbe-gth-dzvp"
+    assert (target.tables.knots == source.tables.knots).all()
+    # Nothing but the name of the level has changed: it predicts what it did.
+    atoms = molecule("H2O")
+    before, after = (predict(atoms, load_model(run / "best"), spacing=0.5)
+                     for run in (on_water, tmp_path / "run"))  # fmt: skip
+    np.testing.assert_array_equal(before.values, after.values)
+    longer = on_atoms(tmp_path / "run", tmp_path / "scan", max_steps=6)
+    assert train(longer, resume=True).steps == 6
+    assert load_checkpoint(tmp_path / "run" / "best").baseline == "pbe-gth-dzvp"
+
+
+def test_atoms_with_other_electrons_are_not_put_below(on_water, tmp_path):
+    config = on_atoms(tmp_path / "run", of_another_level(tmp_path / "cores", scale=1.25))
+    with pytest.raises(ConfigurationError, match="No atomic densities are shipped"):
+        train(config, start_from=on_water)
 
 
 def test_a_fine_tuned_models_card_tells_what_it_was_before(finished, archive, tmp_path):

@@ -67,6 +67,7 @@ class Checkpoint:
         level: LevelOfTheory | None = None,
         baseline: str | None = None,
         card: dict[str, Any] | None = None,
+        tables: AtomicDensityTables | None = None,
     ) -> Checkpoint:
         """Return the checkpoint of a network in torch; its weights are copied."""
         return cls(
@@ -80,6 +81,7 @@ class Checkpoint:
             level or LevelOfTheory(),
             baseline,
             card or {},
+            tables,
         )
 
     @property

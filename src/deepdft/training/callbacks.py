@@ -100,7 +100,11 @@ class SaveBestModel(pytorch_lightning.Callback):
             card["training"] = {**card["training"], "steps_left_out": pl_module.left_out}
         save_checkpoint(
             Checkpoint.of_network(
-                pl_module.averaged, self.description.level, self.description.baseline, card
+                pl_module.averaged,
+                self.description.level,
+                self.description.baseline,
+                card,
+                self.description.tables,
             ),
             self.folder,
         )

@@ -19,6 +19,7 @@ from deepdft.data import (
     shuffled_with_elements_first,
 )
 from deepdft.errors import ConfigurationError
+from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
@@ -30,6 +31,25 @@ from deepdft.training.settings import all_changes, settings_from_model, settings
 from deepdft.training.state import LeftState
 from deepdft.training.trainer import BEST, STATE
 
+_COUNTED = 5
+"""Structures whose electrons are compared with those of atoms; grids have to be read for that."""
+
+_MISSING = 0.02
+"""Of the electrons; a core shell, or a semi-core, is more."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Superposed atoms below a network.
+
+    Attributes:
+        name: of the tables; None without.
+        tables: of the atoms; None without.
+    """
+
+    name: str | None = None
+    tables: AtomicDensityTables | None = None
+
 
 @dataclass(frozen=True)
 class PreparedRun:
@@ -39,7 +59,7 @@ class PreparedRun:
         config: all settings; those of a resumed run or of the model it begins with are taken over.
         training_data: what it learns from.
         validation_data: what chooses the best weights.
-        baseline: name of the tables of superposed atoms; None without.
+        baseline: superposed atoms, that of the model that is fine-tuned if it has all elements.
         network: new, with the weights of `parent` if there is one.
         parent: the model that is fine-tuned.
         started_from: what the card says of it.
@@ -51,7 +71,7 @@ class PreparedRun:
     config: TrainConfig
     training_data: DensityDataset
     validation_data: DensityDataset
-    baseline: str | None
+    baseline: Baseline
     network: DensityModel
     parent: Checkpoint | None
     started_from: dict[str, object] | None
@@ -78,8 +98,10 @@ class PreparedRun:
             self.started_from,
             self.changed,
         )
-        level = self.training_data.level
-        return Checkpoint.of_network(self.network, level, self.baseline, card)
+        below = self.baseline
+        return Checkpoint.of_network(
+            self.network, self.training_data.level, below.name, card, below.tables
+        )
 
 
 def prepare(config: TrainConfig, start_from: str | Path | None, resume: bool) -> PreparedRun:
@@ -100,7 +122,7 @@ def prepare(config: TrainConfig, start_from: str | Path | None, resume: bool) ->
         started_from = described_start(start_from, parent)
     training_data, validation_data = _split(config)
     _require_known_elements(training_data, validation_data)
-    baseline = _baseline(config, training_data)
+    baseline = _baseline(config, training_data, _left(directory) if state else parent)
     if state is not None:
         state.require_network(config.model)
         state.require_data(training_data, validation_data)
@@ -166,10 +188,36 @@ def _split(config: TrainConfig) -> tuple[DensityDataset, DensityDataset]:
     return dataset.subset(chosen), dataset.subset(parts["validation"])
 
 
-def _baseline(config: TrainConfig, data: DensityDataset) -> str | None:
+def _left(directory: Path) -> Checkpoint | None:
+    """Return the best model so far of a run that goes on, if there is one."""
+    return open_checkpoint(directory / BEST) if (directory / BEST).exists() else None
+
+
+def _baseline(config: TrainConfig, data: DensityDataset, earlier: Checkpoint | None) -> Baseline:
+    """Return the atoms of the model begun with, on which its network builds, if they serve.
+
+    They need not be of the data's level of theory, as long as they have as many electrons: with
+    other atoms below, all that the network knows would be off by the difference.
+    """
     if config.model.baseline == "none":
-        return None
-    return tables_for_level(data.level, data.elements())
+        return Baseline()
+    if earlier is not None and earlier.tables is not None and _serve(earlier.tables, data):
+        return Baseline(earlier.baseline, earlier.tables)
+    name = tables_for_level(data.level, data.elements())
+    return Baseline(name, AtomicDensityTables.load(name))
+
+
+def _serve(tables: AtomicDensityTables, data: DensityDataset) -> bool:
+    """Return whether atoms have all elements of the data, and the electrons of some structures."""
+    if not {chemical_symbols[z] for z in data.elements()} <= set(tables.elements):
+        return False
+    for index in range(min(_COUNTED, len(data))):
+        atoms = data.preview(index)
+        neutral = sum(tables.electrons(symbol) for symbol in atoms.symbols)
+        expected = neutral - float(atoms.info.get("charge") or 0.0)
+        if abs(data.n_electrons(index) - expected) > _MISSING * neutral:
+            return False
+    return True
 
 
 def _network(

@@ -14,7 +14,6 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from torch.utils.data import DataLoader
 
 from deepdft.failures import Terminated
-from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.threads import is_first_process
 from deepdft.training.batches import BatchBuilder, TrainingBatches, ValidationBatches
 from deepdft.training.callbacks import SaveBestModel, StepBookkeeping
@@ -155,13 +154,12 @@ def train(
 
 
 def _batches(run: PreparedRun) -> tuple[TrainingBatches, ValidationBatches]:
-    baseline = None if run.baseline is None else AtomicDensityTables.load(run.baseline)
     network, config = run.network, run.config
     builder, validation_builder = (
         BatchBuilder(
             data,
             network.cutoff,
-            baseline,
+            run.baseline.tables,
             directions=network.architecture.uses_directions,
             atom_cutoff=network.atom_cutoff,
             reach=network.sampling_reach,
