@@ -41,6 +41,29 @@ def test_a_sphere_has_its_radius_area_and_volume(cell):
     assert ((offsets / RADIUS) * mesh.normals).sum(axis=1).min() > 0.99
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_few_points_are_enough_for_a_smooth_sphere(sign):
+    density = gaussian(SKEWED, (18, 18, 18), SKEWED.sum(axis=0) / 2, pbc=False)
+    density = replace(density, values=sign * density.values)
+    rough, smooth = (
+        isosurface(density, sign * np.exp(-(RADIUS**2)), smooth=smooth) for smooth in (False, True)
+    )
+    offsets = smooth.vertices - SKEWED.sum(axis=0) / 2
+    wrong = np.abs(np.linalg.norm(offsets, axis=1) - RADIUS).max()
+    before = np.abs(np.linalg.norm(rough.vertices - SKEWED.sum(axis=0) / 2, axis=1) - RADIUS).max()
+    assert wrong < 4e-3
+    assert wrong < before / 4
+    assert len(smooth.faces) > 10 * len(rough.faces)
+    assert smooth.volume == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=5e-3)
+    assert ((offsets / RADIUS) * smooth.normals).sum(axis=1).min() > 0.99
+
+
+def test_a_smooth_surface_reaches_the_faces_of_a_periodic_cell():
+    density = gaussian(SKEWED, (20, 20, 20), np.zeros(3), pbc=True)
+    mesh = isosurface(density, float(np.exp(-(RADIUS**2))), smooth=True)
+    assert mesh.area == pytest.approx(4 * np.pi * RADIUS**2, rel=6e-3)
+
+
 def test_a_negative_surface_faces_outwards_too():
     density = gaussian(SKEWED, (40, 40, 40), SKEWED.sum(axis=0) / 2, pbc=False)
     mirrored = replace(density, values=-density.values)

@@ -20,6 +20,7 @@ from deepdft.errors import ConfigurationError
 from deepdft.extras import import_extra
 from deepdft.fields.resampled import fractional, periodic_axes
 from deepdft.plotting.averages import averaged
+from deepdft.plotting.refinement import refined
 
 Window = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 """First and last fraction of the box along each axis."""
@@ -100,6 +101,7 @@ def isosurface(
     colour: Density | None = None,
     window: Window = ONE_CELL,
     max_points: int = MAX_POINTS,
+    smooth: bool = False,
 ) -> Mesh:
     """Return the surface on which a field on a grid has a value.
 
@@ -113,6 +115,7 @@ def isosurface(
         window: what to draw of the box, as fractions of its edges; along periodic axes it may
             reach further, as (-0.25, 1.25). Ends are moved to the next layer of points outwards.
         max_points: larger grids are averaged over blocks first.
+        smooth: put points between those of a small grid, by cubic splines, see `refined`.
 
     Raises:
         ConfigurationError: if the second field is on another grid, or the window is empty.
@@ -132,8 +135,13 @@ def isosurface(
         colours = None if colour is None else np.empty(0)
         return Mesh(level, nowhere, nowhere, np.empty((0, 3), np.int64), colours)
     direction = "ascent" if level >= 0 else "descent"
+    factor = 1
+    if smooth:
+        corner, factor, padded = refined(padded, level)
+        first = first + corner
     places, faces, _, _ = measure.marching_cubes(padded, level, gradient_direction=direction)
     slopes = np.stack([_at(np.gradient(padded, axis=axis), places) for axis in range(3)], axis=1)
+    places = places / factor
     normals = slopes @ np.linalg.inv(grid.voxel).T * (-1.0 if level >= 0 else 1.0)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
     vertices = grid.origin + (places + first) @ grid.voxel
@@ -144,7 +152,12 @@ def isosurface(
 
 
 def lobes(
-    density: Density, level: float, *, window: Window = ONE_CELL, max_points: int = MAX_POINTS
+    density: Density,
+    level: float,
+    *,
+    window: Window = ONE_CELL,
+    max_points: int = MAX_POINTS,
+    smooth: bool = False,
 ) -> list[Mesh]:
     """Return the surface at `level` and, where the field has negative values, that at `-level`.
 
@@ -157,7 +170,10 @@ def lobes(
     levels = [abs(level)]
     if has_negative_lobe(density.values):
         levels.append(-abs(level))
-    return [isosurface(density, value, window=window, max_points=max_points) for value in levels]
+    return [
+        isosurface(density, value, window=window, max_points=max_points, smooth=smooth)
+        for value in levels
+    ]
 
 
 def has_negative_lobe(values: NDArray[np.floating[Any]]) -> bool:

@@ -112,10 +112,12 @@ class Scene:
         points = int(max_points / self._volume)
         return self._own(isosurface(field, level, window=self._reach, max_points=points))
 
-    def lobes(self, field: Density, level: float, max_points: int = MAX_POINTS) -> list[Mesh]:
+    def lobes(
+        self, field: Density, level: float, max_points: int = MAX_POINTS, *, smooth: bool = False
+    ) -> list[Mesh]:
         """Return the surface at a value and that at its negative, see `lobes` of meshes."""
         points = int(max_points / self._volume)
-        found = lobes(field, level, window=self._reach, max_points=points)
+        found = lobes(field, level, window=self._reach, max_points=points, smooth=smooth)
         return [self._own(mesh) for mesh in found]
 
     @cached_property

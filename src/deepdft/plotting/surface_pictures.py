@@ -85,7 +85,10 @@ def surface_picture(
     atoms, edges = scene.atoms, scene.edges
     axes = scene.axes if view is None else looking_along(view)
     levels = [chosen_level(p.density) if p.level is None else abs(p.level) for p in panels]
-    meshes = [scene.lobes(p.density, level) for p, level in zip(panels, levels, strict=True)]
+    meshes = [
+        scene.lobes(panel.density, level, smooth=True)
+        for panel, level in zip(panels, levels, strict=True)
+    ]
     extent = _extent(atoms, [mesh for found in meshes for mesh in found], edges)
     camera = framed(axes, extent, int(width * resolution))
     height = width * camera.half_size[1] / camera.half_size[0]
