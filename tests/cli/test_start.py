@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from deepdft.cli.structure_inputs import is_setting
 from deepdft.electronic import doubts
 
 pytest.importorskip("pyscf")
@@ -20,6 +21,17 @@ def test_the_command(run, tmp_path):
     assert "run 'python scf.py' there" in result.output
     assert json.loads((tmp_path / "report.json").read_text())["bracket"] < 0.01
     assert (tmp_path / "water" / "start.chk").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        (["C=O", "CC(=O)O", "O=C=O"], []),
+        (["water.xyz", "functional=PBE0", "scf.max=3"], ["functional=PBE0", "scf.max=3"]),
+    ],
+)
+def test_double_bonds_are_no_settings(arguments, settings):
+    assert [text for text in arguments if is_setting(text)] == settings
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,6 +82,10 @@ def print_notes(console: Console, structures: list[Structure]) -> None:
             )
 
 
+_SETTING = re.compile(r"[a-z][a-z_]+(\.\w+)*=")
+"""Keys are words in small letters; SMILES begin with the letters of an element."""
+
+
 def is_setting(text: str) -> bool:
-    """Return whether an argument is KEY=VALUE rather than a path."""
-    return "=" in text and not Path(text).exists()
+    """Return whether an argument is KEY=VALUE rather than a path or SMILES, as CC=O is."""
+    return _SETTING.match(text) is not None and not Path(text).exists()
