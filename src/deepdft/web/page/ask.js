@@ -32,7 +32,7 @@ export async function ask(asked, restored = null) {
     if (!current()) { forget(job.key); return; }
     shown.key = job.key;
     await follow(job.key, { current, step: progress, found: showResult });
-    if (current()) announce(`${shown.result?.name ?? "It"} is complete.`);
+    if (current()) announce(`${shown.result?.name ?? "It"} is complete.`, { seen: false });
   } catch (error) {
     if (!current()) return;
     complain(error);

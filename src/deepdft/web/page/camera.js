@@ -11,20 +11,22 @@ const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 
 const cross = (u, v) => [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
 
-// The view from which all atoms are seen with `margin` Å around them. The rows of `look` are the
+// The view from which all atoms are seen, with `margin(atom)` Å around each. The rows of `look` are the
 // directions to the right, up and to the viewer.
 export function fitted(atoms, look, margin, aspect) {
   const places = atoms.map(({ x, y, z }) => look.map((axis) => dot(axis, [x, y, z])));
+  const around = atoms.map(margin);
   const middle = [0, 1, 2].map((axis) => {
-    const values = places.map((place) => place[axis]);
-    return (Math.min(...values) + Math.max(...values)) / 2;
+    const low = Math.min(...places.map((place, i) => place[axis] - around[i]));
+    const high = Math.max(...places.map((place, i) => place[axis] + around[i]));
+    return (low + high) / 2;
   });
   let distance = 1;
-  for (const place of places) {
+  places.forEach((place, i) => {
     const [x, y, z] = place.map((value, axis) => value - middle[axis]);
-    const needed = Math.max((Math.abs(x) + margin) / aspect, Math.abs(y) + margin) / (FILLED * TANGENT);
+    const needed = Math.max((Math.abs(x) + around[i]) / aspect, Math.abs(y) + around[i]) / (FILLED * TANGENT);
     distance = Math.max(distance, needed + z);
-  }
+  });
   const centre = [0, 1, 2].map((axis) => look.reduce((sum, row, i) => sum + middle[i] * row[axis], 0));
   return [...centre.map((value) => -value), PLACE - distance, ...quaternion(look)];
 }

@@ -160,7 +160,7 @@ export async function slice(surface = null) {
     const [low, high] = scale.ends.map(colours.shown), unit = fields()[field].unit;
     $("slice-words").textContent = isSigned(field)
       ? `From ${low} (dark red) to ${high} ${unit} (dark blue), and beyond.`
-      : `From ${low} (dark) to ${high} ${unit} and more (bright); colours follow the square root.`;
+      : `From ${low} (dark) to ${high} ${unit} and more (bright); colours follow the cube root.`;
   } catch (error) {
     if (error.name !== "AbortError") complain(error);
   }

@@ -12,7 +12,7 @@ export function scaleOf(found, signed, limit = null) {
   const sorted = Float32Array.from(found.values, signed ? Math.abs : undefined).sort();
   const top = limit ?? Math.max(sorted[Math.floor(MOST * (sorted.length - 1))], 1e-12);
   if (signed) return { table: "signed", place: (value) => colours.signedPlace(value, top), ends: [-top, top] };
-  const place = (value) => Math.round(255 * Math.min(Math.sqrt(Math.max(value, 0) / top), 1));
+  const place = (value) => Math.round(255 * Math.min(Math.cbrt(Math.max(value, 0) / top), 1));
   return { table: "rising", place, ends: [0, top] };
 }
 

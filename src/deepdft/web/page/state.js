@@ -27,9 +27,10 @@ export function complain(error) {
 
 let toastTimer = 0;
 
-export function announce(words) {
+// Without `seen`, what the page shows anyway: for those who listen.
+export function announce(words, { seen = true } = {}) {
   $("toast").textContent = words;
-  $("toast").classList.add("shown");
+  $("toast").classList.toggle("shown", seen);
   clearTimeout(toastTimer);
   toastTimer = setTimeout(() => $("toast").classList.remove("shown"), 2500);
 }

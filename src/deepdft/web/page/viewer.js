@@ -8,8 +8,10 @@ const ATOMS = { stick: { radius: 0.11, colorscheme: "Jmol" }, sphere: { scale: 0
 
 const OPTIONS = { antialias: true, disableFog: true, backgroundColor: "white" };
 
-// Å around the atoms that a picture shows: for the cloud of a molecule, for the atoms of a crystal.
-const CLOUD_MARGIN = 2.1, CELL_MARGIN = 0.9;
+// Å around an atom that a picture shows: for the cloud of a molecule, for the balls of a crystal.
+const SMALL = { H: 1.5, C: 2.0, N: 1.9, O: 1.8, F: 1.7 };
+const inCloud = ({ element }) => SMALL[element] ?? 2.4;
+const inCell = () => 0.9;
 
 // A viewer of 3Dmol.js, or null in browsers without WebGL.
 function created(element) {
@@ -72,7 +74,7 @@ export class Viewer {
     })));
     model.setStyle({}, ATOMS);
     if (cell) this.box(cell, corner, cells);
-    this.first(look, cell ? CELL_MARGIN : CLOUD_MARGIN);
+    this.first(look, cell ? inCell : inCloud);
   }
 
   // The lines between cells, `cells` of them along each edge from a corner on.
