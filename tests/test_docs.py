@@ -54,3 +54,20 @@ def test_pages_that_the_source_names_are_there():
     }
     assert len(named) > 2
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_every_promise_names_tests_that_are_there():
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    table = page.split("## What is promised")[1].split("## Bounds")[0]
+    rows = [row for row in table.splitlines() if row.startswith("| ")][2:]
+    assert len(rows) > 10
+    for row in rows:
+        names = re.findall(r"`([\w/]+\.py|test_\w+)`", row.rsplit(" | ", 1)[1])
+        assert names, row
+        text = ""
+        for name in names:
+            if name.endswith(".py"):
+                folder = ROOT if name.startswith("benchmarks/") else ROOT / "tests"
+                text = (folder / name).read_text(encoding="utf-8")
+            else:
+                assert f"def {name}(" in text, name

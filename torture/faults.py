@@ -53,7 +53,8 @@ def lower(kind: str, number: int, random: Random) -> None:
     """Let a process that runs have little more than it has now, of memory, descriptors or size."""
     try:
         if kind == "memory":
-            more = random.choice((0, random.randrange(_LITTLE_MEMORY)))
+            # The last is for what it starts, too: that has the same limit.
+            more = random.randrange(random.choice((1, _LITTLE_MEMORY, _MOST_MEMORY)))
             _set_of(number, resource.RLIMIT_AS, _address_space(number) + more)
         elif kind == "descriptors":
             taken = {int(name) for name in os.listdir(f"/proc/{number}/fd")}
