@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -123,5 +125,28 @@ def test_the_command_tells_of_a_dead_worker_and_leaves_none(whom, command, tmp_p
         assert line.startswith("deepdft: A worker was killed by signal 9 (SIGKILL); too little")
     assert not psutil.wait_procs(workers, timeout=30)[1]
     # What was done is kept.
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("megabytes", [650, 750, 900, 1200])
+def test_with_too_little_memory_the_command_ends(megabytes, command, tmp_path):
+    resource = pytest.importorskip("resource", reason="limits are a matter of Unix")
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20,) * 2)
+
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
+        preexec_fn=limited, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    if done.returncode > 0:
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert "memory" in line
+    # Libraries may end the first process before Python can say anything.
+    assert done.returncode in (0, 2, -signal.SIGSEGV, -signal.SIGABRT)
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
