@@ -40,7 +40,7 @@ from deepdft.dft.pyscf import PySCFSettings
 from deepdft.dft.pyscf_integration import KeptFunctions
 from deepdft.electronic import from_density, initial_guess
 from deepdft.electronic.fitting import SharedFitting
-from deepdft.electronic.from_density import KOHN_SHAM_SHARE
+from deepdft.electronic.from_density import KOHN_SHAM_SHARE, LEVEL_SHARE
 from deepdft.electronic.one_step import FockBuilder
 from deepdft.electronic.theory import semilocal_kind
 from deepdft.fields.orbitals import OrbitalArchive
@@ -211,12 +211,13 @@ def errors_of_starts(
         found = builder.of_matrix(step.matrix)
         kohn_sham = builder.kohn_sham(step.matrix, found)
         mix = KOHN_SHAM_SHARE * kohn_sham + (1 - KOHN_SHAM_SHARE) * step.harris
+        ours = step.energies + LEVEL_SHARE * builder.level_shifts(step, given, found)
         dipole = reference.dip_moment(dm=np.asarray(step.matrix), unit="Debye", verbose=0)
         return {
             "energy": MEV * (mix - energy),
             "Kohn-Sham": MEV * (kohn_sham - energy),
             "Harris": MEV * (step.harris - energy),
-            "levels": MEV * float(abs(step.energies[: occupied.sum()] - levels).mean()),
+            "levels": MEV * float(abs(ours[: occupied.sum()] - levels).mean()),
             "dipole": float(np.linalg.norm(dipole - moment)),
             "density": density_error(given),
             "density after": density_error(found),

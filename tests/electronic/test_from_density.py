@@ -6,19 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.linalg
 from ase import Atoms
 from ase.build import molecule
 
 import deepdft
-from deepdft.dft.pyscf import MeanField, PySCFSettings
+from deepdft.dft.pyscf import MeanField, PySCFSettings, grids_of, molecule_of
 from deepdft.electronic import from_density
+from deepdft.electronic.fitting import OwnFitting
 from deepdft.electronic.from_density import KOHN_SHAM_SHARE
+from deepdft.electronic.one_step import FockBuilder
 from deepdft.errors import CalculationError, ConfigurationError, LevelOfTheoryError
 from deepdft.fields.orbitals import OrbitalDensity
 from deepdft.levels import LevelOfTheory
 from deepdft.units import HARTREE
 
 pytest.importorskip("pyscf")
+from deepdft.dft.pyscf_integration import CompiledFunctions
 
 ACCURATE = PySCFSettings(convergence=1e-11, heavy_grid=(45, 170), hydrogen_grid=(40, 170))
 
@@ -62,10 +66,36 @@ def test_a_predicted_density_brackets_the_energy(tmp_path):
     assert again.kohn_sham_energy - reference.energy < 0.5 * (
         found.kohn_sham_energy - reference.energy
     )
+    # Levels are better than those of the Fock matrix that was diagonalised.
+    exact = program.mo_energy[:7] * HARTREE
+    plain = scipy.linalg.eigh(found.fock, found.overlap, eigvals_only=True)[:7] * HARTREE
+    errors = [np.abs(levels[:7] - exact).mean() for levels in (found.orbital_energies, plain)]
+    assert errors[0] < 0.8 * errors[1]
     # The energy that PySCF finds for the same density matrix.
     energy = program.energy_tot(dm=found.density_matrix) * HARTREE
     # That of a millionth of an electron is left out.
     assert found.kohn_sham_energy == pytest.approx(energy, abs=1e-5)
+
+
+def test_shifts_of_levels_from_integrals_and_from_points(tmp_path):
+    atoms, settings = turned("CH3OH"), PySCFSettings()
+    field = deepdft.load_model("qm9").engine(atoms)
+    molecule = molecule_of(atoms, settings, tmp_path / "log")
+    grids = grids_of(molecule, settings)
+    shifts = []
+    for memory in (4000.0, 0.0):  # the integrals are kept, or not
+        fitting = OwnFitting(molecule, settings.auxiliary_basis, memory)
+        functions = CompiledFunctions()
+        builder = FockBuilder(molecule, fitting, grids, functions, "PBE", "GGA", 4000.0)
+        given = builder.of_field(field)
+        step = builder.diagonalised(given)
+        found = builder.of_matrix(step.matrix)
+        shifts.append(builder.level_shifts(step, given, found)[:8])
+    change = builder.coulomb.matrix(found.fitted - given.fitted)
+    expected = np.diag(step.orbitals.T @ change @ step.orbitals)[:8]
+    assert np.abs(expected).max() > 1e-4
+    np.testing.assert_allclose(shifts[0], expected, atol=1e-9)
+    np.testing.assert_allclose(shifts[1], expected, atol=2e-6)
 
 
 def test_what_is_no_density_of_the_molecule_is_refused(tmp_path):

@@ -7,7 +7,7 @@ function F_l; from a distance it is that of a multipole.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -68,10 +68,19 @@ class AuxiliaryFunctions:
 
     def values(self, points: FloatArray, coefficients: FloatArray) -> FloatArray:
         """Return the sum of all functions times coefficients at points (n, 3), bohr^-3."""
+        return self._sum(points, coefficients, lambda element: element.densities)
+
+    def potentials(self, points: FloatArray, coefficients: FloatArray) -> FloatArray:
+        """Return the Coulomb potential of that sum at points (n, 3), Ha."""
+        return self._sum(points, coefficients, lambda element: element.potentials)
+
+    def _sum(
+        self, points: FloatArray, coefficients: FloatArray, table: Callable[[_Element], ShellTable]
+    ) -> FloatArray:
         result = np.zeros(len(points))
         for (first, last), element, norms, centre in self._atoms():
             own = coefficients[first:last][element.order]
-            add_values(points, own, centre, *element.densities, norms, self._scratch, result)
+            add_values(points, own, centre, *table(element), norms, self._scratch, result)
         return result
 
     def _atoms(self) -> Iterator[tuple[tuple[int, int], _Element, FloatArray, FloatArray]]:

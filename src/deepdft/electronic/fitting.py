@@ -37,10 +37,12 @@ class Fitting(Protocol):
 
     Attributes:
         mol, auxmol: PySCF's molecules of the orbitals' and the auxiliary basis.
+        is_kept: whether the integrals are there for another contraction.
     """
 
     mol: Any
     auxmol: Any
+    is_kept: bool
 
     def of_pairs(self, pairs: FloatArray, factor: FloatArray) -> FloatArray:
         """Return y (auxiliary functions,) of a sum over pairs of functions (n (n + 1) / 2,)."""
@@ -59,6 +61,7 @@ class SharedFitting:
     def __init__(self, fitting: Any) -> None:
         self._fitting = fitting
         self.mol, self.auxmol = fitting.mol, fitting.auxmol
+        self.is_kept = True
 
     def of_pairs(self, pairs: FloatArray, factor: FloatArray) -> FloatArray:
         """See `Fitting`."""
@@ -88,7 +91,7 @@ class OwnFitting:
 
         self.mol, self.auxmol = molecule, make_auxmol(molecule, auxiliary_basis)
         self._pairs = molecule.nao * (molecule.nao + 1) // 2
-        self._keep = 8e-6 * self._pairs * self.auxmol.nao < _SHARE * max_memory
+        self.is_kept = 8e-6 * self._pairs * self.auxmol.nao < _SHARE * max_memory
         self._kept: list[FloatArray] = []
 
     def of_pairs(self, pairs: FloatArray, factor: FloatArray) -> FloatArray:
@@ -112,7 +115,7 @@ class OwnFitting:
             yield from self._kept
             return
         for block in self._computed():
-            if self._keep:
+            if self.is_kept:
                 self._kept.append(block)
             yield block
 
@@ -176,6 +179,16 @@ class CoulombFitting:
         result[self._lower] = packed
         result.T[self._lower] = packed
         return result
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether `matrix` finds its integrals ready."""
+        return self._fitting.is_kept
+
+    def potential(self, points: FloatArray, y: FloatArray) -> FloatArray:
+        """Return the potential (n,) at points (n, 3) in bohr, Ha."""
+        fit = scipy.linalg.solve_triangular(self._factor, y, lower=True, trans=1)
+        return self._functions.potentials(points, fit)
 
     def _solved(self, integrals: FloatArray) -> FloatArray:
         solved: FloatArray = scipy.linalg.solve_triangular(self._factor, integrals, lower=True)

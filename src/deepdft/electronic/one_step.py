@@ -151,6 +151,28 @@ class FockBuilder:
             + self.repulsion
         )
 
+    def level_shifts(self, step: Step, given: GivenDensity, found: GivenDensity) -> FloatArray:
+        """Return by how much the orbitals' energies (n,) rise in another potential, to first order.
+
+        It is the Coulomb potential of the orbitals' own density instead of that of the given one.
+        What is wrong with levels is nearly all due to that; exchange and correlation are left out.
+
+        Args:
+            step: the orbitals.
+            given: the density that they come from.
+            found: that of their density matrix.
+        """
+        change = found.fitted - given.fitted
+        if self.coulomb.is_kept:
+            matrix = self.coulomb.matrix(change)
+        else:
+            weighted = self.coulomb.potential(self.grids.coords, change) * self.grids.weights
+            matrix = self._integration.potential_on_grid(
+                self.molecule, self.grids, weighted[None], "LDA", self._max_memory
+            )
+        shifts: FloatArray = np.einsum("ai,ai->i", step.orbitals, matrix @ step.orbitals)
+        return shifts
+
     def _on_grid(self, matrix: Any) -> FloatArray:
         values: FloatArray = self._integration.density_on_grid(
             self.molecule, self.grids, matrix, self.kind, self._max_memory

@@ -25,8 +25,10 @@ class ElectronicStructure:
         energy: total energy of the valence electrons and the cores: between the next two.
         harris_energy: of Harris' functional of the density that was given.
         kohn_sham_energy: of the orbitals' density matrix; never below the ground state's energy.
-        orbital_energies: (n,) ascending.
-        orbitals: (n, n) coefficients in the basis set of the level, columns, as PySCF orders them.
+        orbital_energies: (n,) of the orbitals, ascending among occupied and among empty ones; not
+            the eigenvalues of `fock`, but in a potential nearer to the converged one.
+        orbitals: (n, n) coefficients in the basis set of the level, columns, as PySCF orders them;
+            the eigenvectors of `fock`.
         occupied: number of occupied orbitals, two electrons each.
         fock: (n, n) Fock matrix that was diagonalised.
         overlap: (n, n) of the basis functions.
