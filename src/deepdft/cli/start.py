@@ -28,8 +28,8 @@ def start(
         list[str],
         typer.Argument(
             metavar="STRUCTURE [KEY=VALUE]...",
-            help="One crystal, or one molecule for cp2k and pyscf; settings of quantum-espresso, "
-            "as of `deepdft dft run`.",
+            help="One crystal; one molecule for cp2k and pyscf, or a cell for cp2k; settings "
+            "of quantum-espresso, as of `deepdft dft run`.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="Is made.")],
@@ -45,7 +45,8 @@ def start(
     """Leave a folder in which a DFT program begins from a predicted density.
 
     Crystals for Quantum ESPRESSO, whose settings `deepdft dft settings quantum-espresso` lists;
-    molecules for CP2K and PySCF, which begin with orbitals made of the density.
+    molecules for CP2K and PySCF, which begin with orbitals made of the density, and cells for CP2K,
+    at the Gamma point.
 
     Examples:
 
@@ -102,6 +103,7 @@ def _started_molecule(
     console: Console, found: Structure, program: str, model: str | None, density: Path | None,
     settings: list[str], output: Path,
 ) -> dict[str, Any]:  # fmt: skip
+    from deepdft.electronic import ElectronicStructure
     from deepdft.electronic.start_folders import PROGRAMS, start_folder, trusted
     from deepdft.prediction import resolve_model
 
@@ -123,11 +125,12 @@ def _started_molecule(
     chosen = resolve_model(model, found.atoms)
     structure, words = trusted(chosen, chosen.engine(found.atoms)), _words(chosen, model)
     command = start_folder(structure, program, output)
-    console.print(
-        f"written: {output} ({words}, energies {1000 * structure.bracket:.1f} meV apart); "
-        f"run '{command}' there"
-    )
-    return {"command": command, "begins_with": words, "bracket": structure.bracket}
+    done: dict[str, Any] = {"command": command, "begins_with": words}
+    if isinstance(structure, ElectronicStructure):
+        done["bracket"] = structure.bracket
+        words += f", energies {1000 * structure.bracket:.1f} meV apart"
+    console.print(f"written: {output} ({words}); run '{command}' there")
+    return done
 
 
 def _words(model: TrainedModel, name: str | None) -> str:

@@ -108,7 +108,7 @@ class CP2KCalculation(ReferenceCalculation):
         directory = Path(directory)
         (directory / "input.inp").write_text(input_text(atoms, self.settings))
         started = time.monotonic()
-        output = _execute(directory)
+        output = execute(directory)
         seconds = time.monotonic() - started
         energy, iterations = parse_output(output, directory / "output.out")
         density = _read_density(directory, atoms, self.settings.spin_polarised, self.level)
@@ -188,8 +188,14 @@ def grid_difference(orbitals: OrbitalDensity, density: Density, count: int = 200
     return float(np.abs(density.values[tuple(indices.T)] - exact).sum() / exact.sum())
 
 
-def input_text(atoms: Atoms, settings: CP2KSettings) -> str:
-    """Return CP2K's input file for one energy calculation that writes the density."""
+def input_text(atoms: Atoms, settings: CP2KSettings, start: str | None = None) -> str:
+    """Return CP2K's input file for one energy calculation that writes the density.
+
+    Args:
+        atoms: the structure.
+        settings: of the calculation.
+        start: a wave function file in the same folder to begin with, instead of atoms.
+    """
     cell = "\n".join(
         f"      {axis} " + " ".join(f"{x:.10f}" for x in vector)
         for axis, vector in zip("ABC", np.asarray(atoms.cell), strict=True)
@@ -199,6 +205,7 @@ def input_text(atoms: Atoms, settings: CP2KSettings) -> str:
         f"      {label} " + " ".join(f"{x:.10f}" for x in position)
         for label, position in zip(labels, atoms.positions, strict=True)
     )
+    restart = f"    WFN_RESTART_FILE_NAME {start}\n" if start else ""
     spin = ""
     if settings.spin_polarised:
         moment = round(abs(float(atoms.get_initial_magnetic_moments().sum())))
@@ -218,7 +225,7 @@ def input_text(atoms: Atoms, settings: CP2KSettings) -> str:
     BASIS_SET_FILE_NAME BASIS_MOLOPT
     POTENTIAL_FILE_NAME GTH_POTENTIALS
     CHARGE {settings.charge}
-{spin}    &QS
+{restart}{spin}    &QS
       EPS_DEFAULT {settings.accuracy:.3E}
     &END QS
     &MGRID
@@ -227,7 +234,7 @@ def input_text(atoms: Atoms, settings: CP2KSettings) -> str:
       NGRIDS {settings.multigrids}
     &END MGRID
     &SCF
-      SCF_GUESS ATOMIC
+      SCF_GUESS {"RESTART" if start else "ATOMIC"}
       EPS_SCF {settings.convergence:.3E}
       MAX_SCF {settings.max_iterations}
       &DIAGONALIZATION
@@ -315,7 +322,12 @@ def _program() -> str:
     )
 
 
-def _execute(directory: Path) -> str:
+def execute(directory: Path) -> str:
+    """Run CP2K on `input.inp` in a folder; return its output, which goes to `output.out`.
+
+    Raises:
+        MissingDependencyError: if CP2K is not installed.
+    """
     environment = dict(os.environ)
     environment.setdefault("OMP_NUM_THREADS", "1")
     if Path(_DATA).is_dir():

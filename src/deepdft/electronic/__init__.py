@@ -12,6 +12,7 @@ mf.kernel(dm0=initial_guess(mf))         # an SCF calculation of PySCF's
 
 from deepdft.electronic.cp2k_start import cp2k_start
 from deepdft.electronic.from_density import from_density
+from deepdft.electronic.gamma_point import GammaOrbitals, orbitals_at_gamma
 from deepdft.electronic.initial_guess import initial_guess
 from deepdft.electronic.pyscf_objects import to_pyscf
 from deepdft.electronic.structure import ElectronicStructure
@@ -19,9 +20,11 @@ from deepdft.electronic.vasp_start import vasp_start
 
 __all__ = [
     "ElectronicStructure",
+    "GammaOrbitals",
     "cp2k_start",
     "from_density",
     "initial_guess",
+    "orbitals_at_gamma",
     "to_pyscf",
     "vasp_start",
 ]

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from deepdft.dft.cp2k import CP2KSettings, input_text
 from deepdft.dft.functionals import libxc_code
 from deepdft.electronic.cp2k_start import cp2k_start
 from deepdft.electronic.doubts import doubt_of_bracket, doubt_of_gap, doubt_of_structure
 from deepdft.electronic.from_density import from_density
+from deepdft.electronic.gamma_point import GammaOrbitals, orbitals_at_gamma
 from deepdft.electronic.structure import ElectronicStructure
 from deepdft.errors import ConfigurationError, LevelOfTheoryError
 from deepdft.prediction.engine import ProbeEngine
@@ -85,14 +87,17 @@ _REACH = 3.0
 twice as wide as the density."""
 
 
-def start_folder(found: ElectronicStructure, program: str, folder: str | Path) -> str:
+def start_folder(
+    found: ElectronicStructure | GammaOrbitals, program: str, folder: str | Path
+) -> str:
     """Leave a folder in which a program begins with the orbitals of a density.
 
     Args:
-        found: what `from_density` has returned.
+        found: what `from_density` has returned, or for CP2K `orbitals_at_gamma`.
         program: a key of `PROGRAMS`.
         folder: made if missing. For PySCF it gets `start.chk` and `scf.py`, for CP2K `start.wfn`
-            and `molecule.inp`, an input to be changed at will but for basis set and potentials.
+            and `molecule.inp` or for a periodic structure `input.inp`, an input to be changed at
+            will but for basis set and potentials.
 
     Returns:
         What runs the calculation there.
@@ -106,18 +111,30 @@ def start_folder(found: ElectronicStructure, program: str, folder: str | Path) -
             f"Folders with orbitals are made for {' and '.join(PROGRAMS)}, not for '{program}'."
         )
     path = Path(folder)
+    if not isinstance(found, GammaOrbitals):
+        path.mkdir(parents=True, exist_ok=True)
+        return PROGRAMS[program](found, path)
+    if program != "cp2k":
+        raise ConfigurationError(
+            f"Periodic structures are begun in CP2K and Quantum ESPRESSO, not in {program}."
+        )
     path.mkdir(parents=True, exist_ok=True)
-    return PROGRAMS[program](found, path)
+    return _periodic_for_cp2k(found, path)
 
 
-def trusted(model: TrainedModel, engine: ProbeEngine) -> ElectronicStructure:
+def trusted(model: TrainedModel, engine: ProbeEngine) -> ElectronicStructure | GammaOrbitals:
     """Return the electronic structure of a model's density if a start from it pays.
 
     Raises:
         ConfigurationError: if it does not, with the reason.
     """
     reason = doubt_of_structure(model, engine)
-    if reason is None:
+    if reason is None and engine.atoms.pbc.all():
+        periodic = orbitals_at_gamma(engine)
+        reason = doubt_of_gap(periodic.gap)
+        if reason is None:
+            return periodic
+    elif reason is None:
         found = from_density(engine)
         reason = doubt_of_gap(found.gap) or doubt_of_bracket(found.bracket, found.atoms)
         if reason is None:
@@ -144,11 +161,7 @@ def _for_pyscf(found: ElectronicStructure, folder: Path) -> str:
 
 def _for_cp2k(found: ElectronicStructure, folder: Path) -> str:
     atoms = found.atoms
-    if found.level.functional.casefold() != "pbe":
-        raise LevelOfTheoryError(
-            "CP2K's potentials GTH-PBE go with PBE, and the density is of "
-            f"{found.level.functional}."
-        )
+    _require_pbe(found)
     cp2k_start(found, folder / "start.wfn")
     extent = np.ptp(atoms.positions, axis=0)
     cell = 2.0 * (extent + _REACH)
@@ -166,6 +179,22 @@ def _for_cp2k(found: ElectronicStructure, folder: Path) -> str:
     )
     replace_file(folder / "molecule.inp", text.encode())
     return "cp2k.psmp -i molecule.inp"
+
+
+def _require_pbe(found: ElectronicStructure | GammaOrbitals) -> None:
+    if found.level.functional.casefold() != "pbe":
+        raise LevelOfTheoryError(
+            "CP2K's potentials GTH-PBE go with PBE, and the density is of "
+            f"{found.level.functional}."
+        )
+
+
+def _periodic_for_cp2k(found: GammaOrbitals, folder: Path) -> str:
+    _require_pbe(found)
+    cp2k_start(found, folder / "start.wfn")
+    text = input_text(found.atoms, CP2KSettings(), start="start.wfn")
+    replace_file(folder / "input.inp", text.encode())
+    return "cp2k.psmp -i input.inp"
 
 
 PROGRAMS: Mapping[str, Callable[[ElectronicStructure, Path], str]] = {

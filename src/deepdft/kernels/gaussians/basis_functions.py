@@ -15,7 +15,7 @@ def fill_basis_functions(places: Any, basis: Any, scratch: Any, rows: Any, out: 
 
     Args:
         places: `Places`, of points.
-        basis: `Basis`, without periodic images.
+        basis: `Basis`.
         scratch: what `scratch` returns.
         rows: (rows of the basis,) gets the row of each function that reaches the points.
         out: (1, 4 or 10, rows, n) gets these functions with their derivatives, one after another.
