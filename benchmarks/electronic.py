@@ -2,14 +2,15 @@
 
     OMP_NUM_THREADS=1 python benchmarks/electronic.py                   # two bundled test molecules
     OMP_NUM_THREADS=1 python benchmarks/electronic.py --molecules 78 --results table.jsonl
-    OMP_NUM_THREADS=1 python benchmarks/electronic.py --peptides 5 8 14
+    OMP_NUM_THREADS=1 python benchmarks/electronic.py --peptides 5 8 14 --results peptides.jsonl
     OMP_NUM_THREADS=1 python benchmarks/electronic.py DATA --part validation --model default
     OMP_NUM_THREADS=1 python benchmarks/electronic.py --functional PBE0 --grid default
+    OMP_NUM_THREADS=1 python benchmarks/electronic.py --basis gth-tzvp
 
 DATA is an archive of occupied orbitals or a folder of them with `split.json`; without it, the test
 molecules of QM9 that come with the package. `--peptides` takes chains of as many glycines instead
 (5, 8 and 14 have 38, 59 and 101 atoms). With `--results`, finished molecules are kept and not
-calculated again.
+calculated again. Where molecules differ in size, a table of times against atoms comes last.
 
 Of every molecule: an SCF calculation as PySCF does it and one with kept orbitals and NumPy's
 products (`deepdft.dft.pyscf_integration`), from PySCF's guess and from ours; the energy without
@@ -47,6 +48,7 @@ from deepdft.fields.orbitals import OrbitalArchive
 from deepdft.structures import charge_and_multiplicity
 from deepdft.units import BOHR, HARTREE
 
+BASIS = "gth-dzvp"
 GUESSES = ("minao", "atom", "huckel", "sap")
 BUNDLED = Path(deepdft.__file__).parent / "bundled" / "densities" / "qm9_test" / "molecules.npz"
 MEV = 1000 * HARTREE
@@ -63,6 +65,8 @@ def main() -> None:
     rows = []
     for number, (name, atoms) in enumerate(molecules(options)):
         key = f"{name} {options.functional} {options.grid} {options.model}"
+        if options.basis != BASIS:
+            key += f" {options.basis}"
         if number == 0 and key not in done:
             measured(ase_molecule("CH3OH"), model, options)  # compiles, and is not counted
         row = done.get(key) or {"key": key, **measured(atoms, model, options)}
@@ -72,6 +76,8 @@ def main() -> None:
         rows.append(row)
         print_row(name, row)
     print_summary(rows)
+    if len({row["atoms"] for row in rows}) > 1:
+        print_times(rows)
 
 
 def parsed() -> argparse.Namespace:
@@ -83,6 +89,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--peptides", type=int, nargs="*", default=None, metavar="GLYCINES")
     parser.add_argument("--model", default="qm9")
     parser.add_argument("--functional", default="PBE", help="of the SCF calculations")
+    parser.add_argument("--basis", default=BASIS, help="of the SCF calculations")
     parser.add_argument(
         "--grid", choices=("data", "default"), default="data",
         help="of the SCF calculations: that of the model's data, or PySCF's default",
@@ -131,7 +138,9 @@ class Program:
         settings = PySCFSettings(functional=options.functional)
         charge, _ = charge_and_multiplicity(atoms)
         basis = {
-            symbol: "gth-dzvp-molopt-sr" if symbol in ("K", "Ca", "Zn", "Br", "I") else "gth-dzvp"
+            symbol: "gth-dzvp-molopt-sr"
+            if symbol in ("K", "Ca", "Zn", "Br", "I")
+            else options.basis
             for symbol in set(atoms.get_chemical_symbols())
         }
         structure = zip(atoms.get_chemical_symbols(), atoms.positions, strict=True)
@@ -181,7 +190,8 @@ def measured(atoms: Atoms, model: deepdft.prediction.TrainedModel, options) -> d
     program.field.conv_tol = 1e-10
     program.converge(program.field.make_rdm1())
     row["errors"] = {}
-    if options.functional.casefold() == model.level.functional.casefold():
+    same = options.functional.casefold() == model.level.functional.casefold()
+    if same and options.basis == BASIS:
         with timed(times, "energy without SCF"):
             from_density(model.engine(atoms))
         row["errors"] = errors_of_starts(program, model.engine(atoms), iterations, options.guesses)
@@ -257,6 +267,19 @@ def print_row(name: str, row: dict) -> None:
     counts = ", ".join(f"{key} {value}" for key, value in row["iterations"].items())
     refused = ", no start: PySCF's own guess" if row["refused"] else ""
     print(f"{name}: {row['atoms']} atoms{refused}\n  {times}\n  iterations: {counts}", flush=True)
+
+
+def print_times(rows: list[dict]) -> None:
+    """Print processor times, s, with the iterations, by number of atoms."""
+    kinds = list(dict.fromkeys(kind for row in rows for kind in row["times"]))
+    print(f"\n{'atoms':>5} " + " ".join(f"{kind:>26}" for kind in kinds))
+    for row in sorted(rows, key=lambda row: row["atoms"]):
+        cells = []
+        for kind in kinds:
+            counted = row["iterations"].get(kind)
+            time_taken = f"{row['times'][kind]:.2f}" if kind in row["times"] else "-"
+            cells.append(time_taken + (f" ({counted})" if counted else ""))
+        print(f"{row['atoms']:5} " + " ".join(f"{cell:>26}" for cell in cells))
 
 
 def print_summary(rows: list[dict]) -> None:
