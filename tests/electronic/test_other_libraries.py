@@ -8,7 +8,7 @@ from ase.build import bulk, molecule
 
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError
-from deepdft.formats.pymatgen_objects import from_pymatgen, to_pymatgen
+from deepdft.formats import from_pymatgen, to_pymatgen
 from deepdft.levels import LevelOfTheory
 
 

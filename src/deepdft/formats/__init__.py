@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING, Any
 from ase import Atoms
 
 from deepdft.density import Density, Grid
+from deepdft.formats.pymatgen_objects import from_pymatgen, to_pymatgen
 from deepdft.levels import LevelOfTheory
 
 if TYPE_CHECKING:
     from deepdft.formats.slab_writer import SlabWriter
 
-__all__ = ["open_writer", "read", "read_preview", "read_with_notes", "write"]
+__all__ = [
+    "from_pymatgen",
+    "open_writer",
+    "read",
+    "read_preview",
+    "read_with_notes",
+    "to_pymatgen",
+    "write",
+]
 
 
 def read(path: str | Path, **options: Any) -> Density:
