@@ -36,13 +36,18 @@ def main() -> None:
     parser.add_argument("--molecules", type=int, default=40)
     parser.add_argument("--part", choices=("train", "validation"), default="train")
     parser.add_argument("--model", default="qm9")
+    parser.add_argument(
+        "--first", action="store_true", help="the first molecules of the part, not random ones"
+    )
     options = parser.parse_args()
     archive = OrbitalArchive(options.data)
     split = json.loads((options.data / "split.json").read_text(encoding="utf-8"))
     places = {label: place for place, label in enumerate(archive.labels)}
     names = [str(name) for name in split[options.part]]
     model = deepdft.load_model(options.model, device="cpu")
-    chosen = np.random.default_rng(0).permutation(names)[: options.molecules]
+    if not options.first:
+        names = np.random.default_rng(0).permutation(names).tolist()
+    chosen = names[: options.molecules]
     found, levels = [], []
     for name in chosen:
         density = archive[places[name]]
