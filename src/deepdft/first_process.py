@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from typing import NoReturn
 
 from deepdft.threads import is_first_process
 
@@ -57,8 +58,12 @@ def is_looked_after() -> None:
     _taken_over.set()
 
 
-def leave(tell: bool = True) -> None:
-    """End this process at once: its main thread is in a library, where no exception reaches it."""
+def leave(tell: bool = True) -> NoReturn:
+    """End this process at once, whatever its libraries are at, with exit code 2.
+
+    Args:
+        tell: whether it says why.
+    """
     try:
         if tell:
             print(f"deepdft: {LOST}", file=sys.stderr, flush=True)

@@ -128,6 +128,30 @@ def test_the_first_process_tells_why_a_run_ended(tmp_path, monkeypatch, capsys, 
     assert bool(captured.out + captured.err) == bool(said)
 
 
+LOSES = """
+import atexit, os, sys
+import deepdft.training
+from deepdft.cli import main
+from deepdft.training.processes import LostProcessError
+
+def train(*arguments, **options):
+    raise LostProcessError
+
+deepdft.training.train = train
+atexit.register(os.abort)  # as torch may, which shares something with the lost process
+sys.argv = ["deepdft", "train", "config.yaml"]
+main()
+"""
+
+
+def test_a_loss_ends_with_its_exit_code_whatever_libraries_do(tmp_path):
+    (tmp_path / "config.yaml").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", LOSES], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, f"deepdft: {LOST}\n")
+
+
 @pytest.mark.thorough
 def test_a_process_that_is_killed_while_it_imports_ends_the_run(archive, tmp_path):
     config = small_config(

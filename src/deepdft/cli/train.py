@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 
 from deepdft.cli.common import give
+from deepdft.first_process import leave
 from deepdft.threads import is_first_process
 
 if TYPE_CHECKING:
@@ -52,8 +54,12 @@ def train(
         result = run(
             read_config(config, overrides or ()), start_from=start_from, resume=resume, notify=say
         )
-    except RunEndedError as error:
-        if is_first_process() or (isinstance(error, LostProcessError) and error.tells):
+    except LostProcessError as error:
+        # What torch shares with the lost process may abort where it is torn down.
+        sys.stdout.flush()
+        leave(tell=error.tells)
+    except RunEndedError:
+        if is_first_process():
             raise
         raise typer.Exit(2) from None
     except TrainingStopped as stopped:
