@@ -26,11 +26,14 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
+from ase.data import atomic_numbers
 
 import deepdft
+from deepdft.architectures import create_model
 from deepdft.fields.atoms import AtomicDensityTables
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.folder import in_half_precision, load_checkpoint, save_checkpoint
+from deepdft.models.networks import transfer_weights
 from deepdft.prediction import TrainedModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,10 +70,27 @@ def main() -> None:
             "configuration": configuration,
         },
     }
+    checkpoint = of_its_elements(checkpoint)
     kept = shortened(checkpoint)
     save_checkpoint(kept, BUNDLED / arguments.name)
     print(f"written {BUNDLED / arguments.name}")
     print(f"half precision changes {' '.join(difference(checkpoint, kept))}")
+
+
+def of_its_elements(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a model of the elements of its data; one that was fine-tuned brings more with it."""
+    own = [symbol for symbol in checkpoint.symbols if symbol in checkpoint.card["electrons"]]
+    if own == checkpoint.symbols:
+        return checkpoint
+    network = create_model(
+        checkpoint.architecture,
+        checkpoint.options.model_dump(),
+        [atomic_numbers[symbol] for symbol in own],
+    )
+    transfer_weights(checkpoint.network, network)
+    return Checkpoint.of_network(
+        network, checkpoint.level, checkpoint.baseline, checkpoint.card, checkpoint.tables
+    )
 
 
 def shortened(checkpoint: Checkpoint) -> Checkpoint:
