@@ -55,3 +55,22 @@ def test_damage_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "1.h5").write_bytes((tmp_path / "0.h5").read_bytes()[:3000])
     with pytest.raises(FileFormatError):
         read_points(tmp_path / "1.h5")
+
+
+def test_a_type_in_the_place_of_values_is_one_sentence(tmp_path: Path) -> None:
+    write_points(tmp_path / "0.h5")
+    with h5py.File(tmp_path / "0.h5", "a") as file:
+        del file["chgcar_random/chg"]
+        file["chgcar_random/chg"] = np.dtype("f8")  # a named type
+    with pytest.raises(FileFormatError, match="no dataset chg"):
+        read_points(tmp_path / "0.h5")
+
+
+def test_values_in_another_file_are_not_read(tmp_path: Path) -> None:
+    write_points(tmp_path / "0.h5")
+    write_points(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "0.h5", "a") as file:
+        del file["chgcar_random/chg"]
+        file["chgcar_random/chg"] = h5py.ExternalLink("other.h5", "chgcar_random/chg")
+    with pytest.raises(FileFormatError, match="lies in another file"):
+        read_points(tmp_path / "0.h5")

@@ -9,13 +9,15 @@ from typing import Any
 
 from deepdft.errors import DeepDFTError, FileFormatError
 from deepdft.extras import import_extra
-from deepdft.formats import points
 from deepdft.formats.source import Source
 from deepdft.storage.damage import DAMAGE, reason_of
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _EXPANSION = 1100
 """Values that a dataset may claim for each byte stored (deflate's best)."""
+
+POINTS = "chgcar_random"
+"""The group of a file of values at scattered points (deepdft.formats.points)."""
 
 _CONTENTS = (
     ("vasp-hdf5", "VASP", ("charge/charge",)),
@@ -84,6 +86,14 @@ def _require_whole(h5py: Any, file: Any) -> None:
         raise ValueError(f"'{str(outside)[:60]}' lies in another file")
 
 
+def points_refusal(path: str) -> FileFormatError:
+    """Return the error for a file of points that was taken for a density on a grid."""
+    return FileFormatError(
+        f"{path} holds values at scattered points, not on a grid, so there is no density to write, "
+        "compare or store; deepdft.formats.points.read_points gives points and values."
+    )
+
+
 def dataset(source: Source, file: Any, place: str) -> Any:
     """Return a dataset that does not claim more values than the file holds.
 
@@ -91,7 +101,7 @@ def dataset(source: Source, file: Any, place: str) -> Any:
         FileFormatError: if it does, or is not there.
     """
     found = file.get(place)
-    if found is None or not hasattr(found, "dtype"):
+    if found is None or not hasattr(found, "size"):  # a group, or the name of a type
         raise FileFormatError(f"{source.path} has no dataset {place}.")
     if found.size * found.dtype.itemsize > _EXPANSION * max(1, found.id.get_storage_size()):
         raise FileFormatError(f"{source.path}: {place} claims more values than the file holds.")
@@ -113,8 +123,8 @@ def format_of(source: Source) -> str:
 
 def unknown(source: Source, file: Any) -> FileFormatError:
     """Return the error for a file without a density that we could read: whose it is, if known."""
-    if points.GROUP in file:
-        return points.refusal(source.path)
+    if POINTS in file:
+        return points_refusal(source.path)
     for _, program, places in _CONTENTS:
         if all(place in file for place in places):
             return FileFormatError(

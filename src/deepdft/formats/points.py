@@ -8,7 +8,6 @@ the same.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,11 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.arrays import FloatArray
-from deepdft.errors import DeepDFTError, FileFormatError
-from deepdft.extras import import_extra
+from deepdft.errors import FileFormatError
+from deepdft.formats import hdf5
 from deepdft.formats.source import Source, find_source
 from deepdft.levels import LevelOfTheory
-from deepdft.storage.damage import reason_of
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-GROUP = "chgcar_random"
 _MOST_BYTES = 1 << 32
 
 
@@ -57,15 +53,7 @@ class PointDensity:
 
 def sniff(head: bytes) -> bool:
     """Return whether the first bytes of a file look like values at points in HDF5."""
-    return head.startswith(_HDF5) and GROUP.encode() in head
-
-
-def refusal(path: str) -> FileFormatError:
-    """Return the error for a file of points that was taken for a density on a grid."""
-    return FileFormatError(
-        f"{path} holds values at scattered points, not on a grid, so there is no density to write, "
-        "compare or store; deepdft.formats.points.read_points gives points and values."
-    )
+    return hdf5.sniff(head) and hdf5.POINTS.encode() in head
 
 
 def read_points(path: str | Path) -> PointDensity:
@@ -78,30 +66,19 @@ def read_points(path: str | Path) -> PointDensity:
 
 
 def _read(source: Source) -> PointDensity:
-    h5py = import_extra("h5py", "Reading an HDF5 file")
-
     if not sniff(source.head):
-        raise FileFormatError(f"{source.path} does not hold values at points ({GROUP}).")
-    try:
-        with source.open() as raw:
-            seekable = raw if source.codec is None else io.BytesIO(raw.read())
-            with h5py.File(seekable, "r") as file:
-                return _assemble(file[GROUP])
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise FileFormatError(
-            f"{source.path} is damaged, or not laid out as expected: {reason_of(error)}"
-        ) from None
-    except DeepDFTError as error:
-        raise FileFormatError(f"{source.path}: {error}") from None
+        raise FileFormatError(f"{source.path} does not hold values at points ({hdf5.POINTS}).")
+    with hdf5.opened(source) as file:
+        return _assemble(source, file[hdf5.POINTS])
 
 
-def _assemble(group: Any) -> PointDensity:
-    values = _array(group, "chg").reshape(-1)
-    points = _array(group, "probe_pos").reshape(-1, 3)
-    numbers = _array(group, "atom_type").reshape(-1).astype(np.int64)
-    positions = _array(group, "atom_pos").reshape(-1, 3)
-    cell = _array(group, "cell").reshape(3, 3)
-    spin = _array(group, "chgdiff").reshape(-1) if "chgdiff" in group else None
+def _assemble(source: Source, group: Any) -> PointDensity:
+    values = _array(source, group, "chg").reshape(-1)
+    points = _array(source, group, "probe_pos").reshape(-1, 3)
+    numbers = _array(source, group, "atom_type").reshape(-1).astype(np.int64)
+    positions = _array(source, group, "atom_pos").reshape(-1, 3)
+    cell = _array(source, group, "cell").reshape(3, 3)
+    spin = _array(source, group, "chgdiff").reshape(-1) if "chgdiff" in group else None
     if len({len(values), len(points), len(values if spin is None else spin)}) > 1:
         raise ValueError(f"{len(points)} points have {len(values)} values")
     if len(values) == 0 or len(numbers) != len(positions):
@@ -112,11 +89,10 @@ def _assemble(group: Any) -> PointDensity:
     return PointDensity(atoms, points, values, spin, LevelOfTheory(core="PAW", code="VASP"))
 
 
-def _array(group: Any, name: str) -> NDArray[np.float64]:
-    dataset = group[name]
-    size = dataset.size * dataset.dtype.itemsize
-    if size > min(_MOST_BYTES, 1100 * max(1, dataset.id.get_storage_size())):
-        raise ValueError(f"{name} claims more values than the file holds")
+def _array(source: Source, group: Any, name: str) -> NDArray[np.float64]:
+    dataset = hdf5.dataset(source, group, name)
+    if dataset.size * dataset.dtype.itemsize > _MOST_BYTES:
+        raise ValueError(f"{name} is larger than {_MOST_BYTES >> 30} GiB")
     array = np.asarray(dataset[()], dtype=np.float64)
     if not np.isfinite(array).all():
         raise ValueError(f"a value of {name} is not finite")

@@ -7,7 +7,6 @@ documentation), and `scf/mo_coeff` and `scf/mo_occ`. PySCF itself is not needed.
 from __future__ import annotations
 
 import ast
-import io
 import json
 import re
 from pathlib import Path
@@ -21,20 +20,19 @@ from numpy.typing import NDArray
 from deepdft.arrays import FloatArray
 from deepdft.density import Density
 from deepdft.errors import DeepDFTError, FileFormatError
-from deepdft.extras import import_extra
 from deepdft.fields.orbitals.basis import MAX_ANGULAR_MOMENTUM, Shell
 from deepdft.fields.orbitals.density import OrbitalDensity
+from deepdft.formats import hdf5
 from deepdft.formats.orbital_grid import DEFAULT_MARGIN, DEFAULT_SPACING, density_on_grid
 from deepdft.formats.source import Source, find_source
 from deepdft.levels import LevelOfTheory
+from deepdft.storage.damage import DAMAGE
 from deepdft.units import BOHR
-
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def sniff(head: bytes) -> bool:
     """Return whether the first bytes of a file look like a PySCF checkpoint."""
-    return head.startswith(_HDF5) and b"mo_coeff" in head
+    return hdf5.sniff(head) and b"mo_coeff" in head
 
 
 def read_pyscf_checkpoint(path: str | Path) -> OrbitalDensity:
@@ -72,46 +70,44 @@ def _read(source: Source) -> OrbitalDensity:
         atoms = _atoms(molecule)
         shells = _shells(molecule, len(atoms))
         return _assemble(atoms, shells, coefficients, occupations, _level(molecule))
-    except (KeyError, ValueError, TypeError, IndexError, OSError, DeepDFTError) as error:
+    except (*DAMAGE, DeepDFTError) as error:
         raise FileFormatError(
-            f"{source.path} cannot be read as a PySCF checkpoint: {_reason(error)}"
+            f"{source.path} cannot be read as a PySCF checkpoint: {_reason(error, source)}"
         ) from None
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, source: Source) -> str:
     if isinstance(error, KeyError):
         return f"it has no {error.args[0]}."
-    return str(error)
+    # The path begins the sentence already.
+    return str(error).replace(f"{source.path} ", "it ", 1)
 
 
 def _load(source: Source) -> tuple[dict[str, Any], NDArray[Any], FloatArray]:
-    h5py = import_extra("h5py", "Reading an HDF5 file")
-
-    if not source.head.startswith(_HDF5):
+    if not hdf5.sniff(source.head):
         raise FileFormatError("it is not an HDF5 file (Gaussian's .chk files are not supported).")
-    with source.open() as stream:
-        seekable = stream if source.codec is None else io.BytesIO(stream.read())
-        with h5py.File(seekable, "r") as file:
-            molecule = json.loads(_member(file, "mol")[()])
-            coefficients = _array(_member(file, "scf/mo_coeff"))
-            occupations = _array(_member(file, "scf/mo_occ"))
+    with hdf5.opened(source) as file:
+        molecule = json.loads(_member(file, "mol")[()])
+        coefficients = _array(source, file, "scf/mo_coeff")
+        occupations = _array(source, file, "scf/mo_occ")
     return molecule, coefficients, np.asarray(occupations, dtype=np.float64)
 
 
 def _member(file: Any, name: str) -> Any:
     if name not in file:
-        raise KeyError(name)
+        raise FileFormatError(f"it has no {name}.")
     return file[name]
 
 
-def _array(member: Any) -> NDArray[Any]:
+def _array(source: Source, file: Any, name: str) -> NDArray[Any]:
     """Return a dataset; PySCF stores what is not one array as a group of them."""
+    member = _member(file, name)
     if hasattr(member, "keys"):
-        parts = [np.asarray(member[name]) for name in sorted(member.keys())]
+        parts = [_array(source, member, part) for part in sorted(member.keys())]
         if len({part.shape for part in parts}) != 1:
             raise FileFormatError("its orbitals are lists of different lengths (k-points?).")
         return np.array(parts)
-    return np.asarray(member[()])
+    return np.asarray(hdf5.dataset(source, file, name)[()])
 
 
 def _atoms(molecule: dict[str, Any]) -> Atoms:
