@@ -8,6 +8,7 @@ Then it learns which errors to expect (docs/uncertainty.md):
     deepdft uncertainty qm9 DATA --train DATA/split.json:train \\
         --split DATA/split.json:validation
 
+Given again with `--test`, it adds what was measured to the card; electrons and expected errors stay.
 The card's errors come from the summary that `deepdft evaluate -o` wrote on the test split; nothing
 is computed or chosen here. A model that is still in training has none: its test part is measured
 once, at the end.
@@ -72,6 +73,7 @@ def main() -> None:
     }
     checkpoint = of_its_elements(checkpoint)
     kept = shortened(checkpoint)
+    kept.electron_shapes = known_shapes(kept, BUNDLED / arguments.name)
     save_checkpoint(kept, BUNDLED / arguments.name)
     print(f"written {BUNDLED / arguments.name}")
     print(f"half precision changes {' '.join(difference(checkpoint, kept))}")
@@ -100,6 +102,17 @@ def shortened(checkpoint: Checkpoint) -> Checkpoint:
     """
     tables = None if checkpoint.tables is None else of_nine_digits(checkpoint.tables)
     return replace(checkpoint, weights=in_half_precision(checkpoint.weights), tables=tables)
+
+
+def known_shapes(checkpoint: Checkpoint, folder: Path) -> AtomicDensityTables | None:
+    """Return where electrons are corrected, if the folder has this model already."""
+    if not folder.exists():
+        return None
+    before = load_checkpoint(folder)
+    same = before.weights.keys() == checkpoint.weights.keys() and all(
+        np.array_equal(before.weights[name], array) for name, array in checkpoint.weights.items()
+    )
+    return before.electron_shapes if same else None
 
 
 def difference(before: Checkpoint, after: Checkpoint) -> tuple[str, str]:
