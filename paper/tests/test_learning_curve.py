@@ -26,3 +26,12 @@ def test_a_model_s_steps_include_those_of_the_trainings_it_went_on_from(monkeypa
         learning_curve, "read_description", lambda folder: {"card": card_of(*steps)}
     )
     assert shipped_model().steps == sum(steps)
+
+
+def test_before_the_test_part_is_measured_validation_stands_for_it(monkeypatch):
+    card = card_of(100)
+    card["validation"] = {"eps_mae_percent": 0.3, "step": 100}
+    monkeypatch.setattr(learning_curve, "read_description", lambda folder: {"card": card})
+    assert (shipped_model().part, shipped_model().error) == ("test", 0.2)
+    del card["test"]
+    assert (shipped_model().part, shipped_model().error) == ("validation", 0.3)

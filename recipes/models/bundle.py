@@ -8,7 +8,7 @@ Then it learns which errors to expect (docs/uncertainty.md):
     deepdft uncertainty qm9 DATA --train DATA/split.json:train \\
         --split DATA/split.json:validation
 
-Given again with `--test`, it adds what was measured to the card; electrons and expected errors stay.
+Given again with `--test`, it adds to the card what was measured; all else stays.
 The card's errors come from the summary that `deepdft evaluate -o` wrote on the test split; nothing
 is computed or chosen here. A model that is still in training has none: its test part is measured
 once, at the end.

@@ -116,7 +116,8 @@ def _predictions(start: str, fit: Fit, shipped: Shipped) -> Iterator[str]:
     yield (
         f"{start}, {shipped.size:,} molecules give {_shown(at_shipped, ' %')}; the bundled model, "
         f"trained on as many for {shipped.steps:,} steps, has {shipped.error:.4f} ± "
-        f"{shipped.standard_error:.4f} %, {'inside' if inside else 'outside'} that interval."
+        f"{shipped.standard_error:.4f} % in {shipped.part}, {'inside' if inside else 'outside'} "
+        "that interval."
     )
     at_paper = fit.predictions[PAPER_SIZE]
     text = f"{start}, the paper's {PAPER_SIZE:,} molecules give {_shown(at_paper, ' %')}"
@@ -186,7 +187,7 @@ def curve_picture(result: CurveResult) -> bytes:
     axes.plot([r.size for r in runs], [r.error for r in runs], "o", ms=4, label="runs, each a seed")
     axes.errorbar(
         shipped.size, shipped.error, shipped.standard_error, fmt="s", color="tab:green", capsize=2,
-        label=f"bundled model, {shipped.steps:,} steps, not in the fit",
+        label=f"bundled model, {shipped.steps:,} steps, {shipped.part}, not in the fit",
     )  # fmt: skip
     sizes = np.geomspace(0.8 * runs[0].size, 1.3 * PAPER_SIZE, 200)
     for name, fit, color in (
