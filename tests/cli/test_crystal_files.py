@@ -49,7 +49,7 @@ def test_models_say_what_they_are_for(run: Callable[..., Outcome]) -> None:
     assert said["ethylene-carbonate"]["for"] == "liquid C3H4O3"
     assert said["default"]["charges"] == [-1, 0, 1]
     assert said["qm9"]["eps_mae_percent"] < 0.3
-    assert said["qm9"]["measured_on"] == "test"
+    assert said["cathode"]["measured_on"] == "test"
     assert said["crystals"]["electrons"]["Si"] == 4
     for name, row in said.items():
         assert name in outcome.output
