@@ -111,7 +111,6 @@ def test_options_of_the_other_architecture(name) -> None:
     ("make", "sentence"),
     [
         (lambda w: w.int(), "of the type I32"),
-        (lambda w: w.half(), "of the type F16"),
         (lambda w: w.bfloat16(), "of the type BF16"),
         (lambda w: w > 0, "of the type BOOL"),
         (lambda w: w * NAN, "not finite"),
