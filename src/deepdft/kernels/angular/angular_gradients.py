@@ -18,6 +18,7 @@ from numba import types
 
 from deepdft.compilation import compiled, inner
 from deepdft.kernels.jets import FACTORS
+from deepdft.kernels.simd.edge_loop import each_edge, row_of
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 _SHARE, _INVERSE, _VECTOR = 1, 7, 18
@@ -105,37 +106,24 @@ def _sum_gradients(momentum: int) -> Any:
         vectors = Vectors(builder)
         places = [builder.gep(table, [builder.mul(width, INDEX(r))]) for r in range(6)]
         rows = [[vectors.load(place, j) for place in places] for j in range(2)]
-        entry, loop = builder.block, builder.append_basic_block("edge")
-        after = builder.append_basic_block("after")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        edge = builder.phi(INDEX)
-        edge.add_incoming(first, entry)
-
-        def row_of(base: Any, indices: Any, stride: Any) -> Any:
-            index = builder.sext(builder.load(builder.gep(indices, [edge])), INDEX)
-            return builder.gep(base, [builder.mul(index, stride)])
-
-        sender, message = row_of(senders, atoms, sender_stride), row_of(out, receivers, width)
-        shared = _Numbers(
-            vectors, momentum, builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))]),
-            builder.gep(scales, [edge]), builder.gep(harmonics, [edge]), apart_functions,
-        )  # fmt: skip
-        for j in range(2):
-            sent = [
-                vectors.load(builder.gep(sender, [builder.mul(apart_sent, INDEX(n))]), j)
-                for n in range(numbers)
-            ]
-            for component, pairs in enumerate(_message(vectors, shared, sent, rows[j])):
-                place = builder.gep(message, [builder.mul(apart, INDEX(component))])
-                total = vectors.load(place, j)
-                for x, y in pairs:
-                    total = vectors.multiply_add(x, y, total)
-                vectors.store(total, place, j)
-        following = builder.add(edge, INDEX(1))
-        edge.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
-        builder.position_at_end(after)
+        with each_edge(builder, first, last) as edge:
+            sender = row_of(builder, edge, senders, atoms, sender_stride)
+            message = row_of(builder, edge, out, receivers, width)
+            shared = _Numbers(
+                vectors, momentum, builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))]),
+                builder.gep(scales, [edge]), builder.gep(harmonics, [edge]), apart_functions,
+            )  # fmt: skip
+            for j in range(2):
+                sent = [
+                    vectors.load(builder.gep(sender, [builder.mul(apart_sent, INDEX(n))]), j)
+                    for n in range(numbers)
+                ]
+                for component, pairs in enumerate(_message(vectors, shared, sent, rows[j])):
+                    place = builder.gep(message, [builder.mul(apart, INDEX(component))])
+                    total = vectors.load(place, j)
+                    for x, y in pairs:
+                        total = vectors.multiply_add(x, y, total)
+                    vectors.store(total, place, j)
         return target.get_dummy_value()
 
     @intrinsic

@@ -13,7 +13,7 @@ from numba import types
 
 from deepdft.compilation import compiled, inner
 from deepdft.kernels.jets import COMPONENTS, FACTORS, PAIRS
-from deepdft.kernels.simd.edge_loop import EdgeLoop
+from deepdft.kernels.simd.edge_loop import EdgeLoop, each_edge, row_of
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 _DIRECTIONS = PAIRS[3]
@@ -77,35 +77,21 @@ def _sum_jets(functions: int) -> Any:
         vectors = Vectors(builder)
         places = [builder.gep(table, [builder.mul(width, INDEX(r))]) for r in range(6)]
         rows = [[vectors.load(place, j) for place in places] for j in range(2)]
-        entry, loop = builder.block, builder.append_basic_block("edge")
-        after = builder.append_basic_block("after")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        edge = builder.phi(INDEX)
-        edge.add_incoming(first, entry)
-
-        def row_of(base: Any, indices: Any, stride: Any) -> Any:
-            index = builder.sext(builder.load(builder.gep(indices, [edge])), INDEX)
-            return builder.gep(base, [builder.mul(index, stride)])
-
-        sender = row_of(senders, atoms, sender_stride)
-        of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
-        angular = builder.gep(harmonics, [builder.mul(edge, edge_stride)])
-        this = EdgeLoop(builder, of_edge, row_of(out, receivers, width), apart)
-        for j in range(2):
-            sent = [
-                vectors.load(builder.gep(sender, [builder.mul(apart_sent, INDEX(m))]), j)
-                for m in range(functions)
-            ]
-            if functions == 1:
-                this.add_jet(sent[0], rows[j], j, _ORDER)
-            else:
-                jet = _contracted(vectors, angular, sent)
-                _add_product(vectors, this, rows[j], jet, j)
-        following = builder.add(edge, INDEX(1))
-        edge.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
-        builder.position_at_end(after)
+        with each_edge(builder, first, last) as edge:
+            sender = row_of(builder, edge, senders, atoms, sender_stride)
+            of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
+            angular = builder.gep(harmonics, [builder.mul(edge, edge_stride)])
+            this = EdgeLoop(builder, of_edge, row_of(builder, edge, out, receivers, width), apart)
+            for j in range(2):
+                sent = [
+                    vectors.load(builder.gep(sender, [builder.mul(apart_sent, INDEX(m))]), j)
+                    for m in range(functions)
+                ]
+                if functions == 1:
+                    this.add_jet(sent[0], rows[j], j, _ORDER)
+                else:
+                    jet = _contracted(vectors, angular, sent)
+                    _add_product(vectors, this, rows[j], jet, j)
         return target.get_dummy_value()
 
     @intrinsic

@@ -11,6 +11,7 @@ from typing import Any
 
 from numba import types
 
+from deepdft.kernels.simd.edge_loop import row_of
 from deepdft.kernels.simd.vectors import INDEX, Vectors, intrinsic
 
 
@@ -21,9 +22,7 @@ class _Edge:
         self._vectors, self._builder, self._edge = vectors, vectors.builder, edge
 
     def row(self, base: Any, indices: Any, stride: Any) -> Any:
-        builder = self._builder
-        index = builder.sext(builder.load(builder.gep(indices, [self._edge])), INDEX)
-        return builder.gep(base, [builder.mul(index, stride)])
+        return row_of(self._builder, self._edge, base, indices, stride)
 
     def numbers(self, base: Any, stride: Any, count: int) -> list[Any]:
         """Broadcast `count` numbers of the edge, which lie `stride` apart."""

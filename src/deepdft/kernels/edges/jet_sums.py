@@ -13,7 +13,7 @@ from numba import types
 
 from deepdft.compilation import compiled
 from deepdft.kernels.jets import FACTORS
-from deepdft.kernels.simd.edge_loop import EdgeLoop
+from deepdft.kernels.simd.edge_loop import EdgeLoop, each_edge, row_of
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 
@@ -25,26 +25,13 @@ def _sum_jets(order: int) -> Any:
         vectors = Vectors(builder)
         places = [builder.gep(table, [builder.mul(stride, INDEX(r))]) for r in range(6)]
         entries = [[vectors.load(place, j) for place in places] for j in range(2)]
-        entry, loop = builder.block, builder.append_basic_block("edge")
-        after = builder.append_basic_block("after")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        edge = builder.phi(INDEX)
-        edge.add_incoming(first, entry)
-
-        def row_of(base: Any, indices: Any) -> Any:
-            index = builder.sext(builder.load(builder.gep(indices, [edge])), INDEX)
-            return builder.gep(base, [builder.mul(index, stride)])
-
-        sender, message = row_of(senders, atoms), row_of(out, receivers)
-        of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
-        this = EdgeLoop(builder, of_edge, message, apart)
-        for j in range(2):
-            this.add_jet(vectors.load(sender, j), entries[j], j, order)
-        following = builder.add(edge, INDEX(1))
-        edge.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
-        builder.position_at_end(after)
+        with each_edge(builder, first, last) as edge:
+            sender = row_of(builder, edge, senders, atoms, stride)
+            message = row_of(builder, edge, out, receivers, stride)
+            of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
+            this = EdgeLoop(builder, of_edge, message, apart)
+            for j in range(2):
+                this.add_jet(vectors.load(sender, j), entries[j], j, order)
         return target.get_dummy_value()
 
     @intrinsic

@@ -1,10 +1,37 @@
-"""Instructions for one edge: its row of the table times its factors, added to a message."""
+"""Instructions for edges: a loop over some, and for one its factors times its row of the table."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from deepdft.kernels.simd.vectors import INDEX, Vectors
+
+
+@contextmanager
+def each_edge(builder: Any, first: Any, last: Any) -> Iterator[Any]:
+    """Repeat what is built within for edges first..last-1, at least one; yields the edge's number.
+
+    What is built within has no branches of its own.
+    """
+    entry, loop = builder.block, builder.append_basic_block("edge")
+    after = builder.append_basic_block("after")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    edge = builder.phi(INDEX)
+    edge.add_incoming(first, entry)
+    yield edge
+    following = builder.add(edge, INDEX(1))
+    edge.add_incoming(following, loop)
+    builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
+    builder.position_at_end(after)
+
+
+def row_of(builder: Any, edge: Any, base: Any, indices: Any, stride: Any) -> Any:
+    """Return a pointer to an edge's row, whose number stands among 32-bit `indices`."""
+    index = builder.sext(builder.load(builder.gep(indices, [edge])), INDEX)
+    return builder.gep(base, [builder.mul(index, stride)])
 
 
 class EdgeLoop:
