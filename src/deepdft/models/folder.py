@@ -105,8 +105,7 @@ def in_half_precision(weights: Mapping[str, Array]) -> Weights:
     Raises:
         ConfigurationError: if a weight is larger than half precision can hold.
     """
-    with np.errstate(over="ignore"):
-        rounded = {name: array.astype(np.float16) for name, array in weights.items()}
+    rounded = _halved(weights)
     if not all(np.isfinite(array).all() for array in rounded.values()):
         raise ConfigurationError("Weights above 65,504 have no place in half precision.")
     return {name: array.astype(weights[name].dtype) for name, array in rounded.items()}
@@ -117,10 +116,15 @@ def _stored(weights: Mapping[str, Array]) -> Weights:
     contiguous = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     if any(array.dtype != np.float32 for array in contiguous.values()):
         return contiguous
-    with np.errstate(over="ignore"):
-        half = {name: array.astype(np.float16) for name, array in contiguous.items()}
+    half = _halved(contiguous)
     same = all(np.array_equal(half[name], array) for name, array in contiguous.items())
     return half if same else contiguous
+
+
+def _halved(weights: Mapping[str, Array]) -> Weights:
+    """Return weights in half precision, infinite where it does not reach."""
+    with np.errstate(over="ignore"):
+        return {name: array.astype(np.float16) for name, array in weights.items()}
 
 
 def _errors(folder: Path) -> bytes | None:
