@@ -12,7 +12,8 @@ from deepdft.structures.charge import charge_and_multiplicity
 from deepdft.structures.coverage import Coverage
 
 WAY_OUT = " Choose one with -m (model=...) all the same, or train your own."
-"""What the command line and Python offer whoever asks for more than the models know."""
+"""What the command line and Python offer whoever asks for more than the models know; a page has
+neither."""
 
 
 def bundled_coverages() -> list[Coverage]:
@@ -20,7 +21,7 @@ def bundled_coverages() -> list[Coverage]:
     return [overview.coverage for overview in bundled_overviews()]
 
 
-def choose_model(structures: Sequence[Atoms]) -> Coverage:
+def choose_model(structures: Sequence[Atoms], way_out: str = WAY_OUT) -> Coverage:
     """Return what the bundled model for structures of their kind was made for; it has its name.
 
     Looks at elements, charges, and whether a structure is periodic. Models for one liquid or one
@@ -28,6 +29,7 @@ def choose_model(structures: Sequence[Atoms]) -> Coverage:
 
     Args:
         structures: one or more; the model has to know all.
+        way_out: what the error offers in the end.
 
     Raises:
         UnsupportedStructureError: if there is none, naming the nearest and what it lacks.
@@ -44,7 +46,7 @@ def choose_model(structures: Sequence[Atoms]) -> Coverage:
     wanted = sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()})
     raise UnsupportedStructureError(
         f"No bundled model was made for this structure ({', '.join(wanted)}). The nearest: "
-        f"{nearest}.{WAY_OUT}"
+        f"{nearest}.{way_out}"
     )
 
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from ase import Atoms
 
-from deepdft.errors import UnsupportedStructureError
-from deepdft.models.choice import WAY_OUT, bundled_coverages, choose_model
+from deepdft.models.choice import bundled_coverages, choose_model
 from deepdft.prediction.trained_model import TrainedModel, load_model
 from deepdft.web.problems import Refusal
 
@@ -57,12 +56,7 @@ class Models:
             UnsupportedStructureError: if there is none.
             Refusal: see `get`.
         """
-        if name is not None:
-            return self.get(name)
-        try:
-            return self.get(choose_model([atoms]).model)
-        except UnsupportedStructureError as error:
-            raise UnsupportedStructureError(str(error).removesuffix(WAY_OUT)) from None
+        return self.get(choose_model([atoms], way_out="").model if name is None else name)
 
     def rate(self, name: str) -> float | None:
         """Return how many points per second a model last did here, None where it did none."""
