@@ -7,7 +7,6 @@ calculation of CP2K as a start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +27,7 @@ from deepdft.fields.field import Field
 from deepdft.fields.orbitals import OrbitalDensity, load_basis
 from deepdft.fields.orbitals.functions import BasisFunctions
 from deepdft.fields.walk import values_on
+from deepdft.geometry.blocks import block_points, grid_blocks
 from deepdft.levels import LevelOfTheory
 from deepdft.prediction.engine import ProbeEngine
 from deepdft.structures import charge_and_multiplicity
@@ -176,20 +176,12 @@ def _matrix(potential: FloatArray, grid: Grid, atoms: Atoms) -> FloatArray:
     functions = BasisFunctions(shells, atoms.positions, atoms.cell.array)
     count = sum(shell.n_functions for of_atom in shells for shell in of_atom)
     total = np.zeros((count, count))
-    for start, stop in _blocks(grid):
-        points = grid.points(start, stop).reshape(-1, 3)
-        here = potential[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))].ravel()
-        values, rows = functions.at(points)
+    blocks = grid_blocks(grid, (0, 0, 0), grid.shape, (_BLOCK, _BLOCK, _BLOCK))
+    for first, last in zip(blocks.first, blocks.last, strict=True):
+        here = potential[tuple(slice(a, b) for a, b in zip(first, last, strict=True))].ravel()
+        values, rows = functions.at(block_points(grid, first, last))
         total[np.ix_(rows, rows)] += (values[0] * here) @ values[0].T
     return total * grid.voxel_volume
-
-
-def _blocks(grid: Grid) -> Iterator[tuple[tuple[int, int, int], tuple[int, int, int]]]:
-    nx, ny, nz = grid.shape
-    for i in range(0, nx, _BLOCK):
-        for j in range(0, ny, _BLOCK):
-            for k in range(0, nz, _BLOCK):
-                yield (i, j, k), (min(i + _BLOCK, nx), min(j + _BLOCK, ny), min(k + _BLOCK, nz))
 
 
 def _other_parts(cell: Any) -> FloatArray:
