@@ -24,6 +24,7 @@ from deepdft.fields.atoms.choice import tables_for_level
 from deepdft.models.bundled import open_checkpoint
 from deepdft.models.checkpoint import Checkpoint
 from deepdft.models.networks import transfer_weights
+from deepdft.prediction.electrons import integrals_of
 from deepdft.threads import is_first_process
 from deepdft.training.card import described_start, model_card, recorded_start
 from deepdft.training.config import TrainConfig
@@ -213,7 +214,7 @@ def _serve(tables: AtomicDensityTables, data: DensityDataset) -> bool:
         return False
     for index in range(min(_COUNTED, len(data))):
         atoms = data.preview(index)
-        neutral = sum(tables.electrons(symbol) for symbol in atoms.symbols)
+        neutral = float(integrals_of(tables, atoms).sum())
         expected = neutral - float(atoms.info.get("charge") or 0.0)
         if abs(data.n_electrons(index) - expected) > _MISSING * neutral:
             return False
