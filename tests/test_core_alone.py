@@ -127,17 +127,22 @@ def test_what_needs_an_extra_says_so_in_a_sentence(folder, arguments, words, ext
     assert result.stderr.count("\n") == 1, result.stderr
 
 
-def test_torch_is_not_imported_where_it_is_installed(folder):
+@pytest.mark.parametrize(
+    ("options", "beside"), [([], {"scipy.spatial", "scipy.optimize"}), (["--uncertainty"], set())]
+)
+def test_nothing_heavy_is_imported_where_it_is_installed(folder, options, beside):
     code = """
 import sys
 from deepdft.cli import main
-sys.argv = ["deepdft", "predict", "water.xyz", "--spacing", "0.5", "--uncertainty"]
+sys.argv = ["deepdft", "predict", "water.xyz", "--spacing", "0.5", *sys.argv[1:]]
 try:
     main()
 except SystemExit as left:
     assert not left.code
-heavy = {"torch", "pytorch_lightning", "dask", "matplotlib", "zarr"} & set(sys.modules)
-assert not heavy, heavy
+print(*sys.modules)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder)
+    command = [sys.executable, "-c", code, *options]
+    done = subprocess.run(command, check=True, cwd=folder, capture_output=True, text=True)
+    heavy = {"torch", "pytorch_lightning", "dask", "matplotlib", "zarr", *beside}
+    assert not heavy & set(done.stdout.split())
     assert (folder / "water.cube").exists()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 from ase.cell import Cell
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from deepdft.arrays import FloatArray, IntegerArray
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 _SAME_PLACE = 1e-4
 """Å by which an atom may miss the place of its image."""
@@ -64,9 +67,15 @@ def _within_cell(scaled: FloatArray) -> FloatArray:
     return wrapped
 
 
+def _tree(scaled: FloatArray) -> cKDTree:
+    from scipy.spatial import cKDTree  # which molecules need not wait for
+
+    return cKDTree(scaled, boxsize=1.0)
+
+
 def _translations(scaled: FloatArray, numbers: IntegerArray, cell: FloatArray) -> FloatArray:
     """Return all shifts (n, 3), in [0, 1) of the cell, that leave a structure as it is."""
-    tree = cKDTree(scaled, boxsize=1.0)
+    tree = _tree(scaled)
 
     def lead_to_images(shifts: FloatArray, some: slice) -> NDArray[np.bool_]:
         moved = _within_cell(scaled[None, some] + shifts[:, None])
@@ -92,7 +101,7 @@ def _translations(scaled: FloatArray, numbers: IntegerArray, cell: FloatArray) -
 
 def _distances(shifts: FloatArray, known: FloatArray) -> FloatArray:
     """Return how far from the nearest known one each shift is, in parts of the cell."""
-    found: FloatArray = cKDTree(known, boxsize=1.0).query(shifts)[0]
+    found: FloatArray = _tree(known).query(shifts)[0]
     return found
 
 
@@ -135,7 +144,7 @@ def _representatives(scaled: FloatArray, shifts: FloatArray) -> IntegerArray:
     """Return the first atom of each set of images."""
     if len(shifts) == 1:
         return np.arange(len(scaled))
-    tree = cKDTree(scaled, boxsize=1.0)
+    tree = _tree(scaled)
     first, seen = [], np.zeros(len(scaled), dtype=bool)
     for atom in range(len(scaled)):
         if not seen[atom]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
-from scipy.interpolate import BSpline
 
 from deepdft.arrays import FloatArray
 from deepdft.density import Density
@@ -21,6 +21,9 @@ from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms.tables import AtomicDensityTables
 from deepdft.geometry.periodic_images import images_in_reach
 from deepdft.levels import LevelOfTheory, SharedLevel
+
+if TYPE_CHECKING:
+    from scipy.interpolate import BSpline
 
 DEGREE = 5
 _CHUNK = 4096
@@ -67,6 +70,8 @@ class RadialBasis:
         The first two ordinary B-splines are added up, which leaves no slope at the nucleus; the
         last three, which do not vanish smoothly at the cutoff, are left out.
         """
+        from scipy.interpolate import BSpline  # a plain prediction does without
+
         points = self.breakpoints
         knots = np.concatenate([[points[0]] * DEGREE, points, [points[-1]] * DEGREE])
         size = len(knots) - DEGREE - 1
