@@ -12,6 +12,7 @@ import threading
 import time
 from typing import NoReturn
 
+from deepdft.failures import Terminated, ending_of
 from deepdft.threads import is_first_process
 
 VARIABLE = "DEEPDFT_FIRST_PROCESS"
@@ -58,14 +59,16 @@ def is_looked_after() -> None:
     _taken_over.set()
 
 
-def leave(tell: bool = True) -> NoReturn:
-    """End this process at once, whatever its libraries are at, with exit code 2.
+def leave(tell: bool = True, told: int = 0) -> NoReturn:
+    """End this process at once, whatever its libraries are at.
 
     Args:
         tell: whether it says why.
+        told: number of a signal that has told it to end; else it ends with exit code 2.
     """
+    sentence, code = (told and ending_of(Terminated(told))) or (LOST, 2)
     try:
         if tell:
-            print(f"deepdft: {LOST}", file=sys.stderr, flush=True)
+            print(f"deepdft: {sentence}", file=sys.stderr, flush=True)
     finally:  # also where nobody reads any more
-        os._exit(2)
+        os._exit(code)

@@ -129,13 +129,13 @@ def test_the_first_process_tells_why_a_run_ended(tmp_path, monkeypatch, capsys, 
 
 
 LOSES = """
-import atexit, os, sys
+import atexit, os, signal, sys
 import deepdft.training
 from deepdft.cli import main
 from deepdft.training.processes import LostProcessError
 
 def train(*arguments, **options):
-    raise LostProcessError
+    raise LostProcessError(TOLD)
 
 deepdft.training.train = train
 atexit.register(os.abort)  # as torch may, which shares something with the lost process
@@ -144,12 +144,17 @@ main()
 """
 
 
-def test_a_loss_ends_with_its_exit_code_whatever_libraries_do(tmp_path):
+@pytest.mark.parametrize(
+    ("told", "code", "said"),
+    [("0", 2, LOST), ("signal.SIGINT", 130, "interrupted"), ("signal.SIGTERM", 143, "terminated")],
+)
+def test_a_loss_ends_with_its_exit_code_whatever_libraries_do(tmp_path, told, code, said):
     (tmp_path / "config.yaml").write_text("")
     done = subprocess.run(
-        [sys.executable, "-c", LOSES], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (2, f"deepdft: {LOST}\n")
+        [sys.executable, "-c", LOSES.replace("TOLD", told)], cwd=tmp_path, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, f"deepdft: {said}\n")
 
 
 @pytest.mark.thorough

@@ -57,7 +57,7 @@ def train(
     except LostProcessError as error:
         # What torch shares with the lost process may abort where it is torn down.
         sys.stdout.flush()
-        leave(tell=error.tells)
+        leave(error.tells, error.told)
     except RunEndedError:
         if is_first_process():
             raise

@@ -48,6 +48,11 @@ class EndWhenTold(pytorch_lightning.Callback):
         self._state = state
         self._told = 0
 
+    @property
+    def told(self) -> int:
+        """The number of the signal that has told the process to end; 0 if none has."""
+        return self._told
+
     def setup(self, trainer: pytorch_lightning.Trainer, *arguments: Any, **options: Any) -> None:
         """Take note of signals from now on."""
         self._listen()

@@ -21,7 +21,7 @@ from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from deepdft.first_process import LOST, VARIABLE, first_is_gone, is_looked_after, leave
 from deepdft.threads import is_first_process
-from deepdft.training.ending import StoppedError
+from deepdft.training.ending import EndWhenTold, StoppedError
 from deepdft.training.module import RunEndedError
 
 _LOOK = 0.5
@@ -38,12 +38,18 @@ _LOST = re.compile(
 class LostProcessError(RunEndedError):
     """Another process of the run has ended.
 
+    Args:
+        told: number of a signal that has told this process to end as well; 0 if none has. Ctrl-C
+            ends at once what still imports what it needs, while others wait for the next step.
+
     Attributes:
+        told: the same.
         tells: whether this process tells of it: the first, or, where that is gone, any other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: int = 0) -> None:
         super().__init__(LOST)
+        self.told = told
         self.tells = is_first_process() or first_is_gone(1.0)
 
 
@@ -86,7 +92,12 @@ def losses_of_processes(trainer: pytorch_lightning.Trainer) -> Iterator[None]:
     if not isinstance(strategy, SeveralProcesses):
         yield
         return
-    watch = _Watch(lambda: _is_missing_one(strategy.started))
+
+    def told() -> int:
+        callbacks: list[Any] = getattr(trainer, "callbacks", [])
+        return next((item.told for item in callbacks if isinstance(item, EndWhenTold)), 0)
+
+    watch = _Watch(lambda: _is_missing_one(strategy.started), told)
     watch.start()
     is_looked_after()
     try:
@@ -95,7 +106,7 @@ def losses_of_processes(trainer: pytorch_lightning.Trainer) -> Iterator[None]:
         if not isinstance(error, StoppedError):  # with which all end at the same step
             _kill(strategy.started)
         if isinstance(error, RuntimeError) and _LOST.search(str(error)):
-            raise LostProcessError from error
+            raise LostProcessError(told()) from error
         raise
     finally:
         watch.over.set()
@@ -104,9 +115,10 @@ def losses_of_processes(trainer: pytorch_lightning.Trainer) -> Iterator[None]:
 class _Watch(threading.Thread):
     """Ends the process some time after another one was lost, if it has not ended by then."""
 
-    def __init__(self, is_missing_one: Callable[[], bool]) -> None:
+    def __init__(self, is_missing_one: Callable[[], bool], told: Callable[[], int]) -> None:
         super().__init__(name="deepdft-processes", daemon=True)
         self._is_missing_one = is_missing_one
+        self._told = told
         self.over = threading.Event()
 
     def run(self) -> None:
@@ -114,7 +126,7 @@ class _Watch(threading.Thread):
         while not self.over.wait(_LOOK):
             if self._is_missing_one():
                 if not self.over.wait(_PATIENCE):
-                    leave(tell=LostProcessError().tells)
+                    leave(LostProcessError().tells, self._told())
                 return
 
 
