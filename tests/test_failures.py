@@ -39,6 +39,7 @@ from deepdft.storage.replace import replacing
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
         (ImportError("x.so: failed to map segment from shared object"), "not enough memory"),
         (RuntimeError("can't start new thread"), "not enough memory"),
+        (RuntimeError("a thread: Resource temporarily unavailable"), "no room for it now; raise"),
         (RecursionError("maximum recursion depth exceeded"), "nested too deeply"),
         (ValueError("embedded null byte"), "A name holds a character"),
         (ConfigurationError("What is wrong."), "What is wrong."),
@@ -93,6 +94,27 @@ def test_signals_raise_while_a_command_runs(number, ending):
             signal.raise_signal(number)
         assert ending_of(raised.value) == ending
         assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_compiled_code_makes_an_error_of_is_the_end(number, code):
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(number, usual)
+
+    def load():
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise ImportError("an extension failed to import") from None
+
+    try:
+        with pytest.raises(KeyboardInterrupt) as raised, signals_raise():
+            load()
+        assert ending_of(raised.value)[1] == code
+        with pytest.raises(ImportError), signals_raise():
+            raise ImportError("no signal")
     finally:
         signal.signal(number, before)
 

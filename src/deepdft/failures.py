@@ -18,6 +18,12 @@ from typing import NoReturn
 
 from deepdft.errors import ConfigurationError, DeepDFTError
 
+_USUAL_HANDLERS = {
+    "SIGINT": signal.default_int_handler,
+    "SIGTERM": signal.SIG_DFL,
+    "SIGHUP": signal.SIG_DFL,
+}
+
 _ADVICE = {
     errno.ENOSPC: "no space is left on the disk; free some or name another folder",
     errno.EDQUOT: "the quota of disk space is used up; free some or name another folder",
@@ -42,6 +48,8 @@ _ADVICE = {
 }
 _NUMBER = re.compile(r"(?:code: |os error |errno = |Errno )(\d+)")
 """Where libraries in other languages write the number of an error of the system."""
+_WORDS = {os.strerror(number): number for number in _ADVICE}
+"""The system's own words for each, which are all that others leave."""
 _MEMORY = re.compile(
     r"can't allocate memory|cannot allocate memory|failed to map segment|out of memory"
     r"|can't start new thread|unable to allocate|std::bad_alloc",
@@ -140,8 +148,10 @@ def _reason(error: OSError) -> str:
 def _number_of(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    found = _NUMBER.search(str(error))
-    return int(found[1]) if found else None
+    text = str(error)
+    if found := _NUMBER.search(text):
+        return int(found[1])
+    return next((number for words, number in _WORDS.items() if text.endswith(words)), None)
 
 
 def _weights_error() -> type[Exception]:
@@ -181,22 +191,35 @@ def ending_of(error: BaseException) -> tuple[str, int] | None:
 def signals_raise() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise `Terminated`, so that what is under way is cleaned up.
 
+    Compiled code that is interrupted may raise an error of its own, as extensions do that are just
+    imported ("failed to import"); after a signal, SIGINT included, that is taken for the end too.
+
     A signal that is ignored, as SIGHUP under `nohup`, stays so. Only the main thread can do this;
     elsewhere nothing changes.
     """
+    told: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        told.append(number)
+        raise _request_to_end(number)
+
     before = {}
-    for name in ("SIGTERM", "SIGHUP"):
+    for name, usual in _USUAL_HANDLERS.items():
         number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is None or signal.getsignal(number) is not signal.SIG_DFL:
+        if number is None or signal.getsignal(number) is not usual:
             continue
         with suppress(ValueError):  # not the main thread
-            before[number] = signal.signal(number, _terminate)
+            before[number] = signal.signal(number, end)
     try:
         yield
+    except Exception as error:
+        if told:
+            raise _request_to_end(told[-1]) from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated(number)
+def _request_to_end(number: int) -> KeyboardInterrupt:
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
