@@ -92,6 +92,7 @@ def test_a_folder_that_others_have_cleared_away_is_made_again(temporary) -> None
         (OSError(errno.EMFILE, "", "/secret/place"), "too many files open", 503),
         (RefusedBySystemError("/secret/x.cube cannot be written: no space is left."), "space", 503),
         (MemoryError(), "more memory than there is", 413),
+        (RuntimeError("can't start new thread"), "not enough memory", 503),
     ],
 )
 def test_what_the_machine_refuses_is_a_sentence(error, sentence, status) -> None:
@@ -109,9 +110,16 @@ def test_a_defect_is_none() -> None:
     assert refusal_of(KeyError("x")) is None
 
 
-def test_a_file_that_cannot_be_made_is_a_sentence(visitor, monkeypatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "", "/secret/place"), "no space is left"),
+        (RuntimeError("can't start new thread"), "not enough memory"),
+    ],
+)
+def test_a_file_that_cannot_be_made_is_a_sentence(visitor, monkeypatch, error, sentence) -> None:
     def full() -> None:
-        raise OSError(errno.ENOSPC, "", "/secret/place")
+        raise error
 
     monkeypatch.setattr("deepdft.web.routes.private_folder", full)
     key = visitor.post("/api/jobs", json={"example": "water"}).json()["key"]
@@ -119,5 +127,5 @@ def test_a_file_that_cannot_be_made_is_a_sentence(visitor, monkeypatch) -> None:
         pass
     answer = visitor.get(f"/api/jobs/{key}/file")
     assert answer.status_code == 503
-    assert "no space is left" in answer.json()["error"].casefold()
+    assert sentence in answer.json()["error"].casefold()
     assert "secret" not in answer.text

@@ -86,7 +86,7 @@ def _application(service: Service, warmed_up: bool) -> FastAPI:
         return FileResponse(str(page / "index.html"), headers={"cache-control": "no-cache"})
 
     inner.mount("/", StaticFiles(directory=str(page)), name="page")
-    for kind in (DeepDFTError, OSError, MemoryError):
+    for kind in (DeepDFTError, OSError, MemoryError, RuntimeError):
         inner.add_exception_handler(kind, _refused)
     inner.add_exception_handler(RequestValidationError, _invalid)
     inner.add_exception_handler(HTTPException, _http_problem)
@@ -94,9 +94,10 @@ def _application(service: Service, warmed_up: bool) -> FastAPI:
     return inner
 
 
-def _refused(_: Request, error: Exception) -> JSONResponse:
+def _refused(request: Request, error: Exception) -> JSONResponse:
     found = refusal_of(error)
-    assert found is not None
+    if found is None:
+        return _defect(request, error)
     return JSONResponse({"error": found[0]}, found[1])
 
 
