@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+import warnings
 
 
 def main() -> None:
@@ -26,6 +27,10 @@ def main() -> None:
         sys.exit(code)
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else int(left.code is not None)
+        if code > 1:
+            # All is said; what libraries could only half make, as event loops, is torn down now.
+            sys.unraisablehook = lambda _: None
+            warnings.simplefilter("ignore")
         if code > 128:
             # What still ends in the background may not be interrupted with a traceback.
             for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -147,3 +148,32 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch, capsys)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in lines] == ["working: 1 of 4", "working: 2 of 4"]
     assert all(line.endswith("left") for line in lines)
+
+
+def test_what_libraries_could_only_half_make_is_not_heard_of():
+    code = """
+import deepdft.cli
+
+class Loop:
+    def __init__(self):
+        raise OSError(24, "Too many open files")
+
+    def __del__(self):
+        self.missing
+
+def command():
+    from deepdft.cli.endings import ended_with_a_sentence
+
+    with ended_with_a_sentence():
+        Loop()
+
+deepdft.cli.main = command
+from deepdft.__main__ import main
+
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "deepdft: This process has too many files open; raise the limit (ulimit -n)."
+    ]
