@@ -141,11 +141,12 @@ class Geometries:
         from ase.optimize import BFGS
         from tblite.ase import TBLite
 
-        key = molecules.SALTS[number % len(molecules.SALTS)]
+        known = number < len(molecules.SALTS)
+        key = molecules.SALTS[number] if known else salt_of(generator)
         parts = [turned(atoms_from_smiles(part), generator) for part in key.split(".")]
         atoms = parts[0]
         for place, part in enumerate(parts[1:]):
-            atoms = side_by_side(atoms, part, 0.8, -1.0 if place % 2 else 1.0)
+            atoms = side_by_side(turned(atoms, generator), part, 0.8, -1.0 if place % 2 else 1.0)
         atoms.calc = TBLite(method="GFN2-xTB", charge=charge_of(atoms), verbosity=0)
         # Now and then to the minimum, mostly on the way to it.
         BFGS(atoms, logfile=None).run(fmax=0.05, steps=int(generator.integers(5, 60)))
@@ -154,18 +155,52 @@ class Geometries:
 
     def _path(self, number: int, generator: np.random.Generator) -> Made:
         if number % 2:
-            entering, leaving = generator.choice(molecules.HALIDES, 2)
+            entering = str(generator.choice(list(molecules.NUCLEOPHILES)))
+            leaving = str(generator.choice(list(molecules.NUCLEOPHILES)[:-1]))
             return substitution(entering, leaving, float(generator.uniform(-1.0, 1.0)))
         pairs = molecules.PROTON_TRANSFERS
-        donor, acceptor = pairs[number // 2 % len(pairs)]
-        places = float(generator.choice([2.4, 2.6, 2.9])), float(generator.uniform(0.0, 1.0))
-        atoms = proton_transfer(atoms_from_smiles(donor), atoms_from_smiles(acceptor), *places)
+        known = number // 2 < len(pairs)
+        donor, acceptor = pairs[number // 2] if known else _acid_and_base(generator)
+        # Heavier atoms have longer bonds.
+        distance = float(generator.choice([2.4, 2.6, 2.9])) + 0.35 * sum(
+            any(atom in smiles for atom in ("S", "P", "Cl", "Br")) for smiles in (donor, acceptor)
+        )
+        molecules_of_both = atoms_from_smiles(donor), atoms_from_smiles(acceptor)
+        atoms = proton_transfer(*molecules_of_both, distance, float(generator.uniform(0.0, 1.0)))
         return atoms, ".".join(sorted(map(canonical, (donor, acceptor))))
 
     def _stretched(self, number: int, generator: np.random.Generator) -> Made:
         key = str(generator.choice(self.known))
         atoms = noisy(atoms_from_smiles(key), generator)
         return stretched(atoms, float(generator.uniform(0.92, 1.4)), generator), key
+
+
+def salt_of(generator: np.random.Generator) -> str:
+    """Return the SMILES of a metal with anions and ligands, its net charge 0 or 1."""
+    cation = str(generator.choice(list(molecules.CATIONS)))
+    charge = molecules.CATIONS[cation]
+    anions = [str(anion) for anion in generator.choice(molecules.ANIONS, 2)]
+    ligands = [str(ligand) for ligand in generator.choice(molecules.LIGANDS, 3)]
+    kind = generator.random()
+    if charge == 1 and kind < 0.2:
+        return ".".join([cation, *ligands[: generator.integers(1, 4)]])
+    if charge < 3 and kind < 0.4:
+        parts = [cation, str(generator.choice(molecules.DIANIONS)), *[cation] * (2 - charge)]
+    elif charge == 1 and kind < 0.55:
+        parts = [cation, anions[0]] * 2
+    else:
+        # A second kind of anion, or one too few, now and then.
+        one = [anions[0]] * (charge - 1)
+        last = [] if charge > 1 and generator.random() < 0.2 else [anions[kind < 0.7]]
+        parts = [cation, *one, *last]
+    return ".".join([*parts, *ligands[: generator.integers(0, 3)]])
+
+
+def _acid_and_base(generator: np.random.Generator) -> tuple[str, str]:
+    while True:
+        acid, base = (str(generator.choice(some)) for some in (molecules.ACIDS, molecules.BASES))
+        if abs(charge_of(atoms_from_smiles(f"{acid}.{base}"))) < 2:
+            return acid, base
 
 
 def charge_of(atoms: Atoms) -> int:
@@ -259,7 +294,10 @@ def _rotation(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def substitution(entering: str, leaving: str, place: float) -> Made:
-    """Return a point on the way X- + CH3Y -> XCH3 + Y-, from -1 to 1 along it."""
+    """Return a point on the way X- + CH3Y -> XCH3 + Y-, from -1 to 1 along it.
+
+    X and Y are keys of `molecules.NUCLEOPHILES`, with the hydrogens that belong to them.
+    """
     radii = {s: covalent_radii[chemical_symbols.index(s)] for s in ("C", entering, leaving)}
     height = -0.36 * place  # of carbon's hydrogens over its plane
     ring = np.sqrt(1.09**2 - height**2)
@@ -273,8 +311,25 @@ def substitution(entering: str, leaving: str, place: float) -> Made:
         for side, stretch, symbol in zip((1.0, -1.0), far, (entering, leaving), strict=True)
     ]
     symbols = ["C", "H", "H", "H", entering, leaving]
-    atoms = Atoms(symbols, [(0.0, 0.0, 0.0), *hydrogens, *ends], info={"charge": -1})
-    return atoms, ".".join(sorted([f"[{entering}-]", f"C{leaving}"]))
+    positions = [(0.0, 0.0, 0.0), *hydrogens, *ends]
+    for symbol, end in zip((entering, leaving), ends, strict=True):
+        own = _hydrogens_of(symbol, end)
+        symbols += ["H"] * len(own)
+        positions += own
+    attacking = molecules.NUCLEOPHILES[entering]
+    atoms = Atoms(symbols, positions, info={"charge": -attacking.count("-")})
+    return atoms, ".".join(sorted([attacking, f"C{leaving}"]))
+
+
+def _hydrogens_of(symbol: str, end: tuple[float, float, float]) -> list[tuple[float, float, float]]:
+    """Return the hydrogens of OH, SH and NH3, away from carbon at the origin."""
+    count = {"O": 1, "S": 1, "N": 3}.get(symbol, 0)
+    length = covalent_radii[1] + covalent_radii[chemical_symbols.index(symbol)]
+    outward = np.sign(end[2]) * length * np.cos(np.radians(72.0))
+    across = length * np.sin(np.radians(72.0))
+    # Staggered to those of carbon.
+    angles = np.pi / 3 + 2 * np.pi * np.arange(count) / 3
+    return [(across * np.cos(a), across * np.sin(a), end[2] + outward) for a in angles]
 
 
 def stretched(atoms: Atoms, factor: float, generator: np.random.Generator) -> Atoms:

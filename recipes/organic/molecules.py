@@ -47,6 +47,25 @@ SALTS = _listed("""
 [Ca+2].O=C[O-].O=C[O-] [Zn+2].[CH3-].[CH3-] [Al+3].[Cl-].[Cl-].[Cl-] [NH4+].[Cl-] C[NH3+].O=C[O-]
 """)
 
+CATIONS = {"[Li+]": 1, "[Na+]": 1, "[K+]": 1, "[Mg+2]": 2, "[Ca+2]": 2, "[Zn+2]": 2, "[Al+3]": 3}
+"""Metals and their charges, which `salt_of` puts together with what follows."""
+
+ANIONS = _listed("""
+[H-] [F-] [Cl-] [Br-] [I-] [OH-] [SH-] [NH2-] [CH3-] [C-]#N [N-]=[N+]=[N-] [BH4-] C#C[O-] C[O-]
+C[S-] O=C[O-] CC(=O)[O-] O=C([O-])C(F)(F)F O=C([O-])c1ccccc1 O=C([O-])O O=N[O-] [O-][N+](=O)[O-]
+[S-]C#N [O-]c1ccccc1 O=P([O-])(O)O O=S(=O)([O-])O CS(=O)(=O)[O-] O=S(=O)([O-])C(F)(F)F F[B-](F)(F)F
+F[P-](F)(F)(F)(F)F [O-]Cl(=O)(=O)=O O=S(=O)([N-]S(=O)(=O)C(F)(F)F)C(F)(F)F [CH2-]C CC[O-] [O-]Cl
+""")
+
+DIANIONS = _listed("""
+[O-2] [S-2] O=C([O-])[O-] O=S(=O)([O-])[O-] O=C([O-])C(=O)[O-] O=C([O-])CC(=O)[O-] [O-]CC[O-]
+""")
+
+LIGANDS = _listed("""
+O O O N CO COC CC#N CC(C)=O NC=O CN(C)C=O CS(C)=O C1CCOC1 OCCO COCCOC O=C1OCCO1 CC1COC(=O)O1
+COC(=O)OC C=C C#C c1ccccc1 c1ccncc1 CN S CSC P C=O O=CO CC(N)=O Cl FC
+""")
+
 PROTON_TRANSFERS = [
     ("O", "O"), ("O", "N"), ("N", "N"), ("CO", "CO"), ("O=CO", "N"), ("O=CO", "O"), ("F", "[F-]"),
     ("F", "O"), ("F", "N"), ("Cl", "N"), ("Cl", "O"), ("C#N", "N"), ("Oc1ccccc1", "N"), ("S", "N"),
@@ -55,4 +74,23 @@ PROTON_TRANSFERS = [
 ]  # fmt: skip
 """Donors of a proton, and acceptors."""
 
-HALIDES = ("F", "Cl", "Br", "I")
+ACIDS = _listed("""
+O CO N CN F Cl Br S CS C#N C#C O=CO CC(=O)O Oc1ccccc1 c1cc[nH]c1 NC=O C[N+](=O)[O-] O=[N+]([O-])O
+OCC(F)(F)F O=S(=O)(O)O O=P(O)(O)O [NH4+] [OH3+] C[NH3+] NC(N)=[NH2+] c1cc[nH+]cc1 OO NO OB(O)O OCl
+""")
+BASES = _listed("""
+O CO COC C=O CC(C)=O O=CO N CN CN(C)C c1ccncc1 NC=O CC#N C#N S CSC P [OH-] C[O-] [F-] [Cl-] [Br-]
+[SH-] C[S-] [C-]#N O=C[O-] CC(=O)[O-] [NH2-] [O-]c1ccccc1 O=N[O-] CS(C)=O C[N+](C)(C)[O-] NO NN
+""")
+"""Of these any pair whose charges do not add up to two."""
+
+NUCLEOPHILES = {
+    "F": "[F-]",
+    "Cl": "[Cl-]",
+    "Br": "[Br-]",
+    "I": "[I-]",
+    "O": "[OH-]",
+    "S": "[SH-]",
+    "N": "N",
+}
+"""What attacks carbon, by the atom that does; all but the last leave it as well."""

@@ -11,6 +11,8 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 
+from deepdft.structures import atoms_from_smiles
+
 RECIPE = Path(__file__).parents[2] / "recipes" / "organic"
 
 pytest.importorskip("rdkit")
@@ -44,7 +46,17 @@ def test_the_split_is_that_of_the_data(recipe):
 
 def test_smiles_written_by_hand_are_valid(recipe):
     molecules, canonical = recipe["molecules"], recipe["geometries"].canonical
-    for name in ("SMALL", "AMINO", "DRUGS", "IONS", "SALTS"):
+    for name in (
+        "SMALL",
+        "AMINO",
+        "DRUGS",
+        "IONS",
+        "SALTS",
+        "ANIONS",
+        "DIANIONS",
+        "ACIDS",
+        "BASES",
+    ):
         smiles = [canonical(text) for text in getattr(molecules, name)]
         assert len(set(smiles)) >= len(smiles) - 1, name
     neutral = recipe["geometries"].fragments(molecules.DRUGS)
@@ -77,6 +89,25 @@ def test_substitutions_pass_through_a_plane(recipe):
     assert before.get_distance(0, 4) > between.get_distance(0, 4)
     assert before.get_distance(0, 5) < between.get_distance(0, 5)
     np.testing.assert_allclose([before.get_distance(0, h) for h in (1, 2, 3)], 1.09)
+
+
+def test_groups_that_enter_and_leave_bring_their_hydrogens(recipe):
+    atoms, key = recipe["geometries"].substitution("N", "O", 0.0)
+    assert key == "CO.N"
+    assert (atoms.get_chemical_formula(), atoms.info["charge"]) == ("CH7NO", 0)
+    nitrogen, oxygen = 4, 5
+    for heavy, count in ((nitrogen, 3), (oxygen, 1)):
+        near = atoms.get_distances(heavy, np.flatnonzero(atoms.numbers == 1)) < 1.2
+        assert near.sum() == count
+        assert atoms.get_distance(0, heavy) < atoms.get_distances(0, range(6, 10)).min()
+
+
+def test_salts_are_neutral_or_lack_one_anion(recipe):
+    salt_of, charge = recipe["geometries"].salt_of, recipe["geometries"].charge_of
+    keys = {salt_of(np.random.default_rng(seed)) for seed in range(60)}
+    assert len(keys) > 50
+    charges = [charge(atoms_from_smiles(key)) for key in sorted(keys)]
+    assert set(charges) == {0, 1}
 
 
 def test_one_bond_is_stretched(recipe):
