@@ -28,6 +28,7 @@ class DensityComparison:
         largest_at: (3,) where |b - a| is largest, Å.
         nearest_atom: index of the atom of a closest to it, or None without atoms.
         nearest_distance: its distance, Å.
+        atoms_apart: largest distance between atoms of a and b, Å; None for different molecules.
         warnings: what speaks against the comparison, one line each.
     """
 
@@ -38,7 +39,13 @@ class DensityComparison:
     largest_at: FloatArray
     nearest_atom: int | None
     nearest_distance: float
+    atoms_apart: float | None
     warnings: list[str]
+
+    @property
+    def has_moved_atoms(self) -> bool:
+        """Whether a and b are the same molecule or crystal with its atoms in other places."""
+        return self.atoms_apart is not None and self.atoms_apart > SAME_PLACE
 
 
 def compare_densities(a: Density, b: Density, *, mix_levels: bool = False) -> DensityComparison:
@@ -72,6 +79,7 @@ def compare_densities(a: Density, b: Density, *, mix_levels: bool = False) -> De
     place = np.unravel_index(int(np.argmax(np.abs(difference.values))), a.grid.shape)
     point = a.grid.origin + (np.array(place) / a.grid.shape) @ a.grid.cell
     nearest, distance = _nearest_atom(a.atoms, point)
+    apart = largest_displacement(a.atoms, b.atoms)
     return DensityComparison(
         statistics=statistics,
         eps_mae_of_b=statistics.eps_mae * size_of_a / size_of_b if size_of_b else float("inf"),
@@ -80,7 +88,8 @@ def compare_densities(a: Density, b: Density, *, mix_levels: bool = False) -> De
         largest_at=point,
         nearest_atom=nearest,
         nearest_distance=distance,
-        warnings=list(_warnings(a, b, statistics)),
+        atoms_apart=apart,
+        warnings=list(_warnings(a, b, statistics, apart)),
     )
 
 
@@ -92,13 +101,12 @@ def _nearest_atom(atoms: Atoms, point: FloatArray) -> tuple[int | None, float]:
     return nearest, float(distances[0, nearest])
 
 
-def _warnings(a: Density, b: Density, statistics: Comparison) -> Iterator[str]:
-    moved = largest_displacement(a.atoms, b.atoms)
-    if moved is None:
+def _warnings(a: Density, b: Density, statistics: Comparison, apart: float | None) -> Iterator[str]:
+    if apart is None:
         formulas = [str(d.atoms.symbols.formula.format("hill")) for d in (a, b)]
         yield f"the structures differ: {formulas[0]} and {formulas[1]}"
-    elif moved > SAME_PLACE:
-        yield f"the structures differ: atoms are up to {moved:.3g} Å apart"
+    elif apart > SAME_PLACE:
+        yield f"the structures differ: atoms are up to {apart:.3g} Å apart"
     cells = [np.asarray(d.atoms.cell) for d in (a, b)]
     if (a.atoms.pbc & b.atoms.pbc).any() and np.abs(cells[0] - cells[1]).max() > SAME_CELL:
         lengths = [", ".join(f"{x:.5g}" for x in d.atoms.cell.lengths()) for d in (a, b)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from deepdft.comparison import compare_densities
+from deepdft.comparison import DensityComparison, compare_densities
 from deepdft.density import Density
 from deepdft.plotting.averages import averaged
 from deepdft.web.facts import facts_of, facts_of_comparison
@@ -69,17 +70,17 @@ def compare(job: Job, density: Result, reference: Result, *, mix_levels: bool) -
             facts=facts_of_comparison(found),
             level=f"{density.level} less {reference.level}",
             notes=(found.resampled.describe(),),
-            warnings=tuple(_sentence(warning) for warning in found.warnings),
+            warnings=tuple(_warnings(found)),
         )
     )
 
 
-def _sentence(warning: str) -> str:
-    """Return a warning of a comparison as a sentence, with what to do where that helps."""
-    sentence = f"{warning[:1].upper()}{warning[1:]}."
-    if warning.startswith("the structures differ: atoms"):
-        sentence += (
-            " To have both at the same places, open your file first and press “Predict it and "
+def _warnings(found: DensityComparison) -> Iterator[str]:
+    """Yield the warnings of a comparison as sentences, and what to do where that helps."""
+    for warning in found.warnings:
+        yield f"{warning[:1].upper()}{warning[1:]}."
+    if found.has_moved_atoms:
+        yield (
+            "To have both at the same places, open your file first and press “Predict it and "
             "compare”."
         )
-    return sentence
