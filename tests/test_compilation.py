@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 from numba.core.caching import IndexDataCacheFile
 
+from deepdft.failures import sentence_of
+
 SOURCE = """
 from deepdft.compilation import compiled
 
@@ -61,6 +63,20 @@ def test_damaged_code_is_compiled_again(suffix, content, place) -> None:
     again = module(place).times
     assert again(3) == 6
     assert sum(again.stats.cache_hits.values()) == 1
+
+
+def test_code_that_gets_no_memory_is_a_sentence_and_stays(place, monkeypatch) -> None:
+    module(place).times(2.0)
+    kept = sorted((place.parent / "__pycache__").glob("*.nb?"))
+
+    def refused(*arguments: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("mmap.mmap", refused)
+    with pytest.raises(MemoryError) as raised:
+        module(place).times(2.0)
+    assert "not enough memory" in sentence_of(raised.value)
+    assert kept == sorted((place.parent / "__pycache__").glob("*.nb?"))
 
 
 def test_a_full_disk_keeps_no_code(place, monkeypatch) -> None:

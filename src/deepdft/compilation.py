@@ -6,6 +6,7 @@ part of each of them, so there are few of those.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -22,6 +23,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 FUSED = frozenset({"contract", "nsz"})
 """Products and sums may become one multiply-add; infinities and NaN keep their meaning."""
+
+_ROOM = 48 << 20
+"""Bytes that code may take, where it is loaded."""
 
 
 class _DataFirst(IndexDataCacheFile):
@@ -65,8 +69,11 @@ class _KeptCode(FunctionCache):
         """Return what was compiled for a signature, or None."""
         rtsys.initialize(target_context)  # what machine code calls
         load: Any = self._load_overload  # without annotations
+        _require_room()
         try:
             found = load(sig, target_context)
+        except MemoryError:
+            raise
         except Exception:  # unpickling may raise anything
             found = None
             index: Any = self._cache_file
@@ -81,6 +88,18 @@ class _KeptCode(FunctionCache):
         inherited: Any = super()
         with suppress(OSError):
             inherited.save_overload(sig, data)
+
+
+def _require_room() -> None:
+    """Ask for the memory that code takes: LLVM, which gets none, ends the process without a word.
+
+    Raises:
+        MemoryError: if there is not as much.
+    """
+    try:
+        mmap.mmap(-1, _ROOM).close()
+    except OSError as error:
+        raise MemoryError from error
 
 
 def _prepare_compiler() -> None:
