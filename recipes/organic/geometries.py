@@ -250,7 +250,7 @@ def proton_transfer(donor: Atoms, acceptor: Atoms, distance: float, place: float
     order = [chemical_symbols.index(symbol) for symbol in ("F", "O", "N", "Cl", "S", "C")]
     bonds = Molecules(donor)
     pairs = [
-        (order.index(int(donor.numbers[heavy])), heavy, proton)
+        (_rank(order, int(donor.numbers[heavy])), heavy, proton)
         for proton in np.flatnonzero(donor.numbers == 1).tolist()
         for heavy, _ in bonds.neighbours[proton]
     ]

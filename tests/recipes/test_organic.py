@@ -79,6 +79,16 @@ def test_protons_are_handed_over(recipe, place):
     assert min(np.linalg.norm(found.positions[4:] - oxygen, axis=1)) > 2.6
 
 
+def test_every_acid_gives_a_proton_to_a_base(recipe):
+    geometries, molecules = recipe["geometries"], recipe["molecules"]
+    base = atoms_from_smiles("N")
+    for acid in molecules.ACIDS:
+        atoms = atoms_from_smiles(acid)
+        found = geometries.proton_transfer(atoms, base, 3.0, 1.0)
+        nitrogen = len(atoms)
+        assert (found.get_distances(nitrogen, np.flatnonzero(found.numbers == 1)) < 1.2).sum() == 4
+
+
 def test_substitutions_pass_through_a_plane(recipe):
     substitution = recipe["geometries"].substitution
     before, _ = substitution("F", "Cl", -1.0)
