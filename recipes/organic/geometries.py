@@ -26,6 +26,8 @@ _DEPROTONATIONS = ("[C,S,P:1](=[O:2])[OX2H1:3]>>[*:1](=[O:2])[O-:3]", "[c:1][OX2
 _PROTONATIONS = ("[NX3;H2;!$(N[C,S,P]=[O,S,N]);!$(N-a):1]>>[NH3+:1]", "[n;X2;r6:1]>>[nH+:1]")
 _HEAVIEST = 18
 """Largest number of heavy atoms of a molecule."""
+_LARGEST_SALT = 20
+"""Largest number of atoms of salts that are put together."""
 
 Made = tuple[Atoms, str]
 """A geometry, its charge in `info`, and its key: canonical SMILES, dots between molecules."""
@@ -177,6 +179,19 @@ class Geometries:
 
 def salt_of(generator: np.random.Generator) -> str:
     """Return the SMILES of a metal with anions and ligands, its net charge 0 or 1."""
+    while True:
+        key = _salt(generator)
+        if _atoms_of(key) <= _LARGEST_SALT:
+            return key
+
+
+def _atoms_of(smiles: str) -> int:
+    from rdkit import Chem
+
+    return int(Chem.AddHs(Chem.MolFromSmiles(smiles)).GetNumAtoms())
+
+
+def _salt(generator: np.random.Generator) -> str:
     cation = str(generator.choice(list(molecules.CATIONS)))
     charge = molecules.CATIONS[cation]
     anions = [str(anion) for anion in generator.choice(molecules.ANIONS, 2)]
