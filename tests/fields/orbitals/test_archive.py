@@ -55,6 +55,29 @@ def test_written_archives_are_read_back_sorted_and_once_each(tmp_path):
         assert left.level == right.level
 
 
+def test_collections_that_count_alike_are_kept_apart_by_name(tmp_path):
+    def written(name, *named):
+        found = []
+        for index, label in enumerate(named):
+            density = OrbitalArchive(SAMPLE)[index]
+            density.atoms.info.update(index=index, name=label)
+            found.append(density)
+        write_orbital_archive(tmp_path / name, found)
+
+    written("a.npz", "one", "two")
+    written("b.npz", "one", "three", "four")
+    written("c.npz", "three")
+    archive = OrbitalArchive(tmp_path)
+    assert sorted(archive.names) == ["four", "one", "three", "two"]
+    counts = {
+        name: len(density.atoms) for name, density in zip(archive.names, archive, strict=True)
+    }
+    sample = OrbitalArchive(SAMPLE)
+    assert [counts[name] for name in ("one", "two", "four")] == [
+        len(sample[i].atoms) for i in (0, 1, 2)
+    ]
+
+
 def test_what_does_not_fit_is_not_written(tmp_path):
     density = OrbitalArchive(SAMPLE)[1]
     atoms, coefficients = density.atoms, density.coefficients

@@ -63,7 +63,8 @@ class OrbitalArchive:
     """Structures of one or several archive files, sorted by index, each index once.
 
     Structures that have a name and no index come last, in the order of the files, each name once,
-    numbered from 1,000,000 on. Opening reads indices and names; the rest of a file is read when
+    numbered from 1,000,000 on; so do those whose index another name has already, as two collections
+    may count from 0 alike. Opening reads indices and names; the rest of a file is read when
     its first structure is asked for, and kept. Every structure's `atoms.info` has "index", and
     "energy" (eV), "dipole" (3,) (e Å), "charge" (e) and whatever else was stored where the file
     has them.
@@ -85,7 +86,8 @@ class OrbitalArchive:
         numbered: dict[str, int] = {}
         for number, path in enumerate(self._paths):
             for row, (index, name) in enumerate(_labels(path)):
-                if index is None:
+                taken_by = name if index is None else named.get(index, name)
+                if index is None or (name and taken_by != name):
                     index = numbered.setdefault(name, _FIRST_UNNUMBERED + len(numbered))
                 if where.setdefault(index, (number, row)) == (number, row) and name:
                     named[index] = name
