@@ -16,6 +16,7 @@ from deepdft.cli import main
 from deepdft.first_process import LOST
 from deepdft.prediction.trained_model import load_model
 from deepdft.training.module import RunEndedError
+from deepdft.training.processes import SeveralProcesses
 from tests.training.small_runs import UNCHANGING, directory_of, read_state, small_config
 
 SCRIPT = """
@@ -155,6 +156,22 @@ def test_a_loss_ends_with_its_exit_code_whatever_libraries_do(tmp_path, told, co
         text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (code, f"deepdft: {said}\n")
+
+
+def test_without_descriptors_processes_do_not_wait_for_each_other():
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 5, before[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            SeveralProcesses().setup_environment()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    again = os.open(os.devnull, os.O_RDONLY)
+    os.close(again)
+    assert again == free
 
 
 @pytest.mark.thorough

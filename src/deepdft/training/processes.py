@@ -27,6 +27,8 @@ from deepdft.training.module import RunEndedError
 _LOOK = 0.5
 _PATIENCE = 15.0
 """Seconds between two looks, and for ending by itself once a process is lost."""
+_DESCRIPTORS = 32
+"""Files that a process opens to find the others."""
 _LOST = re.compile(
     r"gloo|NCCL|connection (was )?(closed|reset)|broken pipe|process group|DistBackendError"
     r"|DistNetworkError|TCPStore|store->",
@@ -56,6 +58,15 @@ class LostProcessError(RunEndedError):
 class SeveralProcesses(DDPStrategy):
     """DDP whose processes end with a sentence where one is lost; Lightning would kill them all."""
 
+    def setup_environment(self) -> None:
+        """Let the processes find each other; without descriptors torch would wait half an hour.
+
+        Raises:
+            OSError: if this process may not open what that takes.
+        """
+        _require_descriptors()
+        super().setup_environment()
+
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
         self._launcher = _Launcher(self.cluster_environment, self.num_processes, self.num_nodes)
@@ -64,6 +75,16 @@ class SeveralProcesses(DDPStrategy):
     def started(self) -> list[subprocess.Popen[Any]]:
         """The processes that this one has started."""
         return self._launcher.started if isinstance(self._launcher, _Launcher) else []
+
+
+def _require_descriptors() -> None:
+    taken: list[int] = []
+    try:
+        while len(taken) < _DESCRIPTORS:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 class _Launcher(_SubprocessScriptLauncher):
