@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from deepdft.first_process import LOST
 from torture.faults import ONE_PROCESS, SIGNALS
 from torture.processes import Ended
 
@@ -25,7 +26,9 @@ def wrong_endings(ended: Ended, fault: str, whole: int) -> list[str]:
         problems.append(f"stderr: {ended.error[-600:]}")
     if not _is_allowed(ended, fault, whole):
         problems.append(f"exit code {ended.code}: {said}")
-    if ended.code == _REFUSED and len(ended.lines) != 1:
+    # A process that is refused something says so, and the others that they have lost it.
+    reasons = [text for text in ended.lines if text != f"deepdft: {LOST}"] or ended.lines
+    if ended.code == _REFUSED and len(reasons) != 1:
         problems.append(f"{len(ended.lines)} lines on stderr: {said}")
     code, line = _WORDS.get(fault, (None, ""))
     if ended.code == code and code != whole and ended.lines != [line]:

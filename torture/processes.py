@@ -238,8 +238,8 @@ def import_everything() -> None:
     import importlib
 
     for name in (
-        "deepdft.__main__", "deepdft.cli.predict", "deepdft.cli.train", "deepdft.cli.convert", "deepdft.cli.dft",
-        "deepdft.prediction", "deepdft.training", "deepdft.data", "deepdft.data.conversion",
+        "deepdft.__main__", "deepdft.cli.predict", "deepdft.cli.train", "deepdft.cli.convert",
+        "deepdft.cli.dft", "deepdft.prediction", "deepdft.training", "deepdft.data", "deepdft.data.conversion",
         "deepdft.dft", "deepdft.formats", "deepdft.models.bundled", "zarr", "tensorboard",
         "torch.utils.tensorboard",
     ):  # fmt: skip

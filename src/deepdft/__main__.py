@@ -37,6 +37,15 @@ def main() -> None:
                 with contextlib.suppress(ValueError):
                     signal.signal(number, signal.SIG_DFL)
         raise
+    except (MemoryError, OSError, ImportError) as error:  # while the command itself was imported
+        from deepdft.failures import sentence_of
+
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        print(f"deepdft: {sentence}", file=sys.stderr)
+        code = 2
+        sys.exit(code)
 
 
 def _end_quietly(code: int) -> None:

@@ -177,3 +177,30 @@ main()
     assert done.stderr.splitlines() == [
         "deepdft: This process has too many files open; raise the limit (ulimit -n)."
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("MemoryError()", "There is not enough memory: "),
+        ("OSError(24, 'x')", "This process has too many files open; "),
+    ],
+)
+def test_what_is_refused_while_the_command_is_imported_is_a_sentence(error, line):
+    code = f"""
+import sys
+
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name == "deepdft.cli":
+            raise {error}
+
+sys.meta_path.insert(0, Refused())
+from deepdft.__main__ import main
+
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"deepdft: {line}")
+    assert done.stderr.count("\n") == 1
