@@ -239,9 +239,9 @@ def import_everything() -> None:
 
     for name in (
         "deepdft.__main__", "deepdft.cli.predict", "deepdft.cli.train", "deepdft.cli.convert",
-        "deepdft.cli.dft", "deepdft.prediction", "deepdft.training", "deepdft.data", "deepdft.data.conversion",
-        "deepdft.dft", "deepdft.formats", "deepdft.models.bundled", "zarr", "tensorboard",
-        "torch.utils.tensorboard",
+        "deepdft.cli.dft", "deepdft.prediction", "deepdft.training", "deepdft.data",
+        "deepdft.data.conversion", "deepdft.dft", "deepdft.formats", "deepdft.models.bundled",
+        "zarr", "tensorboard", "torch.utils.tensorboard",
     ):  # fmt: skip
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
