@@ -212,6 +212,7 @@ def test_truncation(cut: int, folder: Path) -> None:
         (('name="H" index="1"', 'name="?" index="1"'), "name no elements"),
         (("nelec>", "n>"), "no element <band_structure/nelec>"),
         (("<a1>", "<a1>x "), "could not convert"),
+        (('encoding="UTF-8"', 'encoding="true"'), "unknown encoding"),
     ],
 )
 def test_damaged_descriptions(change: tuple[str, str], message: str, folder: Path) -> None:

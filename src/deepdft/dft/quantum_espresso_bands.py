@@ -133,7 +133,7 @@ def read_bands(save: str | Path) -> Bands:
         table = np.array(energies)
         if table.ndim != 2 or not np.isfinite(table).all() or not np.isfinite(electrons):
             raise ValueError("its energies are not complete")
-    except (OSError, ElementTree.ParseError, ValueError) as error:
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise CalculationError(f"The bands in {path} cannot be used: {error}.") from None
     shares = np.array(weights) / sum(weights)
     return Bands(

@@ -81,7 +81,7 @@ def read_calculation(path: str | Path) -> Calculation:
         )
     except ElementTree.ParseError as error:
         raise FileFormatError(f"{path} is not XML, or damaged: {error}.") from None
-    except (OSError, ValueError, IndexError, OverflowError) as error:
+    except (OSError, ValueError, LookupError, OverflowError) as error:  # of encodings, too
         raise FileFormatError(
             f"{path} cannot be used as the description of a calculation of pw.x: {error}."
         ) from None
