@@ -9,6 +9,7 @@ import pytest
 
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats import read
+from deepdft.structures import read_structures
 from deepdft.training.config import read_config
 
 
@@ -36,3 +37,20 @@ def test_long_overrides_make_no_long_sentences(override: str, tmp_path) -> None:
     with pytest.raises(ConfigurationError) as told:
         read_config(tmp_path / "run.yaml", [override])
     assert len(str(told.value)) < 600
+
+
+@pytest.mark.parametrize("angles", ["30.00  30.00 100.00", "90.00  -0.40  90.00"])
+def test_angles_that_span_no_cell(angles: str, tmp_path) -> None:
+    atom = "HETATM    1  O   HOH A   1       0.000   0.000   0.000  1.00  0.00           O\n"
+    (tmp_path / "x.pdb").write_text(f"CRYST1    5.000    5.000    5.000  {angles} P 1\n{atom}END\n")
+    with pytest.raises(FileFormatError) as told:
+        list(read_structures(tmp_path / "x.pdb"))
+    assert "x.pdb" in str(told.value)
+    assert "30, 30, 100" in str(told.value) or "-0.4" in str(told.value)
+
+
+def test_a_poscar_of_more_atoms_than_it_can_hold(tmp_path) -> None:
+    head = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nO H\n"
+    (tmp_path / "x.vasp").write_text(f"{head}1 20000000\nCartesian\n0 0 0\n")
+    with pytest.raises(FileFormatError, match="states 20000001 atoms, and is too short"):
+        list(read_structures(tmp_path / "x.vasp"))

@@ -115,6 +115,7 @@ def test_a_defect_is_none() -> None:
     [
         (OSError(errno.ENOSPC, "", "/secret/place"), "no space is left"),
         (RuntimeError("can't start new thread"), "not enough memory"),
+        (ImportError("x.so: failed to map segment from shared object"), "not enough memory"),
     ],
 )
 def test_a_file_that_cannot_be_made_is_a_sentence(visitor, monkeypatch, error, sentence) -> None:

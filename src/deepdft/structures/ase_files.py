@@ -59,8 +59,21 @@ def read_with_ase(path: Path) -> Iterator[Reading]:
     source: Any = str(path)
     if entry is not None and entry.acceptsfd and not entry.isbinary and _is_short(path):
         source = _normalised(path)
+        if kind == "vasp":
+            _require_atoms(path)
     for frame, notes in _frames(path, source, kind):
         yield Reading(frame, notes=notes)
+
+
+def _require_atoms(path: Path) -> None:
+    """Refuse a POSCAR whose counts are larger than the file: ASE makes room for as many atoms."""
+    text = read_text(path)
+    for line in text.splitlines()[5:7]:
+        words = line.split()
+        if words and all(word.isdecimal() for word in words):
+            count = sum(int(word[:20]) for word in words)
+            if count > len(text):
+                raise FileFormatError(f"{path} states {count} atoms, and is too short for them.")
 
 
 def _is_short(path: Path) -> bool:

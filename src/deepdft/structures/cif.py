@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import gemmi
 import numpy as np
 from ase import Atoms
-from ase.cell import Cell
 
 from deepdft.errors import FileFormatError
+from deepdft.structures.cell_parameters import cell_vectors
 from deepdft.structures.occupancy import Occupancies
 from deepdft.structures.pdb import Site, reading_of
 from deepdft.structures.structure import Reading, listed
@@ -138,7 +138,7 @@ def _small(block: gemmi.cif.Block, path: str) -> Reading:
             raise FileFormatError(f"{path} has fractional coordinates and no cell.")
         known = Occupancies(sites.occupancies, sites.labels)
         return Reading(Atoms(numbers, sites.positions), notes=notes, occupancies=known)
-    vectors = Cell.fromcellpar(cell).array
+    vectors = cell_vectors(cell, path)
     positions = sites.positions
     if sites.cartesian:
         positions = positions @ np.linalg.inv(vectors)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import gemmi
 import numpy as np
 from ase import Atoms
-from ase.cell import Cell
 from ase.data import atomic_numbers
 
 from deepdft.errors import FileFormatError
+from deepdft.structures.cell_parameters import cell_vectors
 from deepdft.structures.occupancy import FULL, Occupancies
 from deepdft.structures.structure import Reading, Statement, listed
 from deepdft.structures.symbols import Symbol, require_symbol, symbol_of
@@ -136,7 +136,7 @@ def reading_of(sites: list[Site], cell: list[float] | None, group: str, path: st
     charge = sum(site.charge or 0 for site in sites)
     source = np.arange(len(sites))
     periodic = cell is not None and max(cell[:3]) > 1.001
-    vectors = Cell.fromcellpar(cell).array if cell is not None else np.zeros((3, 3))
+    vectors = cell_vectors(cell, path) if cell is not None else np.zeros((3, 3))
     if periodic and group.replace(" ", "") not in ("", "P1"):
         source, positions, occupancies = _expanded(
             positions, occupancies, vectors, group, cell or [], path

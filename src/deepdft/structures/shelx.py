@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import gemmi
 import numpy as np
 from ase import Atoms
-from ase.cell import Cell
 
 from deepdft.errors import FileFormatError
+from deepdft.structures.cell_parameters import cell_vectors
 from deepdft.structures.occupancy import FULL, Occupancies
 from deepdft.structures.structure import Reading
 from deepdft.structures.symbols import Symbol, require_symbol
@@ -63,7 +63,7 @@ def read_shelx(text: str, path: str) -> Iterator[Reading]:
         raise FileFormatError(f"{path} has no {'cell' if cell is None else 'atoms'}.")
     if abs(lattice) not in _CENTRINGS:
         raise FileFormatError(f"{path}: LATT must be 1 to 7 or -1 to -7, not {lattice}.")
-    yield _reading(cell, _operations(lattice, symmetry, path), sites)
+    yield _reading(cell, _operations(lattice, symmetry, path), sites, path)
 
 
 def _instructions(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -121,13 +121,9 @@ def _reading(
     cell: list[float],
     operations: list[gemmi.Op],
     sites: list[tuple[str, Symbol, list[float], float]],
+    path: str,
 ) -> Reading:
-    lengths, angles = np.array(cell[:3]), np.array(cell[3:])
-    if not np.isfinite(cell).all() or (lengths <= 0).any() or (np.abs(angles - 90) >= 90).any():
-        raise FileFormatError(f"A cell of {cell} (Å and degrees) is none.")
-    vectors = Cell.fromcellpar(cell).array
-    if not np.isfinite(vectors).all():
-        raise FileFormatError(f"Angles of {cell[3:]} degrees span no cell.")
+    vectors = cell_vectors(cell, path)
     positions = np.array([site[2] for site in sites])
     found = orbits(positions, operations, vectors)
     source = np.repeat(np.arange(len(sites)), [len(orbit.positions) for orbit in found])

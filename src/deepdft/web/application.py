@@ -86,7 +86,7 @@ def _application(service: Service, warmed_up: bool) -> FastAPI:
         return FileResponse(str(page / "index.html"), headers={"cache-control": "no-cache"})
 
     inner.mount("/", StaticFiles(directory=str(page)), name="page")
-    for kind in (DeepDFTError, OSError, MemoryError, RuntimeError):
+    for kind in (DeepDFTError, OSError, MemoryError, RuntimeError, ImportError):
         inner.add_exception_handler(kind, _refused)
     inner.add_exception_handler(RequestValidationError, _invalid)
     inner.add_exception_handler(HTTPException, _http_problem)
