@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from ase import Atoms
 
-from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
 from deepdft.formats import read
-from deepdft.structures import read_structures
+from deepdft.structures import read_structures, understood_atoms
+from deepdft.structures.contacts import close_pairs
 from deepdft.training.config import read_config
 
 
@@ -54,3 +56,11 @@ def test_a_poscar_of_more_atoms_than_it_can_hold(tmp_path) -> None:
     (tmp_path / "x.vasp").write_text(f"{head}1 20000000\nCartesian\n0 0 0\n")
     with pytest.raises(FileFormatError, match="states 20000001 atoms, and is too short"):
         list(read_structures(tmp_path / "x.vasp"))
+
+
+def test_a_cell_thinner_than_an_atom_is_refused_before_its_images_are_counted() -> None:
+    for cell in ([1e-6, 5, 5], [[5, 0, 0], [5, 1e-6, 0], [0, 0, 5]]):
+        atoms = Atoms("O", cell=cell, pbc=True)
+        assert close_pairs(atoms) == [(0, 0, pytest.approx(1e-6))]
+    with pytest.raises(UnsupportedStructureError, match="same place: 0 .O. and 0 .O."):
+        understood_atoms(Atoms("O", cell=[1e-6, 5, 5], pbc=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
@@ -82,6 +84,9 @@ def close_pairs(atoms: Atoms) -> list[tuple[int, int, float]]:
         Indices and distance (Å) of each pair.
     """
     radii = covalent_radii[np.maximum(atoms.numbers, 0)]
+    own = _own_images(atoms)
+    if (own < radii).any():  # a cell so thin that images within reach may be millions
+        return [(i, i, own) for i in np.flatnonzero(own < radii).tolist()]
     pairs = near_pairs(atoms, float(radii.max(initial=0.0)))
     near = pairs.distances < 0.5 * (radii[pairs.first] + radii[pairs.second])
     found: dict[tuple[int, int], float] = {}
@@ -90,3 +95,12 @@ def close_pairs(atoms: Atoms) -> list[tuple[int, int, float]]:
         key = (int(min(i, j)), int(max(i, j)))
         found[key] = min(float(distance), found.get(key, np.inf))
     return sorted(((i, j, d) for (i, j), d in found.items()), key=lambda pair: (pair[2], pair))
+
+
+def _own_images(atoms: Atoms) -> float:
+    """Return the distance of atoms from the nearest of their images in the cells around, Å."""
+    vectors = np.asarray(atoms.cell, dtype=np.float64)[atoms.pbc]
+    shifts = [shift for shift in itertools.product((-1, 0, 1), repeat=len(vectors)) if any(shift)]
+    if not shifts:
+        return np.inf
+    return float(np.linalg.norm(np.array(shifts) @ vectors, axis=1).min())
