@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -16,7 +19,7 @@ from deepdft.cli import main
 from deepdft.first_process import LOST
 from deepdft.prediction.trained_model import load_model
 from deepdft.training.module import RunEndedError
-from deepdft.training.processes import SeveralProcesses
+from deepdft.training.processes import SeveralProcesses, _noted_signals
 from tests.training.small_runs import UNCHANGING, directory_of, read_state, small_config
 
 SCRIPT = """
@@ -156,6 +159,30 @@ def test_a_loss_ends_with_its_exit_code_whatever_libraries_do(tmp_path, told, co
         text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (code, f"deepdft: {said}\n")
+
+
+def test_signals_are_noted_while_compiled_code_waits():
+    handled = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: handled.set())
+    seen = []
+
+    def tell_and_look():
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        seen.append((told(), handled.is_set()))
+
+    try:
+        with _noted_signals() as told:
+            assert told() == 0
+            other = threading.Thread(target=tell_and_look)
+            other.start()
+            while not seen:  # compiled code, a second at a time
+                hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000)
+            other.join()
+        assert seen == [(signal.SIGTERM, False)]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_without_descriptors_processes_do_not_wait_for_each_other():

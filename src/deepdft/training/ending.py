@@ -18,7 +18,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from deepdft.failures import Terminated
 
-_SIGNALS = [
+SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 
@@ -48,11 +48,6 @@ class EndWhenTold(pytorch_lightning.Callback):
         self._state = state
         self._told = 0
 
-    @property
-    def told(self) -> int:
-        """The number of the signal that has told the process to end; 0 if none has."""
-        return self._told
-
     def setup(self, trainer: pytorch_lightning.Trainer, *arguments: Any, **options: Any) -> None:
         """Take note of signals from now on."""
         self._listen()
@@ -80,7 +75,7 @@ class EndWhenTold(pytorch_lightning.Callback):
             self._end_if_told(trainer)
 
     def _listen(self) -> None:
-        for number in _SIGNALS:
+        for number in SIGNALS:
             # What is ignored, as SIGHUP under nohup, stays so.
             if signal.getsignal(number) not in (signal.SIG_IGN, self._take_note):
                 try:
@@ -115,7 +110,7 @@ def interrupts_of_lightning() -> Iterator[None]:
 
     Whatever handles signals afterwards is what did before.
     """
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     except SystemExit as left:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytorch_lightning
@@ -21,7 +23,7 @@ from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from deepdft.first_process import LOST, VARIABLE, first_is_gone, is_looked_after, leave
 from deepdft.threads import is_first_process
-from deepdft.training.ending import EndWhenTold, StoppedError
+from deepdft.training.ending import SIGNALS, StoppedError
 from deepdft.training.module import RunEndedError
 
 _LOOK = 0.5
@@ -113,24 +115,47 @@ def losses_of_processes(trainer: pytorch_lightning.Trainer) -> Iterator[None]:
     if not isinstance(strategy, SeveralProcesses):
         yield
         return
+    with _noted_signals() as told:
+        watch = _Watch(lambda: _is_missing_one(strategy.started), told)
+        watch.start()
+        is_looked_after()
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, StoppedError):  # with which all end at the same step
+                _kill(strategy.started)
+            if isinstance(error, RuntimeError) and _LOST.search(str(error)):
+                raise LostProcessError(told()) from error
+            raise
+        finally:
+            watch.over.set()
+
+
+@contextmanager
+def _noted_signals() -> Iterator[Callable[[], int]]:
+    """Give what returns the number of a signal to end that has come; 0 where none has.
+
+    Python handles a signal only once compiled code returns, which waits for the lost process.
+    """
+    reading, writing = socket.socketpair()
+    numbers: list[int] = []
+    before: int | None = None
 
     def told() -> int:
-        callbacks: list[Any] = getattr(trainer, "callbacks", [])
-        return next((item.told for item in callbacks if isinstance(item, EndWhenTold)), 0)
+        with suppress(OSError):  # nothing has come
+            numbers.extend(reading.recv(100))
+        return next((number for number in numbers if number in SIGNALS), 0)
 
-    watch = _Watch(lambda: _is_missing_one(strategy.started), told)
-    watch.start()
-    is_looked_after()
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, StoppedError):  # with which all end at the same step
-            _kill(strategy.started)
-        if isinstance(error, RuntimeError) and _LOST.search(str(error)):
-            raise LostProcessError(told()) from error
-        raise
-    finally:
-        watch.over.set()
+    with reading, writing:
+        for end in (reading, writing):
+            end.setblocking(False)
+        with suppress(ValueError):  # not the main thread: signals are somebody else's
+            before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        try:
+            yield told
+        finally:
+            if before is not None:
+                signal.set_wakeup_fd(before)
 
 
 class _Watch(threading.Thread):
