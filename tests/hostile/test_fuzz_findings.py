@@ -62,5 +62,5 @@ def test_a_cell_thinner_than_an_atom_is_refused_before_its_images_are_counted() 
     for cell in ([1e-6, 5, 5], [[5, 0, 0], [5, 1e-6, 0], [0, 0, 5]]):
         atoms = Atoms("O", cell=cell, pbc=True)
         assert close_pairs(atoms) == [(0, 0, pytest.approx(1e-6))]
-    with pytest.raises(UnsupportedStructureError, match="same place: 0 .O. and 0 .O."):
-        understood_atoms(Atoms("O", cell=[1e-6, 5, 5], pbc=True))
+        with pytest.raises(UnsupportedStructureError):
+            understood_atoms(atoms)
