@@ -7,7 +7,11 @@ sentence and leaves with exit code 2; anything that is not a `DeepDFTError` is a
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_LONGEST = 300
+_LONG = re.compile(rf"\S{{{_LONGEST + 1},}}")
 
 
 class DeepDFTError(Exception):
@@ -20,6 +24,10 @@ class DeepDFTError(Exception):
     ...     print(type(error).__name__)
     FileFormatError
     """
+
+    def __str__(self) -> str:
+        """Return the sentence; of words that are very long it has beginning and end."""
+        return _LONG.sub(lambda word: shortened(word[0]), super().__str__())
 
 
 class FileFormatError(DeepDFTError):
@@ -48,6 +56,15 @@ class CalculationError(DeepDFTError):
 
 class MissingDependencyError(DeepDFTError):
     """An optional library is needed and not installed."""
+
+
+def shortened(word: str) -> str:
+    """Return a word or path with its middle left out where it is longer than messages should be.
+
+    >>> len(shortened("n" * 5000)), shortened("rho.cube")
+    (243, 'rho.cube')
+    """
+    return word if len(word) <= _LONGEST else f"{word[:200]}...{word[-40:]}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

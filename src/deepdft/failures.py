@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
-from deepdft.errors import ConfigurationError, DeepDFTError
+from deepdft.errors import ConfigurationError, DeepDFTError, shortened
 
 _USUAL_HANDLERS = {
     "SIGINT": signal.default_int_handler,
@@ -125,7 +125,7 @@ def refused_by_disk(error: BaseException, place: str | os.PathLike[str]) -> str 
 
 def unwritable(error: OSError, place: str | os.PathLike[str]) -> str:
     """Return the sentence about `place`, which could not be written."""
-    return f"{_shortened(os.fspath(place))} cannot be written: {_reason(error)}."
+    return f"{shortened(os.fspath(place))} cannot be written: {_reason(error)}."
 
 
 def system_sentence(error: OSError) -> str:
@@ -134,7 +134,7 @@ def system_sentence(error: OSError) -> str:
     where = error.filename2 or error.filename
     if where is None or isinstance(where, int):
         return f"{reason[:1].upper()}{reason[1:]}."
-    return f"{_shortened(os.fsdecode(where))}: {reason}."
+    return f"{shortened(os.fsdecode(where))}: {reason}."
 
 
 def _reason(error: OSError) -> str:
@@ -159,10 +159,6 @@ def _weights_error() -> type[Exception]:
     module = sys.modules.get("safetensors")
     found: type[Exception] = DeepDFTError if module is None else module.SafetensorError
     return found
-
-
-def _shortened(path: str) -> str:
-    return path if len(path) <= 300 else f"{path[:200]}...{path[-40:]}"
 
 
 def _memory_sentence(text: str) -> str:

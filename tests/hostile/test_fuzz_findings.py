@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from deepdft.data.open import open_dataset, read_split
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
 from deepdft.formats import read
 from deepdft.structures import read_structures, understood_atoms
@@ -64,3 +65,17 @@ def test_a_cell_thinner_than_an_atom_is_refused_before_its_images_are_counted() 
         assert close_pairs(atoms) == [(0, 0, pytest.approx(1e-6))]
         with pytest.raises(UnsupportedStructureError):
             understood_atoms(atoms)
+
+
+def test_long_names_make_no_long_sentences(tmp_path) -> None:
+    (tmp_path / "split.json").write_text(json.dumps({"train": ["[" * 4000, "a"]}))
+    with pytest.raises(ConfigurationError) as told:
+        read_split(tmp_path / "split.json", Named())
+    assert len(str(told.value)) < 600
+    with pytest.raises(ConfigurationError) as told:
+        open_dataset([f"{tmp_path}/{'[' * 4000}"])
+    assert len(str(told.value)) < 600
+
+
+class Named:
+    names = ("a", "b")
