@@ -14,6 +14,7 @@ from ase import Atoms
 
 from deepdft.architectures import create_model
 from deepdft.errors import ConfigurationError, FileFormatError
+from deepdft.failures import RefusedBySystemError
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.levels import LevelOfTheory
 from deepdft.models import folder as module
@@ -167,7 +168,7 @@ def test_a_failure_while_writing_leaves_the_old_model(folder, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(module, "save_file", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RefusedBySystemError, match="no space is left"):
         save_checkpoint(Checkpoint.of_network(network(seed=1), LevelOfTheory()), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
