@@ -237,3 +237,12 @@ def test_model_folders_keep_it(model, tmp_path):
     without.electron_shapes = None
     save_checkpoint(without, tmp_path / "model")
     assert load_checkpoint(tmp_path / "model").electron_shapes is None
+
+
+@pytest.mark.parametrize("found", [2e36, -2e36, np.inf, np.nan])
+def test_a_density_that_is_none_is_refused_at_once(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch, found: float
+) -> None:
+    monkeypatch.setattr(electrons, "electrons_by_fragment", lambda *_: np.array([found]))
+    with pytest.raises(ConfigurationError, match="electrons where there should be about 12"):
+        predict(molecule("H2CO"), model, spacing=1.0)

@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 
 from deepdft.arrays import FloatArray, Index, IntegerArray
 from deepdft.density import Grid
+from deepdft.errors import ConfigurationError
 from deepdft.fields.atoms import AtomicDensityTables, SuperposedAtoms
 from deepdft.fields.atoms.cell_integral import Valued, cell_integral
 from deepdft.fields.atoms.quadrature import integrals_by_atom
@@ -41,6 +42,9 @@ SUSPICIOUS = 0.3
 MOST_COUNTED, _FEWEST_COUNTED = 1_000, 100
 """Atoms of a fragment whose surroundings are looked at: of more, some of each element stand for
 all, and at least so many of each."""
+
+_MOST_TIMES = 10.0
+"""Of the electrons that there should be: a model that gives more is none."""
 
 _SUSPICIOUS_PART = 0.01
 """The same as a part of its electrons, where that is more."""
@@ -135,10 +139,19 @@ def counted(
         baseline: superposed atoms, whose electrons are known, or None.
         cutoff: distance from atoms beyond which the density is that of the superposed atoms, Å.
         threads: CPU threads; default: all that this process may use.
+
+    Raises:
+        ConfigurationError: if the density holds ten times what it should, or no number at all.
     """
     fragment = fragments(atoms, target.reach)
     cores = _sums(fragment, target.core_charges)
     found = electrons_by_fragment(density, atoms, fragment, baseline, cutoff, threads)
+    absurd = ~(np.abs(found) <= _MOST_TIMES * (cores + 1.0))  # also where it is no number
+    if absurd.any():
+        raise ConfigurationError(
+            f"The model gives {found[absurd][0]:.3g} electrons where there should be about "
+            f"{cores[absurd][0]:.0f}: its weights are too large or damaged."
+        )
     suggested = cores - found
     charges = whole_charges(suggested, target.charge)
     sizes = _sums(fragment, integrals_of(target.shapes, atoms))
