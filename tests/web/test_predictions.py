@@ -162,9 +162,9 @@ def test_another_place_is_told_with_what_to_do(visitor, water, tmp_path):
     shown = finished(visitor, visitor.post("/api/files?name=water.cube", content=content))
     body = {"density": water, "reference": shown["key"]}
     job = finished(visitor, visitor.post("/api/comparisons", json=body))
-    (warning,) = visitor.get(f"/api/jobs/{job['key']}/result").json()["warnings"]
+    warning, advice = visitor.get(f"/api/jobs/{job['key']}/result").json()["warnings"]
     assert warning.startswith("The structures differ: atoms are up to 0.3")
-    assert "Predict it and compare" in warning
+    assert "Predict it and compare" in advice
     # The same structure, at the places of the file.
     job = finished(visitor, visitor.post("/api/jobs", json={"structure_of": shown["key"]}))
     body = {"density": job["key"], "reference": shown["key"]}
