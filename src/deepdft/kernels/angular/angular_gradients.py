@@ -18,7 +18,8 @@ from numba import types
 
 from deepdft.compilation import compiled, inner
 from deepdft.kernels.jets import FACTORS
-from deepdft.kernels.simd.edge_loop import each_edge, row_of
+from deepdft.kernels.simd.edge_loop import row_of
+from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 _SHARE, _INVERSE, _VECTOR = 1, 7, 18
@@ -106,7 +107,8 @@ def _sum_gradients(momentum: int) -> Any:
         vectors = Vectors(builder)
         places = [builder.gep(table, [builder.mul(width, INDEX(r))]) for r in range(6)]
         rows = [[vectors.load(place, j) for place in places] for j in range(2)]
-        with each_edge(builder, first, last) as edge:
+        with counted(builder, first, last) as loop:
+            edge = loop.index
             sender = row_of(builder, edge, senders, atoms, sender_stride)
             message = row_of(builder, edge, out, receivers, width)
             shared = _Numbers(

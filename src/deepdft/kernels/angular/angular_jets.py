@@ -13,7 +13,8 @@ from numba import types
 
 from deepdft.compilation import compiled, inner
 from deepdft.kernels.jets import COMPONENTS, FACTORS, PAIRS
-from deepdft.kernels.simd.edge_loop import EdgeLoop, each_edge, row_of
+from deepdft.kernels.simd.edge_loop import EdgeLoop, row_of
+from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 _DIRECTIONS = PAIRS[3]
@@ -77,7 +78,8 @@ def _sum_jets(functions: int) -> Any:
         vectors = Vectors(builder)
         places = [builder.gep(table, [builder.mul(width, INDEX(r))]) for r in range(6)]
         rows = [[vectors.load(place, j) for place in places] for j in range(2)]
-        with each_edge(builder, first, last) as edge:
+        with counted(builder, first, last) as loop:
+            edge = loop.index
             sender = row_of(builder, edge, senders, atoms, sender_stride)
             of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
             angular = builder.gep(harmonics, [builder.mul(edge, edge_stride)])

@@ -9,6 +9,8 @@ from typing import Any
 
 from numba import types
 
+from deepdft.kernels.simd.edge_loop import numbers_of, row_of, weighted
+from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, WIDE, Vectors, intrinsic
 
 
@@ -18,41 +20,18 @@ def _sum_interval(count: int) -> Any:
     def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
         table, stride, senders, atoms, out, receivers, weights, weight_stride, first, last = values
         vectors = Vectors(builder)
-        entries = [
-            [
-                vectors.load(builder.gep(table, [builder.mul(stride, INDEX(r))]), j)
-                for j in range(count)
-            ]
-            for r in range(6)
-        ]
-        entry, loop = builder.block, builder.append_basic_block("edge")
-        after = builder.append_basic_block("after")
-        builder.cbranch(builder.icmp_signed("<", first, last), loop, after)
-        builder.position_at_end(loop)
-        edge = builder.phi(INDEX)
-        edge.add_incoming(first, entry)
-
-        def row_of(base: Any, indices: Any) -> Any:
-            index = builder.sext(builder.load(builder.gep(indices, [edge])), INDEX)
-            return builder.gep(base, [builder.mul(index, stride)])
-
-        sender, message = row_of(senders, atoms), row_of(out, receivers)
-        factors = [
-            vectors.broadcast(
-                builder.gep(weights, [builder.add(edge, builder.mul(weight_stride, INDEX(r)))])
-            )
-            for r in range(6)
-        ]
-        for j in range(count):
-            value = builder.fmul(factors[0], entries[0][j])
-            for r in range(1, 6):
-                value = vectors.multiply_add(factors[r], entries[r][j], value)
-            total = vectors.multiply_add(vectors.load(sender, j), value, vectors.load(message, j))
-            vectors.store(total, message, j)
-        following = builder.add(edge, INDEX(1))
-        edge.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
-        builder.position_at_end(after)
+        rows = [builder.gep(table, [builder.mul(stride, INDEX(r))]) for r in range(6)]
+        entries = [[vectors.load(row, j) for row in rows] for j in range(count)]
+        with counted(builder, first, last, maybe_none=True) as loop:
+            edge = loop.index
+            sender = row_of(builder, edge, senders, atoms, stride)
+            message = row_of(builder, edge, out, receivers, stride)
+            factors = numbers_of(vectors, edge, weights, weight_stride, 6)
+            for j in range(count):
+                value = weighted(vectors, factors, entries[j])
+                before = vectors.load(message, j)
+                total = vectors.multiply_add(vectors.load(sender, j), value, before)
+                vectors.store(total, message, j)
         return target.get_dummy_value()
 
     @intrinsic
@@ -89,46 +68,24 @@ def adjoint_interval(
         entries = {(r, j): vectors.load(builder.gep(table, [offsets[r]]), j) for r, j in places}
         targets = [builder.gep(table_gradient, [offset]) for offset in offsets]
         initial = {(r, j): vectors.load(targets[r], j) for r, j in places}
-        entry, loop = builder.block, builder.append_basic_block("edge")
-        after = builder.append_basic_block("after")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        edge = builder.phi(INDEX)
-        edge.add_incoming(first, entry)
-        sums = {place: builder.phi(vectors.type) for place in places}
-
-        def row_of(base: Any, index: Any) -> Any:
-            return builder.gep(base, [builder.mul(index, stride)])
-
-        atom = builder.sext(builder.load(builder.gep(atoms, [edge])), INDEX)
-        receiver = builder.sext(builder.load(builder.gep(receivers, [edge])), INDEX)
-        sender, incoming = row_of(senders, atom), row_of(gradient, receiver)
-        outgoing = row_of(sender_gradient, atom)
-        factors = [
-            vectors.broadcast(
-                builder.gep(weights, [builder.add(edge, builder.mul(weight_stride, INDEX(r)))])
-            )
-            for r in range(6)
-        ]
-        found = {}
-        for j in range(2):
-            arriving = vectors.load(incoming, j)
-            value = builder.fmul(factors[0], entries[0, j])
-            for r in range(1, 6):
-                value = vectors.multiply_add(factors[r], entries[r, j], value)
-            vectors.store(
-                vectors.multiply_add(arriving, value, vectors.load(outgoing, j)), outgoing, j
-            )
-            product = builder.fmul(arriving, vectors.load(sender, j))
-            for r in range(6):
-                found[r, j] = vectors.multiply_add(factors[r], product, sums[r, j])
-        following = builder.add(edge, INDEX(1))
-        edge.add_incoming(following, loop)
-        for place in places:
-            sums[place].add_incoming(initial[place], entry)
-            sums[place].add_incoming(found[place], loop)
-        builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
-        builder.position_at_end(after)
+        with counted(builder, first, last) as loop:
+            edge = loop.index
+            sums = {place: loop.carried(initial[place]) for place in places}
+            sender = row_of(builder, edge, senders, atoms, stride)
+            outgoing = row_of(builder, edge, sender_gradient, atoms, stride)
+            incoming = row_of(builder, edge, gradient, receivers, stride)
+            factors = numbers_of(vectors, edge, weights, weight_stride, 6)
+            found = {}
+            for j in range(2):
+                arriving = vectors.load(incoming, j)
+                value = weighted(vectors, factors, [entries[r, j] for r in range(6)])
+                change = vectors.multiply_add(arriving, value, vectors.load(outgoing, j))
+                vectors.store(change, outgoing, j)
+                product = builder.fmul(arriving, vectors.load(sender, j))
+                for r in range(6):
+                    found[r, j] = vectors.multiply_add(factors[r], product, sums[r, j])
+            for place in places:
+                loop.hand_on(sums[place], found[place])
         for r, j in places:
             vectors.store(found[r, j], targets[r], j)
         return target.get_dummy_value()

@@ -13,7 +13,8 @@ from numba import types
 
 from deepdft.compilation import compiled
 from deepdft.kernels.jets import FACTORS
-from deepdft.kernels.simd.edge_loop import EdgeLoop, each_edge, row_of
+from deepdft.kernels.simd.edge_loop import EdgeLoop, row_of
+from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
 
@@ -25,7 +26,8 @@ def _sum_jets(order: int) -> Any:
         vectors = Vectors(builder)
         places = [builder.gep(table, [builder.mul(stride, INDEX(r))]) for r in range(6)]
         entries = [[vectors.load(place, j) for place in places] for j in range(2)]
-        with each_edge(builder, first, last) as edge:
+        with counted(builder, first, last) as loop:
+            edge = loop.index
             sender = row_of(builder, edge, senders, atoms, stride)
             message = row_of(builder, edge, out, receivers, stride)
             of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])

@@ -7,6 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
+from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, LANES, TILE_ROWS, intrinsic
 
 TILE_ORBITALS = TILE_ROWS
@@ -43,37 +44,27 @@ def orbital_tile(
         zero = ir.Constant(vector, [0.0] * lanes)
         undefined = ir.Constant(vector, ir.Undefined)
         first = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-        entry, loop = builder.block, builder.append_basic_block("depth")
-        after = builder.append_basic_block("after")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        k = builder.phi(INDEX)
-        k.add_incoming(INDEX(0), entry)
-        sums = [[builder.phi(vector) for _ in range(2)] for _ in range(TILE_ORBITALS)]
-        line = builder.gep(functions, [builder.mul(k, stride)])
-        columns = []
-        for j in range(2):
-            column = builder.load(place(builder, line, j))
-            column.align = align
-            columns.append(column)
-        row = builder.load(builder.gep(rows, [k]))
-        own = builder.gep(coefficients, [builder.mul(row, INDEX(TILE_ORBITALS))])
-        following = builder.add(k, INDEX(1))
-        results: list[list[Any]] = []
-        for o, totals in enumerate(sums):
-            scalar = builder.load(builder.gep(own, [INDEX(o)]))
-            one = builder.insert_element(undefined, scalar, ir.IntType(32)(0))
-            factor = builder.shuffle_vector(one, undefined, first)
-            results.append([])
-            for column, total in zip(columns, totals, strict=True):
-                product = builder.fmul(factor, column, flags=_FUSE)
-                result = builder.fadd(product, total, flags=_FUSE)
-                total.add_incoming(zero, entry)
-                total.add_incoming(result, loop)
-                results[-1].append(result)
-        k.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
-        builder.position_at_end(after)
+        with counted(builder, INDEX(0), depth) as loop:
+            sums = [[loop.carried(zero) for _ in range(2)] for _ in range(TILE_ORBITALS)]
+            line = builder.gep(functions, [builder.mul(loop.index, stride)])
+            columns = []
+            for j in range(2):
+                column = builder.load(place(builder, line, j))
+                column.align = align
+                columns.append(column)
+            row = builder.load(builder.gep(rows, [loop.index]))
+            own = builder.gep(coefficients, [builder.mul(row, INDEX(TILE_ORBITALS))])
+            results: list[list[Any]] = []
+            for o, totals in enumerate(sums):
+                scalar = builder.load(builder.gep(own, [INDEX(o)]))
+                one = builder.insert_element(undefined, scalar, ir.IntType(32)(0))
+                factor = builder.shuffle_vector(one, undefined, first)
+                results.append([])
+                for column, total in zip(columns, totals, strict=True):
+                    product = builder.fmul(factor, column, flags=_FUSE)
+                    result = builder.fadd(product, total, flags=_FUSE)
+                    loop.hand_on(total, result)
+                    results[-1].append(result)
         for o, found in enumerate(results):
             line = builder.gep(out, [builder.mul(out_stride, INDEX(o))])
             for j, result in enumerate(found):

@@ -1,37 +1,33 @@
-"""Instructions for edges: a loop over some, and for one its factors times its row of the table."""
+"""Instructions for one edge: its rows, its numbers, its factors times its row of the table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from deepdft.kernels.simd.vectors import INDEX, Vectors
-
-
-@contextmanager
-def each_edge(builder: Any, first: Any, last: Any) -> Iterator[Any]:
-    """Repeat what is built within for edges first..last-1, at least one; yields the edge's number.
-
-    What is built within has no branches of its own.
-    """
-    entry, loop = builder.block, builder.append_basic_block("edge")
-    after = builder.append_basic_block("after")
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    edge = builder.phi(INDEX)
-    edge.add_incoming(first, entry)
-    yield edge
-    following = builder.add(edge, INDEX(1))
-    edge.add_incoming(following, loop)
-    builder.cbranch(builder.icmp_signed("<", following, last), loop, after)
-    builder.position_at_end(after)
 
 
 def row_of(builder: Any, edge: Any, base: Any, indices: Any, stride: Any) -> Any:
     """Return a pointer to an edge's row, whose number stands among 32-bit `indices`."""
     index = builder.sext(builder.load(builder.gep(indices, [edge])), INDEX)
     return builder.gep(base, [builder.mul(index, stride)])
+
+
+def numbers_of(vectors: Vectors, edge: Any, base: Any, stride: Any, count: int) -> list[Any]:
+    """Broadcast `count` numbers of an edge, which lie `stride` apart."""
+    builder = vectors.builder
+    return [
+        vectors.broadcast(builder.gep(base, [builder.add(edge, builder.mul(stride, INDEX(i)))]))
+        for i in range(count)
+    ]
+
+
+def weighted(vectors: Vectors, factors: list[Any], values: list[Any]) -> Any:
+    """Sum values, each times a factor."""
+    total = vectors.builder.fmul(factors[0], values[0])
+    for factor, value in zip(factors[1:], values[1:], strict=True):
+        total = vectors.multiply_add(factor, value, total)
+    return total
 
 
 class EdgeLoop:
@@ -49,10 +45,8 @@ class EdgeLoop:
 
     def combined(self, rows: list[Any], first_factor: int) -> Any:
         """Sum the table's rows, each times a factor."""
-        value = self._builder.fmul(self.factor(first_factor), rows[0])
-        for r in range(1, 6):
-            value = self._vectors.multiply_add(self.factor(first_factor + r), rows[r], value)
-        return value
+        factors = [self.factor(first_factor + r) for r in range(6)]
+        return weighted(self._vectors, factors, rows)
 
     def add(self, component: int, j: int, x: Any, y: Any, rest: Any = None) -> None:
         """Add ``x y + rest`` to a vector of a component of the message."""

@@ -13,6 +13,7 @@ from typing import Any
 from numba import types
 
 from deepdft.kernels.simd.activations import identity, sigmoid, silu, softplus
+from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, PANEL, TILE_ROWS, Vectors, intrinsic
 
 
@@ -22,28 +23,18 @@ def _multiply_tile(activation: Callable[[Vectors, Any], Any]) -> Any:
         vectors = Vectors(builder)
         initial = [vectors.load(bias, j) for j in range(2)]
         rows = [builder.gep(left, [builder.mul(left_stride, INDEX(i))]) for i in range(TILE_ROWS)]
-        entry, loop = builder.block, builder.append_basic_block("depth")
-        after = builder.append_basic_block("after")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        k = builder.phi(INDEX)
-        k.add_incoming(INDEX(0), entry)
-        sums = [[builder.phi(vectors.type) for _ in initial] for _ in rows]
-        line = builder.gep(panel, [builder.mul(k, INDEX(PANEL))])
-        columns = [vectors.load(line, j) for j in range(2)]
-        following = builder.add(k, INDEX(1))
-        results: list[list[Any]] = []
-        for row, totals in zip(rows, sums, strict=True):
-            x = vectors.broadcast(builder.gep(row, [k]))
-            results.append([])
-            for column, start, total in zip(columns, initial, totals, strict=True):
-                result = vectors.multiply_add(x, column, total)
-                total.add_incoming(start, entry)
-                total.add_incoming(result, loop)
-                results[-1].append(result)
-        k.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
-        builder.position_at_end(after)
+        with counted(builder, INDEX(0), depth) as loop:
+            sums = [[loop.carried(start) for start in initial] for _ in rows]
+            line = builder.gep(panel, [builder.mul(loop.index, INDEX(PANEL))])
+            columns = [vectors.load(line, j) for j in range(2)]
+            results: list[list[Any]] = []
+            for row, totals in zip(rows, sums, strict=True):
+                x = vectors.broadcast(builder.gep(row, [loop.index]))
+                results.append([])
+                for column, total in zip(columns, totals, strict=True):
+                    result = vectors.multiply_add(x, column, total)
+                    loop.hand_on(total, result)
+                    results[-1].append(result)
         for i, found in enumerate(results):
             row = builder.gep(out, [builder.mul(out_stride, INDEX(i))])
             for j, result in enumerate(found):
