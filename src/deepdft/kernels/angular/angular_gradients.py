@@ -18,7 +18,7 @@ from numba import types
 
 from deepdft.compilation import compiled, inner
 from deepdft.kernels.jets import FACTORS
-from deepdft.kernels.simd.edge_loop import row_of
+from deepdft.kernels.simd.edge import row_of
 from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 

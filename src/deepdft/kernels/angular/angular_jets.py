@@ -13,7 +13,7 @@ from numba import types
 
 from deepdft.compilation import compiled, inner
 from deepdft.kernels.jets import COMPONENTS, FACTORS, PAIRS
-from deepdft.kernels.simd.edge_loop import EdgeLoop, row_of
+from deepdft.kernels.simd.edge import EdgeMessage, row_of
 from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
@@ -42,7 +42,7 @@ def _contracted(vectors: Vectors, harmonics: Any, sent: list[Any]) -> list[Any]:
 
 
 def _add_product(
-    vectors: Vectors, edge: EdgeLoop, rows: list[Any], angular: list[Any], j: int
+    vectors: Vectors, edge: EdgeMessage, rows: list[Any], angular: list[Any], j: int
 ) -> None:
     """Add the jet of ``R S``."""
     multiply, fma = vectors.builder.fmul, vectors.multiply_add
@@ -83,7 +83,9 @@ def _sum_jets(functions: int) -> Any:
             sender = row_of(builder, edge, senders, atoms, sender_stride)
             of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
             angular = builder.gep(harmonics, [builder.mul(edge, edge_stride)])
-            this = EdgeLoop(builder, of_edge, row_of(builder, edge, out, receivers, width), apart)
+            this = EdgeMessage(
+                builder, of_edge, row_of(builder, edge, out, receivers, width), apart
+            )
             for j in range(2):
                 sent = [
                     vectors.load(builder.gep(sender, [builder.mul(apart_sent, INDEX(m))]), j)

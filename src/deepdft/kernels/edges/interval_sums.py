@@ -9,7 +9,7 @@ from typing import Any
 
 from numba import types
 
-from deepdft.kernels.simd.edge_loop import numbers_of, row_of, weighted
+from deepdft.kernels.simd.edge import numbers_of, row_of, weighted
 from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, WIDE, Vectors, intrinsic
 

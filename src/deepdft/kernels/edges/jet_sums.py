@@ -13,7 +13,7 @@ from numba import types
 
 from deepdft.compilation import compiled
 from deepdft.kernels.jets import FACTORS
-from deepdft.kernels.simd.edge_loop import EdgeLoop, row_of
+from deepdft.kernels.simd.edge import EdgeMessage, row_of
 from deepdft.kernels.simd.loops import counted
 from deepdft.kernels.simd.vectors import INDEX, PANEL, Vectors, address, intrinsic
 
@@ -31,7 +31,7 @@ def _sum_jets(order: int) -> Any:
             sender = row_of(builder, edge, senders, atoms, stride)
             message = row_of(builder, edge, out, receivers, stride)
             of_edge = builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))])
-            this = EdgeLoop(builder, of_edge, message, apart)
+            this = EdgeMessage(builder, of_edge, message, apart)
             for j in range(2):
                 this.add_jet(vectors.load(sender, j), entries[j], j, order)
         return target.get_dummy_value()

@@ -30,7 +30,7 @@ def weighted(vectors: Vectors, factors: list[Any], values: list[Any]) -> Any:
     return total
 
 
-class EdgeLoop:
+class EdgeMessage:
     """Instructions for one edge, whose factors and message are at given places."""
 
     def __init__(self, builder: Any, factors: Any, message: Any, apart: Any) -> None:
