@@ -78,6 +78,22 @@ def test_collections_that_count_alike_are_kept_apart_by_name(tmp_path):
     ]
 
 
+def test_names_without_an_index_take_none_that_another_has(tmp_path):
+    density = OrbitalArchive(SAMPLE)[0]
+    density.atoms.info.update(index=1_000_000, name="numbered")
+    write_orbital_archive(tmp_path / "b.npz", [density])
+    other = OrbitalArchive(SAMPLE)[1]
+    other.atoms.info.update(index=3, name="plain")
+    write_orbital_archive(tmp_path / "a.npz", [other])
+    data = dict(np.load(tmp_path / "a.npz"))
+    del data["index"]
+    np.savez(tmp_path / "a.npz", **data)
+    for files in (["a.npz", "b.npz"], ["b.npz", "a.npz"]):
+        archive = OrbitalArchive([tmp_path / name for name in files])
+        assert archive.names == ["numbered", "plain"]
+        assert archive.indices.tolist() == [1_000_000, 1_000_001]
+
+
 def test_what_does_not_fit_is_not_written(tmp_path):
     density = OrbitalArchive(SAMPLE)[1]
     atoms, coefficients = density.atoms, density.coefficients

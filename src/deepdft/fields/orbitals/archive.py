@@ -63,11 +63,11 @@ class OrbitalArchive:
     """Structures of one or several archive files, sorted by index, each index once.
 
     Structures that have a name and no index come last, in the order of the files, each name once,
-    numbered from 1,000,000 on; so do those whose index another name has already, as two collections
-    may count from 0 alike. Opening reads indices and names; the rest of a file is read when
-    its first structure is asked for, and kept. Every structure's `atoms.info` has "index", and
-    "energy" (eV), "dipole" (3,) (e Å), "charge" (e) and whatever else was stored where the file
-    has them.
+    numbered from 1,000,000 on or beyond the largest index; so do those whose index another name has
+    already, as two collections may count from 0 alike. Opening reads indices and names; the rest of
+    a file is read when its first structure is asked for, and kept. Every structure's `atoms.info`
+    has "index", and "energy" (eV), "dipole" (3,) (e Å), "charge" (e) and whatever else was stored
+    where the file has them.
 
     Attributes:
         indices: (n,) index of each structure (for QM9 its dsgdb9nsd number), ascending.
@@ -83,14 +83,16 @@ class OrbitalArchive:
         self._loaded: dict[int, dict[str, Any]] = {}
         where: dict[int, tuple[int, int]] = {}
         named: dict[int, str] = {}
-        numbered: dict[str, int] = {}
+        unnumbered: dict[str, tuple[int, int]] = {}
         for number, path in enumerate(self._paths):
             for row, (index, name) in enumerate(_labels(path)):
-                taken_by = name if index is None else named.get(index, name)
-                if index is None or (name and taken_by != name):
-                    index = numbered.setdefault(name, _FIRST_UNNUMBERED + len(numbered))
-                if where.setdefault(index, (number, row)) == (number, row) and name:
+                if index is None or (name and named.get(index, name) != name):
+                    unnumbered.setdefault(name, (number, row))
+                elif where.setdefault(index, (number, row)) == (number, row) and name:
                     named[index] = name
+        free = max(_FIRST_UNNUMBERED, 1 + max(where, default=0))
+        for index, (name, place) in enumerate(unnumbered.items(), free):
+            where[index], named[index] = place, name
         self.indices: NDArray[np.int64] = np.array(sorted(where), dtype=np.int64)
         self._where = [where[int(index)] for index in self.indices]
         self._named = named
