@@ -52,6 +52,14 @@ def test_angles_that_span_no_cell(angles: str, tmp_path) -> None:
     assert "30, 30, 100" in str(told.value) or "-0.4" in str(told.value)
 
 
+@pytest.mark.parametrize("length", ["0", "-5"])
+def test_a_crystal_has_no_length_of_zero(length: str, tmp_path) -> None:
+    cell = f"CELL 0.7 5 {length} 5 90 90 90"
+    (tmp_path / "x.res").write_text(f"TITL x\n{cell}\nLATT -1\nSFAC O\nO1 1 0 0 0 11 0.05\nEND\n")
+    with pytest.raises(FileFormatError, match=rf"x\.res: a cell of 5, {length}, 5"):
+        list(read_structures(tmp_path / "x.res"))
+
+
 def test_a_poscar_of_more_atoms_than_it_can_hold(tmp_path) -> None:
     head = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nO H\n"
     (tmp_path / "x.vasp").write_text(f"{head}1 20000000\nCartesian\n0 0 0\n")

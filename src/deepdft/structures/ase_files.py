@@ -58,16 +58,16 @@ def read_with_ase(path: Path) -> Iterator[Reading]:
     entry = ioformats.get(kind)
     source: Any = str(path)
     if entry is not None and entry.acceptsfd and not entry.isbinary and _is_short(path):
-        source = _normalised(path)
+        text = read_text(path)
         if kind == "vasp":
-            _require_atoms(path)
+            _require_atoms(text, path)
+        source = _normalised(text, path)
     for frame, notes in _frames(path, source, kind):
         yield Reading(frame, notes=notes)
 
 
-def _require_atoms(path: Path) -> None:
+def _require_atoms(text: str, path: Path) -> None:
     """Refuse a POSCAR whose counts are larger than the file: ASE makes room for as many atoms."""
-    text = read_text(path)
     for line in text.splitlines()[5:7]:
         words = line.split()
         if words and all(word.isdecimal() for word in words):
@@ -83,9 +83,8 @@ def _is_short(path: Path) -> bool:
         raise FileFormatError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _normalised(path: Path) -> str | io.StringIO:
+def _normalised(text: str, path: Path) -> str | io.StringIO:
     """Return the text where ASE would not read it from the file as it is, else the path."""
-    text = read_text(path)
     if path.suffix.casefold() in COMPRESSED:
         return io.StringIO(text)  # ASE would expand it without bounds
     try:

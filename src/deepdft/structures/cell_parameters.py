@@ -11,12 +11,13 @@ from deepdft.arrays import FloatArray
 from deepdft.errors import FileFormatError
 
 
-def cell_vectors(parameters: Sequence[float], path: str) -> FloatArray:
+def cell_vectors(parameters: Sequence[float], path: str, *, may_be_flat: bool = True) -> FloatArray:
     """Return cell vectors (3, 3), Å, as rows: a along x, b in the plane of x and y.
 
     Args:
         parameters: lengths a, b, c (Å), angles alpha, beta, gamma (degrees).
         path: for messages.
+        may_be_flat: a length of zero stands for a direction that does not repeat.
 
     Raises:
         FileFormatError: if there is no such cell.
@@ -24,7 +25,8 @@ def cell_vectors(parameters: Sequence[float], path: str) -> FloatArray:
     lengths, angles = np.array(parameters[:3]), np.array(parameters[3:])
     stated = ", ".join(f"{value:g}" for value in parameters)
     known = np.isfinite(parameters).all()
-    if not known or (lengths < 0).any() or (np.abs(angles - 90) >= 90).any():
+    short = lengths < 0 if may_be_flat else lengths <= 0
+    if not known or short.any() or (np.abs(angles - 90) >= 90).any():
         raise FileFormatError(f"{path}: a cell of {stated} (Å and degrees) is none.")
     try:
         vectors = np.asarray(Cell.fromcellpar(parameters).array, dtype=np.float64)

@@ -123,7 +123,7 @@ def _reading(
     sites: list[tuple[str, Symbol, list[float], float]],
     path: str,
 ) -> Reading:
-    vectors = cell_vectors(cell, path)
+    vectors = cell_vectors(cell, path, may_be_flat=False)
     positions = np.array([site[2] for site in sites])
     found = orbits(positions, operations, vectors)
     source = np.repeat(np.arange(len(sites)), [len(orbit.positions) for orbit in found])
