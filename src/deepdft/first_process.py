@@ -66,7 +66,8 @@ def leave(tell: bool = True, told: int = 0) -> NoReturn:
         tell: whether it says why.
         told: number of a signal that has told it to end; else it ends with exit code 2.
     """
-    sentence, code = (told and ending_of(Terminated(told))) or (LOST, 2)
+    ending = ending_of(Terminated(told)) if told else None
+    sentence, code = ending or (LOST, 2)
     try:
         if tell:
             print(f"deepdft: {sentence}", file=sys.stderr, flush=True)
