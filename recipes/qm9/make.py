@@ -2,12 +2,14 @@
 
     python recipes/qm9/make.py qm9_pbe_gth --count 2000 --jobs 8
     python recipes/qm9/make.py qm9_pbe_gth --count 10 --part test --first DATA --structures test.xyz
+    python recipes/qm9/make.py more_qm9 --count 2000 --part train --without qm9_pbe_gth
 
 The first command calculates 2000 molecules with PySCF (PBE, GTH-PBE, gth-dzvp) into
 `qm9_pbe_gth/campaign` and collects them in `qm9_pbe_gth/part_*.npz`, 50 molecules each, beside
 `split.json`; these are what models are trained on. Ended at any moment, by Ctrl-C or a kill, and
 given again, it goes on; with a larger count it goes further. The second only writes the chosen
-geometries to a file, for `deepdft dft run` or `deepdft spread`.
+geometries to a file, for `deepdft dft run` or `deepdft spread`. The third adds molecules to train
+on to those that are there.
 
 Geometries are those of QM9 (Ramakrishnan et al., Sci. Data 1, 140022, 2014), from the PyPI package
 qm9pack, without the 3,054 molecules that failed QM9's own consistency check. Molecules come in a
@@ -88,7 +90,13 @@ def _rows(file: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(lines)
 
 
-def chosen(geometries: Geometries, count: int, part: str | None, first: Path | None) -> list[int]:
+def chosen(
+    geometries: Geometries,
+    count: int,
+    part: str | None = None,
+    first: Path | None = None,
+    without: Path | None = None,
+) -> list[int]:
     """Return the numbers of the molecules that are wanted.
 
     Args:
@@ -96,10 +104,16 @@ def chosen(geometries: Geometries, count: int, part: str | None, first: Path | N
         count: how many.
         part: only those of this part of the split.
         first: orbital archives whose molecules come before all others.
+        without: orbital archives whose molecules are left out.
     """
-    before = [] if first is None else OrbitalArchive(first).indices.tolist()
+    before, others = (
+        [] if folder is None else OrbitalArchive(folder).indices.tolist()
+        for folder in (first, without)
+    )
     later = set(geometries.indices) - set(before)
     order = [*in_order(before), *in_order(sorted(later))]
+    left_out = set(others)
+    order = [index for index in order if index not in left_out]
     return [index for index in order if part is None or part_of(index) == part][:count]
 
 
@@ -134,12 +148,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, required=True, help="how many molecules")
     parser.add_argument("--part", choices=PARTS, help="only molecules of this part of the split")
     parser.add_argument("--first", type=Path, help="archives whose molecules come first")
+    parser.add_argument("--without", type=Path, help="archives whose molecules are left out")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     parser.add_argument("--structures", type=Path, help="only write the geometries to this file")
     arguments = parser.parse_args()
 
     geometries = Geometries()
-    indices = chosen(geometries, arguments.count, arguments.part, arguments.first)
+    indices = chosen(
+        geometries, arguments.count, arguments.part, arguments.first, arguments.without
+    )
     structures = [geometries.structure(index) for index in indices]
     if arguments.structures is not None:
         ase.io.write(arguments.structures, [s.atoms for s in structures], format="extxyz")

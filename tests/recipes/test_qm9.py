@@ -88,5 +88,8 @@ def test_geometries_to_archives_and_further(recipe, tmp_path, monkeypatch):
     call("--count", 9, "--first", "data/part_000000.npz", "--structures", "again.xyz")
     again = [m.info["index"] for m in ase.io.read("again.xyz", ":", format="extxyz")]
     assert again == recipe.in_order([3, 4, 6])
+    # What they hold can be left out as well.
+    call("--count", 9, "--without", "data/part_000000.npz", "--structures", "none.xyz")
+    assert not ase.io.read("none.xyz", ":", format="extxyz")
     manifest = json.loads(Path("data/campaign/manifest.json").read_text())
     assert [entry["status"] for entry in manifest["structures"]] == ["done"] * 3
