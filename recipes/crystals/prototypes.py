@@ -141,9 +141,16 @@ PROTOTYPES = {
                   anion=None),
         Prototype("L10", 123, (("A", (0, 0, 0)), ("B", (0.5, 0.5, 0.5))), {"A": 1, "B": 1},
                   (1.0, 1.3), anion=None),
+        Prototype("B2", 221, (("A", (0, 0, 0)), ("B", (0.5, 0.5, 0.5))), {"A": 1, "B": 1},
+                  anion=None),
+        Prototype("WC", 187, (("A", (0, 0, 0)), ("X", (1 / 3, 2 / 3, 0.5))), {"A": 1, "X": 1},
+                  (1.0, 0.976), _HEXAGONAL),
     )
 }  # fmt: skip
 """By name; those without an anion are filled with metals."""
+
+INTERSTITIAL = {"rocksalt", "WC"}
+"""Types of metals with small atoms in their gaps, such as NbC and WC."""
 
 KNOWN = {
     "rocksalt": "LiF LiCl NaF NaCl KCl KBr MgO CaO SrO TiN MgS PbS AgCl",

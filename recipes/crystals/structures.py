@@ -1,10 +1,13 @@
 """A pool of crystals: well-known ones by name, and structure types filled with elements.
 
     python recipes/crystals/structures.py runs/crystals_pool.extxyz --count 400 --copies 1
+    python recipes/crystals/structures.py runs/small.extxyz --most-atoms 2 --without DATA
 
 Prototypes (recipes/crystals/prototypes.py) are filled with combinations whose common oxidation
-states add up to nothing (pymatgen knows them), or with pairs of metals; a random choice, the same
-for a seed. Cells and positions are relaxed by CHGNet (`pip install chgnet`), symmetry kept;
+states add up to nothing (pymatgen knows them), with pairs of metals, or with a metal and a small
+atom in its gaps; a random choice, the same for a seed. The second command makes crystals of one or
+two atoms, which are quickly calculated, and none whose formula the data have in that space group.
+Cells and positions are relaxed by CHGNet (`pip install chgnet`), symmetry kept;
 --no-relax leaves those of touching spheres. With --copies, strained and rattled copies follow each.
 Frames have `name`, `key` (the reduced formula, which decides on the part of the split), `group`,
 `prototype` and `magnetic`; the magnetic elements' moments are parallel. CHGNet's crystals are near
@@ -17,20 +20,22 @@ import argparse
 import itertools
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import ase.io
 import numpy as np
+import spglib
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.constraints import FixSymmetry
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
-from prototypes import KNOWN, PROTOTYPES, Prototype, elements_of_formula
+from prototypes import INTERSTITIAL, KNOWN, PROTOTYPES, Prototype, elements_of_formula
 from pymatgen.core import Composition, Element
 
+from deepdft.data import open_dataset
 from deepdft.extras import require_extra
 from deepdft.storage.whole_files import replace_file
 
@@ -43,10 +48,13 @@ ANIONS = {"H": -1, "F": -1, "Cl": -1, "Br": -1, "I": -1, "O": -2, "S": -2, "Se":
           "N": -3, "P": -3, "As": -3}  # fmt: skip
 MOMENTS = {"Cr": 3.0, "Mn": 4.0, "Fe": 3.0, "Co": 2.0, "Ni": 1.0, "V": 1.0}
 """Initial moments, Bohr magnetons, all parallel."""
+SMALL = ("H", "B", "C", "N")
+"""Atoms that fit into the gaps of a metal, where oxidation states say nothing."""
 LAYERED = {"CdI2", "NaFeO2"}
-MOST_ATOMS = 12
 DRAWS = 300
 """Draws after which a structure type has nothing new, and the next one has its turn."""
+SYMMETRY = 1e-3
+"""How far atoms may be from symmetric places, Å."""
 FORCE, MOST_STEPS = 0.05, 200
 STRAIN, RATTLE = 0.03, 0.05
 """Standard deviations: of strains, and of displacements in Å."""
@@ -62,7 +70,9 @@ def states(symbol: str) -> tuple[int, ...]:
 def choices(prototype_name: str, role: str) -> tuple[str, ...]:
     """Return the elements that a role may be filled with."""
     if role == PROTOTYPES[prototype_name].anion:
-        return tuple(ANIONS)
+        return tuple(
+            {**ANIONS, **dict.fromkeys(SMALL)} if prototype_name in INTERSTITIAL else ANIONS
+        )
     if PROTOTYPES[prototype_name].anion is not None:
         return tuple(symbol for symbol in ELEMENTS if states(symbol))
     if prototype_name == "diamond":
@@ -73,7 +83,7 @@ def choices(prototype_name: str, role: str) -> tuple[str, ...]:
 def is_sensible(prototype: Prototype, elements: Sequence[str]) -> bool:
     """Return whether elements may fill a prototype: different, with charges that add up to nothing.
 
-    Where no role takes electrons, any different metals may.
+    Where no role takes electrons, any different metals may; around small atoms, any metal.
     """
     if len(set(elements)) < len(elements):
         return False
@@ -81,6 +91,8 @@ def is_sensible(prototype: Prototype, elements: Sequence[str]) -> bool:
         return True
     by_role = dict(zip(prototype.roles, elements, strict=True))
     anion = by_role.pop(prototype.anion)
+    if prototype.name in INTERSTITIAL and anion in SMALL:
+        return all(Element(symbol).is_metal for symbol in by_role.values())
     needed = -ANIONS[anion] * prototype.counts[prototype.anion]
     options = [
         [state * prototype.counts[role] for state in states(symbol)]
@@ -98,14 +110,49 @@ def known() -> Iterator[tuple[Prototype, tuple[str, ...]]]:
                 yield PROTOTYPES[name], tuple(elements)
 
 
-def combinations(count: int, seed: int) -> Iterator[tuple[Prototype, tuple[str, ...]]]:
-    """Yield the known crystals and then random others, types taking turns; no two the same."""
+def name_of(prototype: Prototype, elements: Sequence[str]) -> str:
+    """Return what a crystal is called."""
+    return "-".join(elements) + f"_{prototype.name}"
+
+
+def formula_of(prototype: Prototype, elements: Sequence[str]) -> str:
+    """Return the reduced formula of a filled prototype."""
+    amounts = dict(zip(elements, prototype.counts.values(), strict=True))
+    return Composition(amounts).reduced_formula
+
+
+def kinds_of(data: Sequence[str]) -> set[tuple[str, int]]:
+    """Return the reduced formulas of data sets' crystals, with the numbers of space groups."""
+    kinds = set()
+    for crystals in map(open_dataset, data):
+        for atoms in map(crystals.atoms, range(len(crystals))):
+            cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+            formula = Composition(atoms.get_chemical_formula()).reduced_formula
+            kinds.add((formula, spglib.get_symmetry_dataset(cell, SYMMETRY).number))
+    return kinds
+
+
+def combinations(
+    count: int, seed: int, most_atoms: int = 12, without: Collection[tuple[str, int]] = ()
+) -> Iterator[tuple[Prototype, tuple[str, ...]]]:
+    """Yield the known crystals and then random others, types taking turns; no two the same.
+
+    Args:
+        count: how many.
+        seed: of the random choice.
+        most_atoms: in a primitive cell.
+        without: reduced formulas and space groups (as numbers) that are left out.
+    """
     seen: set[tuple[str, tuple[str, ...]]] = set()
     generator = np.random.default_rng(seed)
+    types = [
+        p for p in PROTOTYPES.values() if len(p.filled(ELEMENTS[: len(p.roles)])) <= most_atoms
+    ]
 
     def drawn() -> Iterator[tuple[Prototype, tuple[str, ...]]]:
         while True:
-            for prototype in PROTOTYPES.values():
+            before = len(seen)
+            for prototype in types:
                 for _ in range(DRAWS):
                     elements = tuple(
                         str(generator.choice(choices(prototype.name, role)))
@@ -115,12 +162,18 @@ def combinations(count: int, seed: int) -> Iterator[tuple[Prototype, tuple[str, 
                     if fresh and is_sensible(prototype, elements):
                         yield prototype, elements
                         break
+            if len(seen) == before:
+                return  # Nothing new in a whole turn.
 
+    found = 0
     for prototype, elements in itertools.chain(known(), drawn()):
-        if len(seen) == count:
+        if found == count:
             return
-        if (prototype.name, elements) not in seen:
-            seen.add((prototype.name, elements))
+        if (prototype.name, elements) in seen or prototype not in types:
+            continue
+        seen.add((prototype.name, elements))
+        if (formula_of(prototype, elements), prototype.spacegroup) not in without:
+            found += 1
             yield prototype, elements
 
 
@@ -146,7 +199,7 @@ def described(atoms: Atoms, prototype: Prototype, elements: Sequence[str], name:
         found.set_initial_magnetic_moments([MOMENTS.get(s, 0.0) for s in found.symbols])
     found.info = {
         "name": name,
-        "key": Composition(atoms.get_chemical_formula()).reduced_formula,
+        "key": formula_of(prototype, elements),
         "group": group_of(prototype, elements),
         "prototype": prototype.name,
         "magnetic": int(magnetic),
@@ -191,6 +244,10 @@ def main() -> None:
     parser.add_argument("path", type=Path, help="extended XYZ file to write")
     parser.add_argument("--count", type=int, default=200, help="crystals, before copies")
     parser.add_argument("--copies", type=int, default=0, help="strained and rattled ones of each")
+    parser.add_argument("--most-atoms", type=int, default=12, help="in a primitive cell")
+    parser.add_argument(
+        "--without", nargs="+", default=[], metavar="DATA", help="data whose crystals are left out"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-relax", action="store_true", help="leave touching spheres")
     arguments = parser.parse_args()
@@ -198,13 +255,15 @@ def main() -> None:
     parts = arguments.path.with_suffix(".parts")
     parts.mkdir(parents=True, exist_ok=True)
     frames: list[Atoms] = []
-    for number, (prototype, elements) in enumerate(combinations(arguments.count, arguments.seed)):
-        name = "-".join(elements) + f"_{prototype.name}"
+    most_atoms: int = arguments.most_atoms
+    chosen = combinations(arguments.count, arguments.seed, most_atoms, kinds_of(arguments.without))
+    for number, (prototype, elements) in enumerate(chosen):
+        name = name_of(prototype, elements)
         part = parts / f"{number:05d}_{name}.json"
         if not part.exists():
             atoms = prototype.filled(elements)
             found = atoms if calculator is None else relaxed(atoms, calculator)
-            content = None if found is None or len(found) > MOST_ATOMS else found.todict()
+            content = None if found is None or len(found) > most_atoms else found.todict()
             replace_file(part, (json.dumps(content, default=np.ndarray.tolist) + "\n").encode())
         content = json.loads(part.read_text())
         if content is None:

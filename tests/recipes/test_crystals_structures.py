@@ -13,6 +13,7 @@ import pytest
 from ase.calculators.emt import EMT
 from ase.data import covalent_radii
 
+import deepdft
 from tests.recipes.crystal_recipes import recipe
 
 spglib = pytest.importorskip("spglib")
@@ -32,6 +33,7 @@ FILLED = {
     "perovskite": ["Sr", "Ti", "O"], "half-Heusler": ["Li", "Zn", "As"],
     "NaFeO2": ["Na", "Fe", "O"], "elpasolite": ["K", "Na", "Al", "F"],
     "K2PtCl6": ["K", "Pt", "Cl"], "Cu3Au": ["Au", "Cu"], "L10": ["Ti", "Cu"],
+    "B2": ["Ni", "Al"], "WC": ["W", "C"],
 }  # fmt: skip
 
 
@@ -70,7 +72,8 @@ def test_types_have_their_space_group_and_touch(structures: ModuleType, name: st
         ("perovskite", "Sr Ti O", True), ("perovskite", "K Ta O", True),
         ("perovskite", "Cs Pb Br", True), ("perovskite", "Na K O", False),
         ("elpasolite", "K Na Al F", True), ("elpasolite", "K Na Ti F", False),
-        ("L10", "Cu Ti", True), ("L10", "Cu Cu", False),
+        ("L10", "Cu Ti", True), ("L10", "Cu Cu", False), ("WC", "W C", True),
+        ("rocksalt", "Nb C", True), ("rocksalt", "Si C", False), ("zincblende", "Nb N", False),
     ],
 )  # fmt: skip
 def test_charges_are_balanced(
@@ -89,6 +92,27 @@ def test_known_crystals_come_first_and_nothing_twice(structures: ModuleType) -> 
     assert found == again != other
     with pytest.raises(ValueError, match="NaCl2 does not fit"):
         structures.elements_of_formula("NaCl2", structures.PROTOTYPES["rocksalt"])
+
+
+def test_small_crystals_that_are_not_there(structures: ModuleType) -> None:
+    taken = {("TiN", 225), ("Cu", 225)}
+    found = list(structures.combinations(60, seed=1, most_atoms=2, without=taken))
+    names = {structures.name_of(prototype, elements) for prototype, elements in found}
+    assert len(names) == 60
+    assert not names & {"Ti-N_rocksalt", "Cu_fcc"}
+    assert {"Na-Cl_rocksalt", "Mg_hcp", "Ag_fcc"} <= names
+    assert all(len(prototype.filled(elements)) <= 2 for prototype, elements in found)
+    # There is an end: 4 elements in the structure of diamond, and so on.
+    few = list(structures.combinations(100_000, seed=1, most_atoms=1))
+    assert {prototype.name for prototype, _ in few} == {"fcc", "bcc", "sc"}
+    assert 100 < len(few) <= 3 * len(structures.ELEMENTS)
+
+
+def test_kinds_of_what_is_there(structures: ModuleType, tmp_path: Path) -> None:
+    salt = structures.PROTOTYPES["rocksalt"].filled(["Na", "Cl"])
+    grid = deepdft.Grid(salt.cell.array, (4, 4, 4))
+    deepdft.Density(salt, grid, np.ones(grid.shape)).write(tmp_path / "salt.cube")
+    assert structures.kinds_of([str(tmp_path)]) == {("NaCl", 225)}
 
 
 def test_a_cell_is_relaxed_with_its_symmetry(structures: ModuleType) -> None:
