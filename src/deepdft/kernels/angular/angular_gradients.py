@@ -16,7 +16,8 @@ from typing import Any
 
 from numba import types
 
-from deepdft.compilation import compiled, inner
+from deepdft.compilation import compiled
+from deepdft.kernels.angular.by_degree import by_degree
 from deepdft.kernels.jets import FACTORS
 from deepdft.kernels.simd.edge import row_of
 from deepdft.kernels.simd.loops import counted
@@ -90,7 +91,7 @@ def _message(vectors: Vectors, edge: _Numbers, sent: list[Any], rows: list[Any])
 
 
 @cache
-def _sum_gradients(momentum: int) -> Any:
+def _sum_gradients(degree: int) -> Any:
     """Return the intrinsic that adds one panel of messages of a degree with their gradients.
 
     Arguments: pointer to the six rows of coefficients and their stride; to lowered sender rows, the
@@ -99,7 +100,7 @@ def _sum_gradients(momentum: int) -> Any:
     factors of the edges; to their scales; to the harmonics of degree l - 1 and the stride between
     functions; first and last + 1 (at least one edge).
     """
-    numbers = 3 * (2 * momentum - 1) if momentum else 1
+    numbers = 3 * (2 * degree - 1) if degree else 1
 
     def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
         (table, width, senders, sender_stride, apart_sent, atoms, out, apart, receivers, factors,
@@ -112,7 +113,7 @@ def _sum_gradients(momentum: int) -> Any:
             sender = row_of(builder, edge, senders, atoms, sender_stride)
             message = row_of(builder, edge, out, receivers, width)
             shared = _Numbers(
-                vectors, momentum, builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))]),
+                vectors, degree, builder.gep(factors, [builder.mul(edge, INDEX(FACTORS))]),
                 builder.gep(scales, [edge]), builder.gep(harmonics, [edge]), apart_functions,
             )  # fmt: skip
             for j in range(2):
@@ -143,22 +144,7 @@ def _sum_gradients(momentum: int) -> Any:
     return sum_gradients
 
 
-# One for each degree: the number of functions is a constant of the compiled code.
-_sum_s, _sum_p, _sum_d, _sum_f, _sum_g = (_sum_gradients(momentum) for momentum in range(5))
-
-
-@inner
-def _sum(momentum: int, *arguments: Any) -> None:
-    if momentum == 0:
-        _sum_s(*arguments)
-    elif momentum == 1:
-        _sum_p(*arguments)
-    elif momentum == 2:
-        _sum_d(*arguments)
-    elif momentum == 3:
-        _sum_f(*arguments)
-    else:
-        _sum_g(*arguments)
+_sum = by_degree(_sum_gradients)
 
 
 @compiled

@@ -11,7 +11,8 @@ from typing import Any
 
 from numba import types
 
-from deepdft.compilation import compiled, inner
+from deepdft.compilation import compiled
+from deepdft.kernels.angular.by_degree import by_degree
 from deepdft.kernels.jets import COMPONENTS, FACTORS, PAIRS
 from deepdft.kernels.simd.edge import EdgeMessage, row_of
 from deepdft.kernels.simd.loops import counted
@@ -62,8 +63,8 @@ def _add_product(
 
 
 @cache
-def _sum_jets(functions: int) -> Any:
-    """Return the intrinsic that adds one panel of message jets of one angular momentum.
+def _sum_jets(degree: int) -> Any:
+    """Return the intrinsic that adds one panel of message jets of one degree.
 
     Arguments: pointer to the six rows of coefficients and their stride; to sender rows, the stride
     between rows and that between functions; to the atom of each edge; to the values of message
@@ -71,6 +72,7 @@ def _sum_jets(functions: int) -> Any:
     edges; to the harmonics' jets of the first edge and the stride between edges; first and last + 1
     (at least one edge).
     """
+    functions = 2 * degree + 1
 
     def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
         (table, width, senders, sender_stride, apart_sent, atoms, out, apart, receivers, factors,
@@ -113,22 +115,7 @@ def _sum_jets(functions: int) -> Any:
     return sum_jets
 
 
-# One for each angular momentum: the number of functions is a constant of the compiled code.
-_sum_s, _sum_p, _sum_d, _sum_f, _sum_g = (_sum_jets(n) for n in (1, 3, 5, 7, 9))
-
-
-@inner
-def _sum(momentum: int, *arguments: Any) -> None:
-    if momentum == 0:
-        _sum_s(*arguments)
-    elif momentum == 1:
-        _sum_p(*arguments)
-    elif momentum == 2:
-        _sum_d(*arguments)
-    elif momentum == 3:
-        _sum_f(*arguments)
-    else:
-        _sum_g(*arguments)
+_sum = by_degree(_sum_jets)
 
 
 @compiled

@@ -17,8 +17,8 @@ from deepdft.kernels.simd.vectors import INDEX, Vectors, intrinsic
 
 
 @cache
-def sum_angular_interval(components: int) -> Any:
-    """Return the intrinsic that adds the messages of one panel of channels.
+def sum_angular_interval(degree: int) -> Any:
+    """Return the intrinsic that adds the messages of one panel of channels of a degree.
 
     Its arguments: pointer to the six rows of the table and their stride; to sender rows, the
     stride between rows and that between components; to the atom of each edge; to message rows
@@ -26,6 +26,7 @@ def sum_angular_interval(components: int) -> Any:
     weight and then by edge; to the harmonics of each edge, likewise; the stride of both; first and
     last + 1.
     """
+    components = 2 * degree + 1
 
     def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
         (table, width, senders, sender_stride, component_stride, atoms, out, receivers, weights,
@@ -70,12 +71,13 @@ def sum_angular_interval(components: int) -> Any:
 
 
 @cache
-def adjoint_angular_interval(components: int) -> Any:
+def adjoint_angular_interval(degree: int) -> Any:
     """Return the adjoint of `sum_angular_interval`: it adds to gradients of table and senders.
 
     Arguments as there, with the gradient of the messages in place of the messages; then pointers
     to the gradients of the six rows of the table and of the senders' rows. At least one edge.
     """
+    components = 2 * degree + 1
 
     def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
         (table, width, senders, sender_stride, component_stride, atoms, gradient, receivers,

@@ -10,16 +10,11 @@ from typing import Any
 
 from deepdft.compilation import compiled
 from deepdft.kernels.angular.angular_sums import adjoint_angular_interval, sum_angular_interval
+from deepdft.kernels.angular.by_degree import by_degree
 from deepdft.kernels.simd.vectors import PANEL, address
 
-LARGEST_MOMENTUM = 4
-"""Largest angular momentum of the compiled form."""
-
-# One for each angular momentum: the number of components is a constant of the compiled code.
-_sum_s, _sum_p, _sum_d, _sum_f, _sum_g = (sum_angular_interval(n) for n in (1, 3, 5, 7, 9))
-_adjoint_s, _adjoint_p, _adjoint_d, _adjoint_f, _adjoint_g = (
-    adjoint_angular_interval(n) for n in (1, 3, 5, 7, 9)
-)
+_sum = by_degree(sum_angular_interval)
+_add_adjoint = by_degree(adjoint_angular_interval)
 
 
 @compiled
@@ -48,22 +43,12 @@ def sum_angular_messages(
                 first, last = starts[k], starts[k + 1]
                 if first == last:
                     continue
-                arguments = (
-                    address(table, 3 * k * width + channel + panel), width,
+                _sum(
+                    momentum, address(table, 3 * k * width + channel + panel), width,
                     address(senders, sent + panel), sender_width, count, address(atoms, 0),
                     address(out, channel + panel), address(receivers, 0), address(weights, 0),
                     address(harmonics, momentum * momentum * stride), stride, first, last,
                 )  # fmt: skip
-                if momentum == 0:
-                    _sum_s(*arguments)
-                elif momentum == 1:
-                    _sum_p(*arguments)
-                elif momentum == 2:
-                    _sum_d(*arguments)
-                elif momentum == 3:
-                    _sum_f(*arguments)
-                else:
-                    _sum_g(*arguments)
         channel += count
         sent += (2 * momentum + 1) * count
 
@@ -84,22 +69,12 @@ def add_angular_adjoint(
                 if first == last:
                     continue
                 place = 3 * k * width + channel + panel
-                arguments = (
-                    address(table, place), width, address(senders, sent + panel), sender_width,
-                    count, address(atoms, 0), address(gradient, channel + panel),
+                _add_adjoint(
+                    momentum, address(table, place), width, address(senders, sent + panel),
+                    sender_width, count, address(atoms, 0), address(gradient, channel + panel),
                     address(receivers, 0), address(weights, 0),
                     address(harmonics, momentum * momentum * stride), stride, first, last,
                     address(table_gradient, place), address(sender_gradient, sent + panel),
                 )  # fmt: skip
-                if momentum == 0:
-                    _adjoint_s(*arguments)
-                elif momentum == 1:
-                    _adjoint_p(*arguments)
-                elif momentum == 2:
-                    _adjoint_d(*arguments)
-                elif momentum == 3:
-                    _adjoint_f(*arguments)
-                else:
-                    _adjoint_g(*arguments)
         channel += count
         sent += (2 * momentum + 1) * count

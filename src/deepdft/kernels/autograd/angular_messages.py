@@ -17,17 +17,14 @@ from torch import Tensor
 
 from deepdft.arrays import Array
 from deepdft.geometry.graphs import Edges
+from deepdft.kernels.angular.by_degree import LARGEST_DEGREE
 from deepdft.kernels.angular.harmonics import (
     fill_soft_harmonics,
     harmonic_count,
     harmonic_steps,
 )
 from deepdft.kernels.angular.layouts import AngularLayout
-from deepdft.kernels.angular.messages import (
-    LARGEST_MOMENTUM,
-    add_angular_adjoint,
-    sum_angular_messages,
-)
+from deepdft.kernels.angular.messages import add_angular_adjoint, sum_angular_messages
 from deepdft.kernels.autograd.adjoint import differentiable_adjoint
 from deepdft.kernels.autograd.harmonics import soft_harmonics
 from deepdft.kernels.autograd.tables import RadialTable, interpolate
@@ -82,7 +79,7 @@ def suits_compiled_form(table: RadialTable, layout: AngularLayout) -> bool:
     if table.entries.device.type != "cpu" or table.entries.dtype != torch.float32:
         return False
     panels = all(count % PANEL == 0 for count in layout.channels)
-    return panels and layout.largest <= LARGEST_MOMENTUM
+    return panels and layout.largest <= LARGEST_DEGREE
 
 
 class _AngularMessages(torch.autograd.Function):
