@@ -143,14 +143,18 @@ PROTOTYPES = {
                   (1.0, 1.3), anion=None),
         Prototype("B2", 221, (("A", (0, 0, 0)), ("B", (0.5, 0.5, 0.5))), {"A": 1, "B": 1},
                   anion=None),
+        Prototype("AlB2", 191, (("A", (0, 0, 0)), ("X", (1 / 3, 2 / 3, 0.5))), {"A": 1, "X": 2},
+                  (1.0, 1.08), _HEXAGONAL),
+        Prototype("BN", 194, (("A", (1 / 3, 2 / 3, 0.25)), ("X", (1 / 3, 2 / 3, 0.75))),
+                  {"A": 1, "X": 1}, (1.0, 2.2), _HEXAGONAL),
         Prototype("WC", 187, (("A", (0, 0, 0)), ("X", (1 / 3, 2 / 3, 0.5))), {"A": 1, "X": 1},
                   (1.0, 0.976), _HEXAGONAL),
     )
 }  # fmt: skip
 """By name; those without an anion are filled with metals."""
 
-INTERSTITIAL = {"rocksalt", "WC"}
-"""Types of metals with small atoms in their gaps, such as NbC and WC."""
+INTERSTITIAL = {"rocksalt", "WC", "AlB2"}
+"""Types of metals with small atoms in their gaps, such as NbC, WC and TiB2."""
 
 KNOWN = {
     "rocksalt": "LiF LiCl NaF NaCl KCl KBr MgO CaO SrO TiN MgS PbS AgCl",

@@ -50,7 +50,7 @@ MOMENTS = {"Cr": 3.0, "Mn": 4.0, "Fe": 3.0, "Co": 2.0, "Ni": 1.0, "V": 1.0}
 """Initial moments, Bohr magnetons, all parallel."""
 SMALL = ("H", "B", "C", "N")
 """Atoms that fit into the gaps of a metal, where oxidation states say nothing."""
-LAYERED = {"CdI2", "NaFeO2"}
+LAYERED = {"CdI2", "NaFeO2", "BN"}
 DRAWS = 300
 """Draws after which a structure type has nothing new, and the next one has its turn."""
 SYMMETRY = 1e-3

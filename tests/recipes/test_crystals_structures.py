@@ -33,7 +33,7 @@ FILLED = {
     "perovskite": ["Sr", "Ti", "O"], "half-Heusler": ["Li", "Zn", "As"],
     "NaFeO2": ["Na", "Fe", "O"], "elpasolite": ["K", "Na", "Al", "F"],
     "K2PtCl6": ["K", "Pt", "Cl"], "Cu3Au": ["Au", "Cu"], "L10": ["Ti", "Cu"],
-    "B2": ["Ni", "Al"], "WC": ["W", "C"],
+    "B2": ["Ni", "Al"], "WC": ["W", "C"], "AlB2": ["Ti", "B"], "BN": ["Ga", "N"],
 }  # fmt: skip
 
 
@@ -73,6 +73,8 @@ def test_types_have_their_space_group_and_touch(structures: ModuleType, name: st
         ("perovskite", "Cs Pb Br", True), ("perovskite", "Na K O", False),
         ("elpasolite", "K Na Al F", True), ("elpasolite", "K Na Ti F", False),
         ("L10", "Cu Ti", True), ("L10", "Cu Cu", False), ("WC", "W C", True),
+        ("AlB2", "Mg B", True),
+        ("BN", "Ga N", True),
         ("rocksalt", "Nb C", True), ("rocksalt", "Si C", False), ("zincblende", "Nb N", False),
     ],
 )  # fmt: skip
