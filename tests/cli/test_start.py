@@ -49,9 +49,12 @@ def test_what_is_refused(run, tmp_path, more, words):
     assert not (tmp_path / "no").exists()
 
 
-def test_where_it_would_not_pay_no_folder_is_made(run, tmp_path, monkeypatch):
+def test_where_it_may_not_pay_a_folder_is_made_if_asked_for(run, tmp_path, monkeypatch):
     monkeypatch.setattr(doubts, "LARGEST_BRACKET", 0.0)
     result = run("dft", "start", "O", "-o", "no", "--program", "cp2k")
     assert result.code == 2
     assert re.search(r"meV apart.*the program's own guess", " ".join(result.error.split()))
     assert not (tmp_path / "no").exists()
+    result = run("dft", "start", "O", "-o", "yes", "--program", "cp2k", "--any-structure")
+    assert result.code == 0, result.error
+    assert (tmp_path / "yes" / "start.wfn").exists()

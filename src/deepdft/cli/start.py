@@ -41,6 +41,12 @@ def start(
         Path | None, typer.Option(metavar="FILE", help="A density instead of a prediction.")
     ] = None,
     ordered: Ordered = False,
+    any_structure: Annotated[
+        bool,
+        typer.Option(
+            "--any-structure", help="For cp2k and pyscf: begin so even where it may not pay."
+        ),
+    ] = False,
 ) -> None:
     """Leave a folder in which a DFT program begins from a predicted density.
 
@@ -65,7 +71,8 @@ def start(
     if program == _CRYSTALS:
         done = _started_crystal(console, found[0], model, density, settings, output)
     else:
-        done = _started_molecule(console, found[0], program, model, density, settings, output)
+        _require_molecular(program, settings, density)
+        done = _started_molecule(console, found[0], program, model, any_structure, output)
     give({"folder": output, **done})
 
 
@@ -99,13 +106,9 @@ def _started_crystal(
     }
 
 
-def _started_molecule(
-    console: Console, found: Structure, program: str, model: str | None, density: Path | None,
-    settings: list[str], output: Path,
-) -> dict[str, Any]:  # fmt: skip
-    from deepdft.electronic import ElectronicStructure
-    from deepdft.electronic.start_folders import PROGRAMS, start_folder, trusted
-    from deepdft.prediction import resolve_model
+def _require_molecular(program: str, settings: list[str], density: Path | None) -> None:
+    """Raise `ConfigurationError` for what only crystals can be started with."""
+    from deepdft.electronic.start_folders import PROGRAMS
 
     if program not in PROGRAMS:
         raise ConfigurationError(
@@ -121,10 +124,20 @@ def _started_molecule(
         raise ConfigurationError(
             f"A file's grid is too coarse to make orbitals of; --density is for {_CRYSTALS}."
         )
+
+
+def _started_molecule(
+    console: Console, found: Structure, program: str, model: str | None, any_structure: bool,
+    output: Path,
+) -> dict[str, Any]:  # fmt: skip
+    from deepdft.electronic import ElectronicStructure
+    from deepdft.electronic.start_folders import start_folder, trusted
+    from deepdft.prediction import resolve_model
+
     print_notes(console, [found])
     chosen = resolve_model(model, found.atoms)
-    structure, words = trusted(chosen, chosen.engine(found.atoms)), _words(chosen, model)
-    command = start_folder(structure, program, output)
+    structure = trusted(chosen, chosen.engine(found.atoms), any_structure=any_structure)
+    command, words = start_folder(structure, program, output), _words(chosen, model)
     done: dict[str, Any] = {"command": command, "begins_with": words}
     if isinstance(structure, ElectronicStructure):
         done["bracket"] = structure.bracket

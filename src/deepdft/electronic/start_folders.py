@@ -122,24 +122,36 @@ def start_folder(
     return _periodic_for_cp2k(found, path)
 
 
-def trusted(model: TrainedModel, engine: ProbeEngine) -> ElectronicStructure | GammaOrbitals:
+def trusted(
+    model: TrainedModel, engine: ProbeEngine, *, any_structure: bool = False
+) -> ElectronicStructure | GammaOrbitals:
     """Return the electronic structure of a model's density if a start from it pays.
 
+    Args:
+        model: the model.
+        engine: what it says of the structure.
+        any_structure: return it whether it pays or not, without looking.
+
     Raises:
-        ConfigurationError: if it does not, with the reason.
+        ConfigurationError: if it does not pay, with the reason.
     """
-    reason = doubt_of_structure(model, engine)
-    if reason is None and engine.atoms.pbc.all():
-        periodic = orbitals_at_gamma(engine)
-        reason = doubt_of_gap(periodic.gap)
-        if reason is None:
-            return periodic
-    elif reason is None:
-        found = from_density(engine)
-        reason = doubt_of_gap(found.gap) or doubt_of_bracket(found.bracket, found.atoms)
+    reason = None if any_structure else doubt_of_structure(model, engine)
+    if reason is None:
+        found = orbitals_at_gamma(engine) if engine.atoms.pbc.all() else from_density(engine)
+        reason = None if any_structure else _doubt_of(found)
         if reason is None:
             return found
-    raise ConfigurationError(f"{reason}: begin with the program's own guess.")
+    raise ConfigurationError(
+        f"{reason}: begin with the program's own guess, or with this one all the same by "
+        "--any-structure."
+    )
+
+
+def _doubt_of(found: ElectronicStructure | GammaOrbitals) -> str | None:
+    reason = doubt_of_gap(found.gap)
+    if reason is None and isinstance(found, ElectronicStructure):
+        reason = doubt_of_bracket(found.bracket, found.atoms)
+    return reason
 
 
 def _for_pyscf(found: ElectronicStructure, folder: Path) -> str:
