@@ -1,101 +1,145 @@
-"""Errors of whole structures by their number of electrons, and figures by group."""
+"""Errors of structures as wholes, how much they scatter, and figures by group."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.build import molecule
+from ase.build import bulk, molecule
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from deepdft.models.expected_errors.calibration import (
-    Calibration,
-    Excess,
-    cross_validated_eps_mae,
-    fit_calibration,
-)
+from deepdft.errors import FileFormatError
+from deepdft.models.expected_errors.calibration import Calibration, Excess, Wholes
 from deepdft.models.expected_errors.error_model import FILE, load_error_model, save_error_model
+from deepdft.prediction.electrons import ElectronCount
 from deepdft.uncertainty.by_group import by_group
+from deepdft.uncertainty.calibration_fit import cross_validated_calibration, fit_powers
+
+WIDE = {"lowest": (-9.0, 0.0, -3.0), "highest": (-2.0, 4.0, 2.0)}
 
 
-def made_up(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return shares, deviations and errors of structures that a network counts badly."""
+def made_up(count: int) -> tuple[Wholes, np.ndarray]:
+    """Return structures that a network counts badly, and their errors.
+
+    Those of many atoms have larger errors than their atoms say, and errors of small ones scatter.
+    """
     generator = np.random.default_rng(0)
     shares = np.exp(generator.normal(-5.5, 0.4, count))
-    true = shares * np.exp(generator.normal(0.0, 0.5, count))
+    sizes = generator.integers(2, 40, count).astype(float)
+    scatter = np.where(sizes < 8, 1.0, 0.3) * generator.normal(size=count)
+    true = shares * (sizes / 15.0) ** 0.5 * np.exp(scatter)
     excess = 0.4 * true * np.abs(generator.normal(size=count))
-    return shares, excess, true
+    return Wholes(shares, excess, sizes, np.exp(generator.uniform(-2.0, 1.0, count))), true
 
 
-def test_wrong_numbers_of_electrons_tell_of_errors():
-    shares, excess, true = made_up(400)
-    guess = cross_validated_eps_mae(shares, excess, true)
-    alone = np.std(np.log(true / shares))
-    assert np.std(np.log(true / guess)) < 0.9 * alone
-    assert np.median(true / guess) == pytest.approx(1.0, abs=0.08)
-    fit = fit_calibration(shares, excess, true)
-    more = fit.eps_mae(shares, excess + 0.01)
-    assert (more > fit.eps_mae(shares, excess)).all()
+def test_what_is_known_of_the_whole_tells_of_errors():
+    wholes, true = made_up(600)
+    found = cross_validated_calibration(wholes, true)
+    deviations = np.log(true / found.eps_mae)
+    assert np.std(deviations) < 0.8 * np.std(np.log(true / wholes.shares))
+    assert np.median(deviations) == pytest.approx(0.0, abs=0.08)
+    fit = found.calibration
+    more = replace(wholes, excess=wholes.excess + 0.01)
+    assert (fit.eps_mae(more) > fit.eps_mae(wholes)).all()
+    small = wholes.sizes < 8
+    assert found.widths[small].mean() > 1.3 * found.widths[~small].mean()
+    relative = deviations / found.widths  # nearly as wide for both kinds
+    assert np.std(relative[small]) / np.std(relative[~small]) < 0.8 * (
+        np.std(deviations[small]) / np.std(deviations[~small])
+    )
 
 
 def test_exact_formulas_are_found():
-    shares, excess, _ = made_up(300)
-    exact = Calibration(0.1, -0.4, 0.2, 0.9)
-    fit = fit_calibration(shares, excess, exact.eps_mae(shares, excess))
-    found = fit.eps_mae(shares, excess)
-    np.testing.assert_allclose(found, exact.eps_mae(shares, excess), rtol=0.02)
+    wholes, _ = made_up(300)
+    exact = Calibration((0.1, -0.4, 0.2, 0.9, 0.3, 0.1), **WIDE)
+    fit = fit_powers(wholes, exact.eps_mae(wholes))
+    np.testing.assert_allclose(fit.eps_mae(wholes), exact.eps_mae(wholes), rtol=0.02)
 
 
-def test_shares_and_volume_follow_the_whole(model):
+def test_shares_volume_and_range_follow_the_whole(model):
     atoms = molecule("CH3OH")
     engine = model.engine(atoms)
     plain = model.uncertainty_of_encoded(atoms, engine.senders)
-    calibration = Calibration(0.3, 0.0, 0.2, 0.8)
+    calibration = Calibration((0.3, 0.0, 0.2, 0.8, 0.1, 0.2), (0.0, 0.0, 0.5), **WIDE)
     model.error_model = replace(model.require_error_model(), calibration=calibration)
     without = model.uncertainty_of_encoded(atoms, engine.senders)
     np.testing.assert_array_equal(without.shares, plain.shares)
-    excess = Excess(np.zeros(len(atoms), dtype=np.int64), np.array([14.0]), np.array([0.2]))
+    assert without.eps_mae_range == plain.eps_mae_range
+    one = np.zeros(len(atoms), dtype=np.int64)
+    excess = Excess(one, np.array([14.0]), np.array([0.2]), np.array([6.0]))
     found = model.uncertainty_of_encoded(atoms, engine.senders, excess=excess)
-    whole = calibration.eps_mae(np.array(plain.eps_mae), np.array(0.2 / 14))
-    assert found.eps_mae == pytest.approx(float(whole))
+    whole = Wholes.of_fragments(plain.shares, plain.distances, excess)
+    assert found.eps_mae == pytest.approx(float(calibration.eps_mae(whole)[0]))
+    low, high = (ratio ** calibration.width(whole)[0] for ratio in model.error_model.ratios)
+    assert found.eps_mae_range == pytest.approx((low * found.eps_mae, high * found.eps_mae))
     ratio = found.eps_mae / plain.eps_mae
     point = atoms.positions[:1] + 0.3
     assert found.at(point) == pytest.approx(ratio * plain.at(point))
 
 
-def test_each_fragment_has_its_own():
-    calibration = Calibration(0.3, 0.1, 0.2, 0.8)
-    shares = np.array([0.01, 0.02, 0.04, 0.05])
-    whole = Excess(np.array([0, 0, 1, 1]), np.array([8.0, 10.0]), np.array([0.02, 0.3]))
-    expected = []
-    for part, electrons, off in ((shares[:2], 8.0, 0.02), (shares[2:], 10.0, 0.3)):
-        alone = Excess(np.zeros(2, dtype=np.int64), np.array([electrons]), np.array([off]))
-        found = calibration.calibrated(part, alone)
-        eps_mae = calibration.eps_mae(np.array(part.sum() / electrons), np.array(off / electrons))
-        assert found.sum() / electrons == pytest.approx(float(eps_mae))
-        expected.append(found)
-    np.testing.assert_allclose(calibration.calibrated(shares, whole), np.concatenate(expected))
+def test_each_fragment_has_its_own(model):
+    calibration = Calibration((0.3, 0.1, 0.2, 0.8, 0.3, 0.1), **WIDE)
+    model.error_model = replace(model.require_error_model(), calibration=calibration)
+    water, ethene = molecule("H2O"), molecule("C2H4")
+    far = ethene.copy()
+    far.translate((40.0, 0.0, 0.0))
+    alone = [model.uncertainty(atoms) for atoms in (water, ethene)]
+    both = model.uncertainty(water + far)
+    shares = np.concatenate([found.shares for found in alone])
+    np.testing.assert_allclose(both.shares, shares, rtol=1e-4)
+
+
+def test_supercells_have_the_error_of_the_cell():
+    """What goes on through periodic cells has no number of atoms."""
+    cell = bulk("NaCl", "rocksalt", 5.6)
+    zeros = np.zeros(2, dtype=np.int64)
+    count = ElectronCount(cell, zeros, zeros[:1], np.zeros(1), np.ones(1), np.zeros(2))
+    assert np.isinf(count.excess.sizes).all()
+    fitted = fit_powers(*made_up(200))
+    parts = Wholes(*np.full((3, 2), 0.01), np.ones(2))
+    largest = replace(parts, sizes=np.array([np.inf, 39.0]))
+    first, second = fitted.eps_mae(largest)
+    assert first == second
 
 
 def test_folders_keep_it_and_older_ones_are_read(model, folder, tmp_path):
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    fitted = replace(model.require_error_model(), calibration=Calibration(0.1, 0.2, 0.3, 0.4))
+    calibration = Calibration((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (0.1, 0.2, 0.3), **WIDE)
+    fitted = replace(model.require_error_model(), calibration=calibration)
     save_error_model(fitted, copy)
     again = load_error_model(copy)
     assert again.calibration == fitted.calibration
     assert again.identity != model.require_error_model().identity
-    with safe_open(copy / FILE, framework="numpy") as file:
-        description = json.loads(file.metadata()["description"])
-    description["format"] = 1
-    del description["calibration"]
+    stored = safe_description(copy)
+    without = {name: value for name, value in stored.items() if name != "calibration"}
+    before = Calibration((0.1, 0.2, 0.3, 0.4, 0.0, 0.0))
+    for old, expected in (
+        ({**without, "format": 1}, None),
+        ({**without, "format": 3, "calibration": [0.1, 0.2, 0.3, 0.4]}, before),
+    ):
+        save_file(load_file(copy / FILE), copy / FILE, {"description": json.dumps(old)})
+        assert load_error_model(copy).calibration == expected
+
+
+@pytest.mark.parametrize("damaged", [[0.1, 0.2], {"powers": [1.0]}, {"other": [1.0]}, "no", 3])
+def test_damaged_calibrations_are_refused(folder, tmp_path, damaged):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    description = {**safe_description(copy), "calibration": damaged}
     save_file(load_file(copy / FILE), copy / FILE, {"description": json.dumps(description)})
-    assert load_error_model(copy).calibration is None
+    with pytest.raises(FileFormatError, match="does not hold an error model"):
+        load_error_model(copy)
+
+
+def safe_description(folder: Path) -> dict[str, object]:
+    with safe_open(folder / FILE, framework="numpy") as file:
+        return json.loads(file.metadata()["description"])
 
 
 def test_figures_by_group_are_those_of_each():

@@ -35,6 +35,7 @@ from deepdft.geometry.connections import connected_parts
 from deepdft.geometry.pairs import near_pairs
 from deepdft.geometry.primitive_cell import primitive_cell
 from deepdft.models.expected_errors.calibration import Excess
+from deepdft.structures.coverage import is_isolated
 
 SUSPICIOUS = 0.3
 """Electrons by which a fragment may be off before its charge is doubted."""
@@ -100,7 +101,10 @@ class ElectronCount:
     @property
     def excess(self) -> Excess:
         """What the prediction's counting says of its other errors."""
-        return Excess(self.fragment, self.electrons, np.abs(self.deviations))
+        sizes = np.bincount(self.fragment).astype(np.float64)
+        if not is_isolated(self.atoms):
+            sizes[:] = np.inf
+        return Excess(self.fragment, self.electrons, np.abs(self.deviations), sizes)
 
     def warning(self) -> str | None:
         """Return a sentence where the charge is not what the atoms suggest, else None."""

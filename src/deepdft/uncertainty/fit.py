@@ -16,18 +16,14 @@ from deepdft.data import DensityDataset
 from deepdft.errors import ConfigurationError
 from deepdft.levels import SharedLevel
 from deepdft.models.expected_errors.amplitudes import AtomSample, cross_validated
-from deepdft.models.expected_errors.calibration import (
-    FEWEST,
-    Calibration,
-    cross_validated_eps_mae,
-    fit_calibration,
-)
+from deepdft.models.expected_errors.calibration import Calibration, Excess, Wholes
 from deepdft.models.expected_errors.error_model import ErrorModel
 from deepdft.models.expected_errors.expected import features_of
 from deepdft.models.expected_errors.features import FeatureSpace, fit_feature_space
 from deepdft.models.expected_errors.shapes import error_basis, shape_tables
 from deepdft.prediction.trained_model import TrainedModel
 from deepdft.uncertainty.by_group import by_group, group_of
+from deepdft.uncertainty.calibration_fit import FEWEST, cross_validated_calibration
 from deepdft.uncertainty.residuals import Residuals, sample_residuals
 from deepdft.uncertainty.shape_fit import atom_shares, fit_shapes
 
@@ -94,9 +90,10 @@ def fit_error_model(
     amplitudes, expected = cross_validated(sample, len(elements))
     usual, threshold, scores = _limits(space, features, species(numbers), structure, sample)
     true = np.array([item.eps_mae for item in residuals])
-    electrons = np.array([item.electrons for item in residuals])
-    calibration, guess = _calibrated(residuals, expected / electrons, true)
-    low, high = _range(true / guess)
+    distances = sample.distances / usual[sample.species]
+    calibration, guess, widths = _calibrated(residuals, expected, distances, true)
+    ratios = _range((true / guess) ** (1.0 / widths))
+    inside = _inside(true / guess, widths, ratios)
     return ErrorModel(
         elements=elements,
         space=space,
@@ -106,31 +103,60 @@ def fit_error_model(
         electrons=_electrons(model, elements, kinds, residuals),
         usual=usual,
         threshold=threshold,
-        ratios=(low, high),
+        ratios=ratios,
         level=model.level,
         about=_about(residuals, guess, int(structure[-1]) + 1, len(numbers))
-        | {"groups": _groups(residuals, guess, true, (low, high), scores > threshold)},
+        | {"groups": _groups(residuals, guess, true, inside, scores > threshold)},
         calibration=calibration,
     )
 
 
 def _calibrated(
-    residuals: Sequence[Residuals], by_atoms: FloatArray, true: FloatArray
-) -> tuple[Calibration | None, FloatArray]:
-    """Return the calibration by numbers of electrons, and what is expected without a structure."""
-    excess = np.array([item.excess / item.electrons for item in residuals])
-    if len(true) < FEWEST or not np.isfinite(excess).all():
-        return None, by_atoms
-    guess = cross_validated_eps_mae(by_atoms, excess, true)
-    return fit_calibration(by_atoms, excess, true), guess
+    residuals: Sequence[Residuals], expected: FloatArray, distances: FloatArray, true: FloatArray
+) -> tuple[Calibration | None, FloatArray, FloatArray]:
+    """Return the calibration, and eps_mae and its width from fits without a structure.
+
+    Args:
+        residuals: of the held-out structures.
+        expected: (structures,) errors by what the atoms say, electrons.
+        distances: (atoms of all structures,) from what training holds.
+        true: (structures,) eps_mae.
+    """
+    electrons = np.array([item.electrons for item in residuals])
+    by_atoms = expected / electrons
+    ends = np.cumsum([len(item.atoms) for item in residuals])
+    found = [
+        _whole(share, own, item.excess)
+        for share, own, item in zip(by_atoms, np.split(distances, ends), residuals, strict=False)
+        if item.excess is not None
+    ]
+    if len(true) < FEWEST or len(found) < len(true):
+        return None, by_atoms, np.ones(len(true))
+    wholes = Wholes(*np.array(found).T)
+    fitted = cross_validated_calibration(wholes, true)
+    return fitted.calibration, fitted.eps_mae, fitted.widths
+
+
+def _whole(share: float, distances: FloatArray, excess: Excess) -> list[float]:
+    """Return a, delta, n and d of a structure; of several fragments the mean of log n and log d."""
+    fragments = Wholes.of_fragments(np.zeros(len(distances)), distances, excess)
+    parts = excess.electrons / excess.electrons.sum()
+    size, distance = (
+        float(np.exp(parts @ np.log(values))) for values in (fragments.sizes, fragments.distances)
+    )
+    return [share, float(parts @ fragments.excess), size, distance]
+
+
+def _inside(ratios: FloatArray, widths: FloatArray, ends: tuple[float, float]) -> NDArray[np.bool_]:
+    """Return which true errors are in the range meant for 80 %."""
+    low, high = ends
+    return (low**widths <= ratios) & (ratios <= high**widths)
 
 
 def _groups(
-    residuals: Sequence[Residuals], guess: FloatArray, true: FloatArray,
-    ratios: tuple[float, float], warned: NDArray[np.bool_],
+    residuals: Sequence[Residuals], guess: FloatArray, true: FloatArray, inside: NDArray[np.bool_],
+    warned: NDArray[np.bool_],
 ) -> list[dict[str, Any]]:  # fmt: skip
-    low, high = ratios
-    inside = (low * guess <= true) & (true <= high * guess)
     names = [group_of(item.atoms) for item in residuals]
     return [found.as_dict() for found in by_group(names, guess, true, inside, warned)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from deepdft.arrays import FloatArray
 from deepdft.data import DensityDataset
 from deepdft.geometry.graphs import probe_edges
+from deepdft.models.expected_errors.calibration import Excess
 from deepdft.models.expected_errors.expected import features_of
 from deepdft.prediction.trained_model import TrainedModel
 
@@ -38,8 +38,8 @@ class Residuals:
         senders: (pairs,) atom of each pair of point and atom in reach.
         offsets: (n + 1,) where the pairs of each point begin.
         distances: (pairs,) Å.
-        excess: by how many electrons the network is off before that is corrected; not a number
-            where it is not known.
+        excess: by how many electrons the network is off before that is corrected; None where it
+            is not known.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Residuals:
     senders: NDArray[np.int32]
     offsets: NDArray[np.int64]
     distances: NDArray[np.float32]
-    excess: float = math.nan
+    excess: Excess | None = None
 
     @property
     def absolute_error(self) -> float:
@@ -92,7 +92,6 @@ def sample_residuals(
         electrons = dataset.n_electrons(index)
         # The points' weights are relative; the integral of the density says what they stand for.
         weights = probes.weights * (electrons / (probes.weights @ np.abs(probes.values)))
-        excess = model.excess(engine)
         edges = probe_edges(atoms, probes.points, cutoff)
         result.append(
             Residuals(
@@ -100,7 +99,7 @@ def sample_residuals(
                 electrons,
                 edges.senders.numpy().astype(np.int32), edges.offsets.numpy(),
                 edges.distances.numpy().astype(np.float32),
-                math.nan if excess is None else float(excess.deviations.sum()),
+                model.excess(engine),
             )
         )  # fmt: skip
         if progress is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,9 @@ from deepdft.storage.identities import ContentHash, file_identity
 from deepdft.storage.whole_files import replace_file
 
 FILE = ERRORS
-FORMAT = 3
-"""Format 1 had no calibration; before format 3 triangles were stored as squares."""
+FORMAT = 4
+"""Format 1 had no calibration; before format 3 triangles were stored as squares, before format 4
+the calibration had four numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +59,11 @@ class ErrorModel:
         usual: (elements,) distance up to which atoms are usual: a high quantile in training.
         threshold: largest of distance / usual over the atoms of a structure up to which it is
             usual: a high quantile over structures of training and held out of it.
-        ratios: quantiles (10 %, 90 %) of true / expected eps_mae.
+        ratios: quantiles (10 %, 90 %) of true / expected eps_mae, where it scatters as is usual.
         level: level of theory.
         about: how it was fitted, JSON-like.
         weights: SHA-256 of the weights whose errors it tells, once it is stored.
-        calibration: of a structure's whole error by its number of electrons, or None.
+        calibration: of a structure's error as a whole, or None.
     """
 
     elements: tuple[str, ...]
@@ -186,7 +187,7 @@ def save_error_model(model: ErrorModel, folder: str | Path) -> Path:
         "level": model.level.to_dict(),
         "weights": weights_identity(folder),
         "about": model.about,
-        "calibration": None if model.calibration is None else model.calibration.numbers,
+        "calibration": None if model.calibration is None else asdict(model.calibration),
     }
     content = save(dict(_arrays(model)), {"description": json.dumps(description)})
     replace_file(path, content)
@@ -256,11 +257,11 @@ def _assembled(description: Mapping[str, Any], arrays: Mapping[str, FloatArray])
         if not np.isfinite(array).all():
             raise ValueError(f"'{name}' has values that are not finite")
     low, high = description["ratios"]
-    numbers = description.get("calibration")
+    stored = description.get("calibration")
     return ErrorModel(
         tuple(description["elements"]), space, amplitudes, float(description["cutoff"]),
         arrays["shapes"], arrays["electrons"], arrays["usual"], float(description["threshold"]),
         (float(low), float(high)), LevelOfTheory.from_dict(description["level"]),
         dict(description["about"]), str(description["weights"]),
-        None if numbers is None else Calibration(*map(float, numbers)),
+        None if stored is None else Calibration.from_stored(stored),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from deepdft.arrays import FloatArray, Index
 from deepdft.density import Density, Grid
 from deepdft.fields.atoms import SuperposedAtoms
 from deepdft.fields.walk import density_on
-from deepdft.models.expected_errors.calibration import Excess
+from deepdft.models.expected_errors.calibration import Calibration, Excess, Wholes
 from deepdft.models.expected_errors.error_model import ErrorModel
 
 _CHUNK_ATOMS = 16_384
@@ -79,9 +79,19 @@ class Uncertainty:
         self.threshold = error_model.threshold
         self._model = error_model
         self._electrons = electrons or float(error_model.electrons[species].sum())
+        self._width = 1.0
         if error_model.calibration is not None and excess is not None:
-            self.shares = error_model.calibration.calibrated(self.shares, excess)
+            self._calibrate(error_model.calibration, excess)
         self._threads = threads
+
+    def _calibrate(self, calibration: Calibration, excess: Excess) -> None:
+        """Scale the shares fragment by fragment, so that their sums are what is expected."""
+        wholes = Wholes.of_fragments(self.shares, self.distances, excess)
+        errors = calibration.eps_mae(wholes) * excess.electrons
+        sums = np.bincount(excess.fragment, self.shares)
+        factors = errors / np.maximum(sums, np.finfo(np.float64).tiny)
+        self.shares = self.shares * factors[excess.fragment]
+        self._width = float(np.average(calibration.width(wholes), weights=errors))
 
     @property
     def eps_mae(self) -> float:
@@ -97,9 +107,10 @@ class Uncertainty:
     def eps_mae_range(self) -> tuple[float, float]:
         """Where eps_mae was for 80 % of the held-out structures, scaled to this one.
 
-        Of fewer than some 20 held-out structures it says little, and tends to be too narrow.
+        It is wider for structures of kinds whose errors scatter more. Of fewer than some 20
+        held-out structures it says little, and tends to be too narrow.
         """
-        low, high = self._model.ratios
+        low, high = (ratio**self._width for ratio in self._model.ratios)
         return low * self.eps_mae, high * self.eps_mae
 
     @property
