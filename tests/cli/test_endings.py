@@ -20,7 +20,17 @@ from deepdft.cli.progress import Progress
 
 
 @pytest.fixture
-def ending(monkeypatch, run):
+def usual_signals():
+    """Take signals as a terminal's programs do; in the background, shells let SIGINT be ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def ending(monkeypatch, run, usual_signals):
     """Run `deepdft models` with something else in the place of its work."""
 
     def call(work):
