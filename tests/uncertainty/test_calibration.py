@@ -127,7 +127,10 @@ def test_folders_keep_it_and_older_ones_are_read(model, folder, tmp_path):
         assert load_error_model(copy).calibration == expected
 
 
-@pytest.mark.parametrize("damaged", [[0.1, 0.2], {"powers": [1.0]}, {"other": [1.0]}, "no", 3])
+@pytest.mark.parametrize(
+    "damaged",
+    [[0.1, 0.2], {"powers": [1.0]}, {"powers": [np.nan] * 6}, {"other": [1.0] * 3}, "no", 3],
+)
 def test_damaged_calibrations_are_refused(folder, tmp_path, damaged):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)

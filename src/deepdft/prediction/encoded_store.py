@@ -47,7 +47,8 @@ def excess_of(store: ChunkedDensity) -> Excess | None:
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as file:
-        return Excess(**file)
+        # Stores begun by earlier versions do not tell the sizes of fragments.
+        return Excess(**file) if "sizes" in file else None
 
 
 def atom_states_of(store: ChunkedDensity) -> Any:

@@ -143,4 +143,7 @@ class Calibration:
         sizes = {name: 6 if name == "powers" else 3 for name in found}
         if any(len(values) != sizes[name] for name, values in found.items()):
             raise ValueError("the calibration has too many or too few numbers")
-        return cls(**found)
+        calibration = cls(**found)
+        if not np.isfinite(calibration.numbers).all():
+            raise ValueError("the calibration has numbers that are not finite")
+        return calibration
