@@ -204,6 +204,16 @@ def test_truncation(cut: int, folder: Path) -> None:
         read(folder / DAT)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.7e308])
+def test_values_that_no_density_has(value: float, folder: Path) -> None:
+    *head, last = records(folder / DAT)
+    coefficients = np.frombuffer(last, np.complex128).copy()
+    coefficients[:3] = value
+    write_records(folder / DAT, [*head, coefficients.tobytes()])
+    with pytest.raises(FileFormatError, match="too large, or not finite"):
+        read(folder / DAT)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -30,6 +30,9 @@ from deepdft.formats.structure_file import read_structure
 from deepdft.levels import LevelOfTheory
 from deepdft.units import BOHR
 
+_LARGEST = 1e300
+"""e/bohr^3. No value of a density is larger than the sum of its coefficients."""
+
 _POINTS_A_WAVE = 200
 _MOST_POINTS = 100_000
 """Points of a grid for each plane wave (usual: 5), and besides, beyond which it makes no sense."""
@@ -124,8 +127,10 @@ def read_plane_waves(source: Source) -> Stored:
     """
     stored = _read_hdf5(source) if hdf5.sniff(source.head) else _read_records(source)
     waves = stored.waves
-    if not np.isfinite(waves.coefficients).all():
-        raise _damaged(source, "a coefficient is not finite")
+    with np.errstate(over="ignore", invalid="ignore"):
+        bounds = np.abs(waves.coefficients).sum(axis=1)
+    if not (bounds < _LARGEST).all():
+        raise _damaged(source, "coefficients are too large, or not finite")
     largest = np.abs(waves.indices).max(axis=0).astype(object)
     if np.prod(2 * largest + 1) > _MOST_POINTS + _POINTS_A_WAVE * len(waves.indices):
         raise _damaged(source, f"its Miller indices go up to {largest.tolist()}")
