@@ -140,6 +140,20 @@ def test_damaged_calibrations_are_refused(folder, tmp_path, damaged):
         load_error_model(copy)
 
 
+def test_features_that_do_not_vary_are_kept(model, folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    fitted = model.require_error_model()
+    scales = fitted.space.scales.copy()
+    scales[0] = np.inf
+    save_error_model(replace(fitted, space=replace(fitted.space, scales=scales)), copy)
+    np.testing.assert_allclose(load_error_model(copy).space.scales, scales, rtol=1e-6)
+    scales[0] = np.nan
+    save_error_model(replace(fitted, space=replace(fitted.space, scales=scales)), copy)
+    with pytest.raises(FileFormatError, match="not finite"):
+        load_error_model(copy)
+
+
 def safe_description(folder: Path) -> dict[str, object]:
     with safe_open(folder / FILE, framework="numpy") as file:
         return json.loads(file.metadata()["description"])

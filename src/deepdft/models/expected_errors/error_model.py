@@ -254,7 +254,8 @@ def _assembled(description: Mapping[str, Any], arrays: Mapping[str, FloatArray])
         float(description["penalty"]),
     )  # fmt: skip
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
+        # Features that do not vary are divided by infinity, so that they say nothing.
+        if not (array > 0 if name == "scales" else np.isfinite(array)).all():
             raise ValueError(f"'{name}' has values that are not finite")
     low, high = description["ratios"]
     stored = description.get("calibration")
