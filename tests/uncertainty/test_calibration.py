@@ -116,7 +116,7 @@ def test_folders_keep_it_and_older_ones_are_read(model, folder, tmp_path):
     again = load_error_model(copy)
     assert again.calibration == fitted.calibration
     assert again.identity != model.require_error_model().identity
-    stored = safe_description(copy)
+    stored = description_of(copy)
     without = {name: value for name, value in stored.items() if name != "calibration"}
     before = Calibration((0.1, 0.2, 0.3, 0.4, 0.0, 0.0))
     for old, expected in (
@@ -129,12 +129,20 @@ def test_folders_keep_it_and_older_ones_are_read(model, folder, tmp_path):
 
 @pytest.mark.parametrize(
     "damaged",
-    [[0.1, 0.2], {"powers": [1.0]}, {"powers": [np.nan] * 6}, {"other": [1.0] * 3}, "no", 3],
+    [
+        [0.1, 0.2],
+        {"powers": [1.0]},
+        {"powers": [np.nan] * 6},
+        {"powers": [1.0] * 6, "widths": [1.0] * 4, "lowest": [1.0] * 2},
+        {"other": [1.0] * 3},
+        "no",
+        3,
+    ],
 )
 def test_damaged_calibrations_are_refused(folder, tmp_path, damaged):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    description = {**safe_description(copy), "calibration": damaged}
+    description = {**description_of(copy), "calibration": damaged}
     save_file(load_file(copy / FILE), copy / FILE, {"description": json.dumps(description)})
     with pytest.raises(FileFormatError, match="does not hold an error model"):
         load_error_model(copy)
@@ -154,7 +162,7 @@ def test_features_that_do_not_vary_are_kept(model, folder, tmp_path):
         load_error_model(copy)
 
 
-def safe_description(folder: Path) -> dict[str, object]:
+def description_of(folder: Path) -> dict[str, object]:
     with safe_open(folder / FILE, framework="numpy") as file:
         return json.loads(file.metadata()["description"])
 

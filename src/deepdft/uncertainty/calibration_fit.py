@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from deepdft.arrays import FloatArray
-from deepdft.models.expected_errors.calibration import Calibration, Wholes
+from deepdft.models.expected_errors.calibration import Calibration, Wholes, logarithm
 
 FEWEST = 30
 """Held-out structures below which nothing is fitted."""
@@ -51,13 +51,12 @@ def cross_validated_calibration(wholes: Wholes, true: FloatArray) -> CrossValida
     """
     folds = np.random.default_rng(0).permutation(len(true)) % _FOLDS
     eps_mae, widths = np.zeros(len(true)), np.zeros(len(true))
-    for fold in range(_FOLDS):
-        rest = folds != fold
+    rests = [folds != fold for fold in range(_FOLDS)]
+    for rest in rests:
         eps_mae[~rest] = fit_powers(wholes[rest], true[rest]).eps_mae(wholes[~rest])
     deviations = np.log(true / eps_mae)
     fitted = fit_powers(wholes, true)
-    for fold in range(_FOLDS):
-        rest = folds != fold
+    for rest in rests:
         without = fit_widths(fitted, wholes[rest], deviations[rest])
         widths[~rest] = without.width(wholes[~rest])
     return CrossValidated(fit_widths(fitted, wholes, deviations), eps_mae, widths)
@@ -102,10 +101,8 @@ def fit_widths(fitted: Calibration, wholes: Wholes, deviations: FloatArray) -> C
 def _limits(true: FloatArray, wholes: Wholes) -> dict[str, tuple[float, ...]]:
     """Return lowest, highest and middle of log eps, log n and log d; n as far as it is finite."""
     sizes = wholes.sizes[np.isfinite(wholes.sizes)]
-    kinds = [
-        np.log(np.maximum(values, _SMALLEST))
-        for values in (true, sizes if len(sizes) else np.ones(1), wholes.distances)
-    ]
+    sizes = sizes if len(sizes) else np.ones(1)
+    kinds = [logarithm(values) for values in (true, sizes, wholes.distances)]
     return {
         "lowest": tuple(float(values.min()) for values in kinds),
         "highest": tuple(float(values.max()) for values in kinds),

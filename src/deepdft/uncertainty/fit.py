@@ -88,9 +88,9 @@ def fit_error_model(
     shapes, shares = _shapes_and_shares(model, residuals, kinds, elements)
     sample = _atom_sample(space, residuals, kinds, shares)
     amplitudes, expected = cross_validated(sample, len(elements))
-    usual, threshold, scores = _limits(space, features, species(numbers), structure, sample)
+    usual, threshold, distances = _limits(space, features, species(numbers), structure, sample)
+    unusual = _largest(distances, sample.structure) > threshold
     true = np.array([item.eps_mae for item in residuals])
-    distances = sample.distances / usual[sample.species]
     calibration, guess, widths = _calibrated(residuals, expected, distances, true)
     ratios = _range((true / guess) ** (1.0 / widths))
     inside = _inside(true / guess, widths, ratios)
@@ -106,7 +106,7 @@ def fit_error_model(
         ratios=ratios,
         level=model.level,
         about=_about(residuals, guess, int(structure[-1]) + 1, len(numbers))
-        | {"groups": _groups(residuals, guess, true, inside, scores > threshold)},
+        | {"groups": _groups(residuals, guess, true, inside, unusual)},
         calibration=calibration,
     )
 
@@ -125,9 +125,10 @@ def _calibrated(
     electrons = np.array([item.electrons for item in residuals])
     by_atoms = expected / electrons
     ends = np.cumsum([len(item.atoms) for item in residuals])
+    by_structure = np.split(distances, ends[:-1])
     found = [
         _whole(share, own, item.excess)
-        for share, own, item in zip(by_atoms, np.split(distances, ends), residuals, strict=False)
+        for share, own, item in zip(by_atoms, by_structure, residuals, strict=True)
         if item.excess is not None
     ]
     if len(true) < FEWEST or len(found) < len(true):
@@ -245,15 +246,19 @@ def _limits(
     space: FeatureSpace, features: FloatArray, species: IntegerArray, structure: IntegerArray,
     held_out: AtomSample,
 ) -> tuple[FloatArray, float, FloatArray]:  # fmt: skip
-    """Return usual distances of the elements' atoms, the limit of a score, held-out scores."""
+    """Return usual distances of the elements' atoms, the limit of a score, relative distances.
+
+    The last are those of the held-out atoms.
+    """
     _, distances = space.locate(features, species)
     elements = range(len(space.leftovers))
     usual = np.array([np.quantile(distances[species == i], _USUAL) for i in elements])
+    relative = held_out.distances / usual[held_out.species]
     scores = (
         _largest(distances / usual[species], structure),
-        _largest(held_out.distances / usual[held_out.species], held_out.structure),
+        _largest(relative, held_out.structure),
     )
-    return usual, float(max(np.quantile(part, _THRESHOLD) for part in scores)), scores[1]
+    return usual, float(max(np.quantile(part, _THRESHOLD) for part in scores)), relative
 
 
 def _largest(values: FloatArray, structure: IntegerArray) -> FloatArray:

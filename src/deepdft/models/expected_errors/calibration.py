@@ -16,7 +16,7 @@ true / expected has a width exp(h . (log eps, log n, log d)), relative to the us
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +24,11 @@ import numpy as np
 from deepdft.arrays import FloatArray, IntegerArray
 
 _SMALLEST = 1e-12
+
+
+def logarithm(values: FloatArray) -> FloatArray:
+    """Return log(values), finite where they are zero."""
+    return np.asarray(np.log(np.maximum(values, _SMALLEST)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +105,9 @@ class Calibration:
 
     def eps_mae(self, wholes: Wholes) -> FloatArray:
         """Return expected eps_mae, fractions."""
-        scale, logarithm, power, joint_power, size_power, distance_power = self.powers
+        scale, log_kappa, power, joint_power, size_power, distance_power = self.powers
         shares = np.maximum(wholes.shares, _SMALLEST)
-        joint = np.log(wholes.excess + np.exp(logarithm) * shares)
+        joint = np.log(wholes.excess + np.exp(log_kappa) * shares)
         result: FloatArray = np.exp(
             scale + power * np.log(shares) + joint_power * joint
             + size_power * self._within(1, wholes.sizes)
@@ -121,8 +126,7 @@ class Calibration:
         return np.asarray(np.exp(np.array(self.widths) @ self.coordinates(wholes)))
 
     def _within(self, place: int, values: FloatArray) -> FloatArray:
-        logarithms = np.log(np.maximum(values, _SMALLEST))
-        return np.asarray(np.clip(logarithms, self.lowest[place], self.highest[place]))
+        return np.asarray(np.clip(logarithm(values), self.lowest[place], self.highest[place]))
 
     @property
     def numbers(self) -> list[float]:
@@ -140,10 +144,10 @@ class Calibration:
             first, second, third, fourth = map(float, stored)
             return cls((first, second, third, fourth, 0.0, 0.0))
         found = {name: tuple(map(float, values)) for name, values in stored.items()}
-        sizes = {name: 6 if name == "powers" else 3 for name in found}
-        if any(len(values) != sizes[name] for name, values in found.items()):
-            raise ValueError("the calibration has too many or too few numbers")
         calibration = cls(**found)
+        powers, *others = astuple(calibration)
+        if len(powers) != 6 or any(len(values) != 3 for values in others):
+            raise ValueError("the calibration has too many or too few numbers")
         if not np.isfinite(calibration.numbers).all():
             raise ValueError("the calibration has numbers that are not finite")
         return calibration

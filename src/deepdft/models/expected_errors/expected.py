@@ -87,11 +87,11 @@ class Uncertainty:
     def _calibrate(self, calibration: Calibration, excess: Excess) -> None:
         """Scale the shares fragment by fragment, so that their sums are what is expected."""
         wholes = Wholes.of_fragments(self.shares, self.distances, excess)
-        errors = calibration.eps_mae(wholes) * excess.electrons
-        sums = np.bincount(excess.fragment, self.shares)
-        factors = errors / np.maximum(sums, np.finfo(np.float64).tiny)
+        expected = calibration.eps_mae(wholes)
+        factors = expected / np.maximum(wholes.shares, np.finfo(np.float64).tiny)
         self.shares = self.shares * factors[excess.fragment]
-        self._width = float(np.average(calibration.width(wholes), weights=errors))
+        weights = expected * excess.electrons
+        self._width = float(np.average(calibration.width(wholes), weights=weights))
 
     @property
     def eps_mae(self) -> float:
