@@ -26,6 +26,16 @@ def test_counts_of_more_digits_than_a_number_has(digits: int, tmp_path) -> None:
         read(tmp_path / "x.cube")
 
 
+@pytest.mark.parametrize("spin", ["", " 1 1 1\n 1e305\n"])
+def test_a_cell_so_small_that_values_are_infinite(spin: str, tmp_path) -> None:
+    cell = " 4 0 0\n 0 4 0\n 0 0 4e-9\n"
+    value = "3" if spin else "1e305"
+    text = f"H\n 1.0\n{cell} H\n 1\nDirect\n 0 0 0\n\n 1 1 1\n {value}\n{spin}"
+    (tmp_path / "x.CHGCAR").write_text(text)
+    with pytest.raises(FileFormatError, match=r"x\.CHGCAR: a value is too large"):
+        read(tmp_path / "x.CHGCAR")
+
+
 def test_electrons_of_more_digits_than_a_number_has(tmp_path) -> None:
     np.save(tmp_path / "f.npy", np.ones((2, 2, 2)))
     atoms = {"numbers": [1], "positions": [[0, 0, 0]], "cell": np.eye(3).tolist()}

@@ -16,7 +16,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from deepdft.density import Density, Grid
-from deepdft.errors import ConfigurationError
+from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.formats.electrons import ElectronCounts, holds_cores
 from deepdft.formats.elements import without_ghosts
 from deepdft.formats.quantities import QUANTITIES, Quantity, refusal
@@ -92,6 +92,7 @@ class Interpretation:
         for array in (values, spin):
             if array is not None and factor != 1.0:
                 array *= factor
+        self._require_finite(summary.times(factor), spin)
         if self.quantity.name == "density":
             self._refuse_signs(summary)
             electrons = summary.total * factor * grid.voxel_volume
@@ -109,6 +110,16 @@ class Interpretation:
             )
         self._set_periodicity(atoms, grid, values, factor * summary.size / summary.count)
         return Density(atoms, grid, values, spin, level, {**self.metadata, "notes": self.notes})
+
+    def _require_finite(self, summary: Summary, spin: NDArray[np.float64] | None) -> None:
+        """Refuse values that the volume of a tiny cell, or a unit, has made infinite."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            of_spin = 0.0 if spin is None else float(spin.sum())
+        if not np.isfinite([summary.smallest, summary.largest, summary.total, of_spin]).all():
+            raise FileFormatError(
+                f"{self.path}: a value is too large to be an electron density; "
+                "the numbers or the cell are damaged."
+            )
 
     def _without_ghosts(self, atoms: Atoms) -> Atoms:
         """Leave out centres that are no elements, and what the file says of each."""
