@@ -59,15 +59,16 @@ def is_looked_after() -> None:
     _taken_over.set()
 
 
-def leave(tell: bool = True, told: int = 0) -> NoReturn:
+def leave(tell: bool = True, told: int = 0, sentence: str = LOST) -> NoReturn:
     """End this process at once, whatever its libraries are at.
 
     Args:
         tell: whether it says why.
         told: number of a signal that has told it to end; else it ends with exit code 2.
+        sentence: why it ends, where no signal has told it to.
     """
     ending = ending_of(Terminated(told)) if told else None
-    sentence, code = ending or (LOST, 2)
+    sentence, code = ending or (sentence, 2)
     try:
         if tell:
             print(f"deepdft: {sentence}", file=sys.stderr, flush=True)

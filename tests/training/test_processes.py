@@ -201,6 +201,35 @@ def test_without_descriptors_processes_do_not_wait_for_each_other():
     assert again == free
 
 
+LACKS = """
+import os, resource, time
+from pytorch_lightning.strategies import DDPStrategy
+from deepdft.training import processes
+
+def waits(self):
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + LEFT, hard))
+    time.sleep(SECONDS)
+
+DDPStrategy.setup_environment = waits
+processes._LOOK = processes._PATIENCE = 0.05
+processes.SeveralProcesses().setup_environment()
+"""
+
+
+@pytest.mark.parametrize(("left", "seconds", "code"), [(0, 100, 2), (2, 100, 2), (20, 0.5, 0)])
+def test_a_process_that_runs_out_of_descriptors_does_not_wait_for_others(left, seconds, code):
+    pytest.importorskip("resource")
+    script = LACKS.replace("LEFT", str(left)).replace("SECONDS", str(seconds))
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=90
+    )
+    assert done.returncode == code
+    assert ("too many files open; raise the limit" in done.stderr) == bool(code)
+
+
 @pytest.mark.thorough
 def test_a_process_that_is_killed_while_it_imports_ends_the_run(archive, tmp_path):
     config = small_config(

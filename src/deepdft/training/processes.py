@@ -7,6 +7,7 @@ those that it has started, these at the first.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -15,12 +16,13 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
+from deepdft.failures import system_sentence
 from deepdft.first_process import LOST, VARIABLE, first_is_gone, is_looked_after, leave
 from deepdft.threads import is_first_process
 from deepdft.training.ending import SIGNALS, StoppedError
@@ -30,7 +32,8 @@ _LOOK = 0.5
 _PATIENCE = 15.0
 """Seconds between two looks, and for ending by itself once a process is lost."""
 _DESCRIPTORS = 32
-"""Files that a process opens to find the others."""
+_LAST_DESCRIPTORS = 4
+"""Files that a process opens to find the others, and those of one more try."""
 _LOST = re.compile(
     r"gloo|NCCL|connection (was )?(closed|reset)|broken pipe|process group|DistBackendError"
     r"|DistNetworkError|TCPStore|store->",
@@ -63,11 +66,18 @@ class SeveralProcesses(DDPStrategy):
     def setup_environment(self) -> None:
         """Let the processes find each other; without descriptors torch would wait half an hour.
 
+        Where the limit is reached only meanwhile, the process leaves by itself.
+
         Raises:
             OSError: if this process may not open what that takes.
         """
-        _require_descriptors()
-        super().setup_environment()
+        _require_descriptors(_DESCRIPTORS)
+        watch = _Watch(_is_out_of_descriptors, _leave_without_descriptors)
+        watch.start()
+        try:
+            super().setup_environment()
+        finally:
+            watch.over.set()
 
     def _configure_launcher(self) -> None:
         assert self.cluster_environment is not None
@@ -79,14 +89,27 @@ class SeveralProcesses(DDPStrategy):
         return self._launcher.started if isinstance(self._launcher, _Launcher) else []
 
 
-def _require_descriptors() -> None:
+def _require_descriptors(count: int) -> None:
     taken: list[int] = []
     try:
-        while len(taken) < _DESCRIPTORS:
+        while len(taken) < count:
             taken.append(os.open(os.devnull, os.O_RDONLY))
     finally:
         for descriptor in taken:
             os.close(descriptor)
+
+
+def _is_out_of_descriptors() -> bool:
+    try:
+        _require_descriptors(_LAST_DESCRIPTORS)
+    except OSError:
+        return True
+    return False
+
+
+def _leave_without_descriptors() -> NoReturn:
+    """End this process, which torch keeps trying to connect with others."""
+    leave(sentence=system_sentence(OSError(errno.EMFILE, "")))
 
 
 class _Launcher(_SubprocessScriptLauncher):
@@ -116,7 +139,10 @@ def losses_of_processes(trainer: pytorch_lightning.Trainer) -> Iterator[None]:
         yield
         return
     with _noted_signals() as told:
-        watch = _Watch(lambda: _is_missing_one(strategy.started), told)
+        watch = _Watch(
+            lambda: _is_missing_one(strategy.started),
+            lambda: leave(LostProcessError().tells, told()),
+        )
         watch.start()
         is_looked_after()
         try:
@@ -159,21 +185,27 @@ def _noted_signals() -> Iterator[Callable[[], int]]:
 
 
 class _Watch(threading.Thread):
-    """Ends the process some time after another one was lost, if it has not ended by then."""
+    """Ends the process some time after something went wrong, if it has not ended by then.
 
-    def __init__(self, is_missing_one: Callable[[], bool], told: Callable[[], int]) -> None:
+    Args:
+        is_wrong: whether it has, and is still.
+        leave: ends the process.
+
+    Attributes:
+        over: set where there is nothing to look after any more.
+    """
+
+    def __init__(self, is_wrong: Callable[[], bool], leave: Callable[[], NoReturn]) -> None:
         super().__init__(name="deepdft-processes", daemon=True)
-        self._is_missing_one = is_missing_one
-        self._told = told
+        self._is_wrong = is_wrong
+        self._leave = leave
         self.over = threading.Event()
 
     def run(self) -> None:
         """Look now and then, until the run is over."""
         while not self.over.wait(_LOOK):
-            if self._is_missing_one():
-                if not self.over.wait(_PATIENCE):
-                    leave(LostProcessError().tells, self._told())
-                return
+            if self._is_wrong() and not self.over.wait(_PATIENCE) and self._is_wrong():
+                self._leave()
 
 
 def _is_missing_one(started: list[subprocess.Popen[Any]]) -> bool:
