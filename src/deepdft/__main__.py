@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import warnings
 
 
@@ -32,7 +33,8 @@ def main() -> None:
             sys.unraisablehook = lambda _: None
             warnings.simplefilter("ignore")
         if code > 128:
-            # What still ends in the background may not be interrupted with a traceback.
+            # What still ends in the background is silent, whatever interrupts it.
+            threading.excepthook = lambda _: None
             for number in (signal.SIGINT, signal.SIGTERM):
                 with contextlib.suppress(ValueError):
                     signal.signal(number, signal.SIG_DFL)
@@ -49,8 +51,12 @@ def main() -> None:
 
 
 def _end_quietly(code: int) -> None:
-    """End where Triton is loaded: its bindings list what they leak, in dozens of lines."""
-    if "triton" not in sys.modules:
+    """End without tearing the interpreter down, where that does harm.
+
+    After a signal, threads in the background may be in compiled code, which crashes without an
+    interpreter. Triton's bindings list what they leak, in dozens of lines.
+    """
+    if code <= 128 and "triton" not in sys.modules:
         return
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -61,3 +62,19 @@ def test_the_command_prints_an_address_that_works():
         server.terminate()
         server.wait(60)
         server.stdout.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("sent", [[signal.SIGINT], [signal.SIGINT] * 2, [signal.SIGTERM] * 3])
+def test_it_ends_with_one_line_however_often_it_is_told_to(sent):
+    command = [sys.executable, "-m", "deepdft", "serve", "--no-browser", "--port", "0"]
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert "http" in server.stdout.readline()
+    for number in sent:
+        server.send_signal(number)
+    _, error = server.communicate(timeout=60)
+    word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[sent[-1]]
+    assert (server.returncode, error) == (128 + sent[-1], f"deepdft: {word}\n")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import secrets
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deepdft.errors import ConfigurationError
 from deepdft.extras import import_extra
 from deepdft.web.limits import Limits
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 PORT = 8642
 """The first port that is tried."""
@@ -105,6 +110,12 @@ def serve(
                 threading.Thread(
                     target=webbrowser.open, args=(address.opened,), daemon=True
                 ).start()
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            super().handle_exit(sig, frame)
+            if self.force_exit:
+                # What is still open is dropped; uvicorn would log a traceback of it.
+                logging.getLogger("uvicorn.error").disabled = True
 
     try:
         Server(config).run(sockets=[listener])
