@@ -55,6 +55,20 @@ def test_progress_has_a_rate(queue):
     assert 0 < job.rate <= 500
 
 
+def test_a_stage_that_is_over_at_once_has_a_rate_too(queue):
+    def work(job):
+        job.begin("counting", 100)
+        job.advance(50)
+        rates.append(job.rate)
+        job.advance(50)
+
+    rates = []
+    job = queue.submit("prediction", work)
+    assert over(job) == "done"
+    assert rates == [None]
+    assert job.rate > 0
+
+
 def test_a_job_can_be_stopped(queue):
     begun = threading.Event()
 

@@ -17,7 +17,7 @@ State = Literal["waiting", "running", "done", "failed", "stopped"]
 
 _LOG = logging.getLogger("deepdft.web")
 _RATE_SECONDS = 0.05
-"""Before a rate is told: too short a time says nothing."""
+"""Before a rate is told of a stage that goes on: too short a time says nothing."""
 
 
 class Stopped(Exception):
@@ -86,7 +86,8 @@ class Job:
         """
         self.done += points
         taken = time.monotonic() - self._stage_started
-        if taken > _RATE_SECONDS:
+        is_whole = 0 < self.total <= self.done
+        if taken > (0 if is_whole else _RATE_SECONDS):
             self.rate = self.done / taken
         self.check()
 
