@@ -5,6 +5,7 @@ A target answers with nothing, or raises: a `DeepDFTError` is a sentence, anythi
 
 from __future__ import annotations
 
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -215,7 +216,9 @@ def _read_list(data: bytes, folder: Path) -> None:
     from deepdft.data.sources import find_sources
 
     (folder / "a.list").write_bytes(data)
-    find_sources([folder / "a.list"])
+    # A pattern that begins at the root searches all of a disk, as it is asked to.
+    if not re.search(rb"^\s*[/~]|\.\.", data, re.MULTILINE):
+        find_sources([folder / "a.list"])
 
 
 # The page.

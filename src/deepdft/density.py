@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from deepdft.plotting.views import View
 
 
+def _has_volume(cell: FloatArray) -> bool:
+    """Return whether edges span a volume; of very long ones, whether their directions do."""
+    if abs(np.linalg.det(cell)) < 1e-12:
+        return False
+    with np.errstate(over="ignore"):
+        directions = cell / np.linalg.norm(cell, axis=1, keepdims=True)
+    return abs(float(np.linalg.det(directions))) > 1e-9
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """A regular grid of points in any parallelepiped.
@@ -67,7 +76,7 @@ class Grid:
             )
         if not (np.isfinite(cell).all() and np.isfinite(origin).all()):
             raise ConfigurationError("The cell or the origin of a grid is not finite.")
-        if abs(np.linalg.det(cell)) < 1e-12:
+        if not _has_volume(cell):
             raise ConfigurationError(f"The cell of a grid has no volume: {cell.tolist()}.")
         object.__setattr__(self, "cell", cell)
         object.__setattr__(self, "origin", origin)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 def available_threads() -> int:
     """Return how many CPUs this process may use (OMP_NUM_THREADS is respected)."""
     requested = os.environ.get("OMP_NUM_THREADS", "")
-    if requested.isdigit() and int(requested) > 0:
+    if requested.isdecimal() and int(requested) > 0:
         return int(requested)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

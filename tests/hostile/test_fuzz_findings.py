@@ -9,8 +9,9 @@ import pytest
 from ase import Atoms
 
 from deepdft.data.open import open_dataset, read_split
+from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError, UnsupportedStructureError
-from deepdft.formats import read
+from deepdft.formats import read, write
 from deepdft.structures import read_structures, understood_atoms
 from deepdft.structures.contacts import close_pairs
 from deepdft.training.config import read_config
@@ -75,6 +76,64 @@ def test_a_poscar_of_more_atoms_than_it_can_hold(tmp_path) -> None:
     (tmp_path / "x.vasp").write_text(f"{head}1 20000000\nCartesian\n0 0 0\n")
     with pytest.raises(FileFormatError, match="states 20000001 atoms, and is too short"):
         list(read_structures(tmp_path / "x.vasp"))
+
+
+def test_a_poscar_whose_counts_are_followed_by_something_else(tmp_path) -> None:
+    head = "x\n1.0\n4 0 0\n0 4 0\n0 0 4\nO H\n"
+    (tmp_path / "x.vasp").write_text(f"{head}1 200000000 0.0\nCartesian\n0 0 0\n")
+    with pytest.raises(FileFormatError, match="states 200000001 atoms, and is too short"):
+        list(read_structures(tmp_path / "x.vasp"))
+
+
+def test_digits_that_are_no_number(tmp_path) -> None:
+    cell = "CELL 0.7 5 5 5 90 90 90"
+    (tmp_path / "x.res").write_text(f"TITL x\n{cell}\nLATT -1\nSFAC O\nO1 \u00b2 0 0 0 11\nEND\n")
+    with pytest.raises(FileFormatError, match=r"x\.res"):
+        list(read_structures(tmp_path / "x.res"))
+
+
+def test_a_charge_of_more_digits_than_a_number_has() -> None:
+    with pytest.raises(UnsupportedStructureError, match="charge"):
+        understood_atoms(Atoms("H", info={"charge": 10**400}))
+
+
+def test_a_pattern_that_no_path_can_match(tmp_path) -> None:
+    (tmp_path / "a.list").write_text("a\0/**\n")
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        open_dataset(tmp_path / "a.list")
+
+
+@pytest.mark.parametrize(
+    ("cell", "values"),
+    [
+        (4.0 * np.eye(3), np.full((1, 2, 2, 2), b"1")),
+        (np.full((3, 3), 2e131), np.ones((1, 2, 2, 2))),
+    ],
+)
+def test_a_grid_of_siesta_that_is_none(cell, values, tmp_path) -> None:
+    from scipy.io import netcdf_file
+
+    with netcdf_file(tmp_path / "Rho.grid.nc", "w") as file:
+        for name, size in zip(["spin", "n3", "n2", "n1", "xyz"], [*values.shape, 3], strict=True):
+            file.createDimension(name, size)
+        file.createVariable("cell", "d", ("xyz", "xyz"))[:] = cell
+        axes = ("spin", "n3", "n2", "n1")
+        file.createVariable("gridfunc", values.dtype, axes)[:] = values
+    with pytest.raises(FileFormatError, match=r"values of \|S1|has no volume"):
+        read(tmp_path / "Rho.grid.nc")
+
+
+def test_a_zarr_group_whose_values_are_missing(tmp_path) -> None:
+    density = Density(
+        Atoms("H", cell=[2, 2, 2]), Grid(2 * np.eye(3), (2, 2, 2)), np.ones((2, 2, 2))
+    )
+    write(tmp_path / "d.zarr", density)
+    about = tmp_path / "d.zarr" / "density" / "zarr.json"
+    description = json.loads(about.read_text()) | {"fill_value": "NaN"}
+    description["chunk_key_encoding"] = {"name": "default", "configuration": {"separator": "."}}
+    about.write_text(json.dumps(description))
+    with pytest.raises(FileFormatError, match="not finite, or missing"):
+        read(tmp_path / "d.zarr")
 
 
 def test_a_cell_thinner_than_an_atom_is_refused_before_its_images_are_counted() -> None:

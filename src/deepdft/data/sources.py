@@ -59,7 +59,7 @@ def _expand(path: str, lists: tuple[str, ...]) -> Iterator[DataSource]:
         yield from _expand_folder(path)
     elif os.path.exists(path):
         yield from _expand_file(path, lists)
-    elif glob.has_magic(path):
+    elif glob.has_magic(path) and "\0" not in path:
         matches = sorted(glob.glob(os.path.expanduser(path), recursive=True))
         if not matches:
             raise ConfigurationError(f"No file matches the pattern {path}.")

@@ -132,7 +132,7 @@ def _read_orbitals(stream: TextStream, announced: bool) -> list[int]:
 
 
 def _is_count(token: str) -> bool:
-    return token.isascii() and token.isdigit() and len(token) < 10
+    return token.isascii() and token.isdecimal() and len(token) < 10
 
 
 def read(

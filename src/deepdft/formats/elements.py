@@ -33,7 +33,7 @@ def atomic_number(name: str) -> int | None:
     Of a ghost it is 0, or the number that the file gives it (see `is_centre`).
     """
     digits = name.removeprefix("-")
-    if digits.isascii() and digits.isdigit():
+    if digits.isascii() and digits.isdecimal():
         number = int(name[:5])
         return number if is_centre(number) else None
     if _GHOST.match(name):

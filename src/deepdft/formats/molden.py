@@ -269,7 +269,7 @@ def _parse_shells(stream: TextStream, content: _Content) -> tuple[str, str] | No
         tokens = line.split()
         if not tokens:
             continue
-        if tokens[0].isdigit():
+        if tokens[0].isdecimal():
             atom = stream.integers(line, 1, "the index of an atom")[0] - 1
             continue
         letters = tokens[0].lower()

@@ -86,7 +86,7 @@ def _read_species(
     stream: TextStream, comment: str, species: Sequence[str] | None
 ) -> tuple[list[str], list[int]]:
     line = stream.read_line("the elements or their counts").partition("!")[0]
-    if line.split() and all(token.isdigit() for token in line.split()):
+    if line.split() and all(token.isdecimal() for token in line.split()):
         names = list(species) if species is not None else comment.split()
         missing = "The file does not name its elements (VASP 4); pass species=[...], one a count."
     else:

@@ -54,6 +54,8 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
     sensible = values.ndim == 4 and len(values) in (1, 2, 4, 8) and 0 not in values.shape
     if cell.shape != (3, 3) or not sensible:
         raise _damaged(source, f"a cell of shape {cell.shape}, values of shape {values.shape}")
+    if cell.dtype.kind not in "iuf" or values.dtype.kind not in "iuf":
+        raise _damaged(source, f"a cell of {cell.dtype}, values of {values.dtype}")
     if not (np.isfinite(cell).all() and np.isfinite(values).all()):
         raise _damaged(source, "a value is not finite")
     if abs(np.linalg.det(cell)) < 1e-12:

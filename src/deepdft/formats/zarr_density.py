@@ -62,11 +62,14 @@ def read(source: Source, *, lazy: bool = False, quantity: str | None = None) -> 
         for name in (VALUES, "spin"):
             if name in group and not lazy:
                 require_held(os.path.join(source.local, name), group[name])
+        values = load(group[VALUES])
         spin = load(group["spin"]) if "spin" in group else None
+        if not lazy:
+            _require_finite(values, spin)
         density = Density(
             read_structure(group, about),
             read_grid(group, about),
-            load(group[VALUES]),
+            values,
             spin,
             LevelOfTheory.from_dict(about.get("level", {})),
             {"notes": [], **about.get("metadata", {})},
@@ -86,6 +89,13 @@ def read_preview(source: Source, **_: Any) -> Atoms:
 
 def _whole(array: Any) -> NDArray[Any]:
     return np.asarray(array[...])
+
+
+def _require_finite(values: NDArray[Any], spin: NDArray[Any] | None) -> None:
+    # Where a chunk is missing, zarr fills in what its metadata say, which may be NaN.
+    for array in (values, spin):
+        if array is not None and not np.isfinite(array).all():
+            raise FileFormatError("a value is not finite, or missing.")
 
 
 def _lazily(array: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,9 @@ def read_with_ase(path: Path) -> Iterator[Reading]:
 def _require_atoms(text: str, path: Path) -> None:
     """Refuse a POSCAR whose counts are larger than the file: ASE makes room for as many atoms."""
     for line in text.splitlines()[5:7]:
-        words = line.split()
-        if words and all(word.isdecimal() for word in words):
-            count = sum(int(word[:20]) for word in words)
-            if count > len(text):
-                raise FileFormatError(f"{path} states {count} atoms, and is too short for them.")
+        count = sum(int(word[:20]) for word in takewhile(str.isdecimal, line.split()))
+        if count > len(text):
+            raise FileFormatError(f"{path} states {count} atoms, and is too short for them.")
 
 
 def _is_short(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -242,7 +243,7 @@ def _operations(
     texts = [",".join(text.split(",")[:3]) for text in listed_texts]
     operations = parse_operations(texts, path)
     name, hall, number = _first(block, _NAMES), _first(block, _HALL), _first(block, _NUMBERS)
-    group = group_of(name, int(number) if number.isdigit() else 0, hall, (cell[3], cell[5]))
+    group = group_of(name, int(number[:9]) if number.isdecimal() else 0, hall, (cell[3], cell[5]))
     if len(operations) > 1:
         return operations, []
     if group is None:
@@ -306,7 +307,7 @@ def _macromolecule(block: gemmi.cif.Block, path: str) -> Iterator[Reading]:
                 require_symbol(text(0), place),
                 (xyz[0], xyz[1], xyz[2]),
                 gemmi.cif.as_number(text(10), 1.0) if text(10) else 1.0,
-                int(charge) if charge.lstrip("+-").isdigit() else None,
+                int(charge) if re.fullmatch("[+-]?[0-9]{1,3}", charge) else None,
             )
         )
     for sites in models.values():

@@ -82,7 +82,7 @@ def _instructions(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _is_atom(tokens: list[str]) -> bool:
-    if len(tokens) < 5 or not _ATOM.match(tokens[0]) or not tokens[1].isdigit():
+    if len(tokens) < 5 or not _ATOM.match(tokens[0]) or not re.fullmatch("[0-9]{1,9}", tokens[1]):
         return False
     return all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", t) for t in tokens[2:5])
 

@@ -93,7 +93,7 @@ def _species_column(comment: str) -> int:
     for name, count in zip(parts[::3], parts[2::3], strict=False):
         if name.casefold() in ("species", "z", "numbers"):
             return column
-        column += int(count) if count.isdigit() else 1
+        column += int(count) if count.isdecimal() else 1
     return 0
 
 
@@ -112,7 +112,7 @@ def _require_columns(comment: str, held: int, path: str) -> None:
     """Refuse `Properties` of more columns than there are: ASE makes a name for each of them."""
     match = re.search(r"properties=[\"']?([^\s\"']+)", comment, re.IGNORECASE)
     counts = [] if match is None else match[1].split(":")[2::3]
-    if any(not count.isdigit() or int(count[:20]) > held for count in counts):
+    if any(not count.isdecimal() or int(count[:20]) > held for count in counts):
         raise FileFormatError(
             f"{path}: its Properties announce more columns than the {held} that there are."
         )

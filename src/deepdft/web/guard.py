@@ -148,7 +148,7 @@ class Guard:
         limit = self._upload_bytes if scope["path"] == "/api/files" else _SMALL_BODY
         too_large = 413, f"More than {_size(limit)} were sent; that is the limit of this server."
         announced = headers.get("content-length", "0")
-        if announced.isdigit() and int(announced) > limit:
+        if announced.isdecimal() and int(announced) > limit:
             return too_large
         body = bytearray()
         try:
