@@ -3,10 +3,11 @@
     python recipes/crystals/collect.py runs/salts.dft runs/metals.dft -o runs/more_crystals
 
 The stores are those of `deepdft dft run --program quantum-espresso`, finished or not; what is done
-is taken. OUTPUT gets `crystals.npz`, one plane wave of each star of symmetry-equivalent ones
-(deepdft.data.plane_waves), and `split.json` by the rule of the crystals' data: all polymorphs of a
-formula are in one part, now and for ever. Given again, it writes both anew. The operations are
-spglib's, as far as the density itself has them: k-points, for example, may break some.
+is taken. Folders collected before may be among them, to be joined with the rest. OUTPUT gets
+`crystals.npz`, one plane wave of each star of symmetry-equivalent ones (deepdft.data.plane_waves),
+and `split.json` by the rule of the crystals' data: all polymorphs of a formula are in one part, now
+and for ever. Given again, it writes both anew. The operations are spglib's, as far as the density
+itself has them: k-points, for example, may break some.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from deepdft.dft import Manifest, read_manifest
 from deepdft.storage.whole_files import replace_file
 from deepdft.units import BOHR
 
+ARCHIVE = "crystals.npz"
 PARTS = ("train", "validation", "test")
 WAVES = 240.0
 """Kinetic energy of the largest wave kept, Ry."""
@@ -124,6 +126,22 @@ def finished(store: Path, manifest: Manifest) -> Iterator[Density]:
         yield replace(found, atoms=atoms, level=level, metadata={"calculation": known})
 
 
+def gathered(store: Path, cutoff: float) -> Iterator[tuple[Density, Symmetry, float]]:
+    """Yield what a campaign or an earlier collection holds: density, symmetry, error of both.
+
+    Args:
+        store: folder of a campaign, or one that was collected before.
+        cutoff: largest |G| of a wave, 1/Å.
+    """
+    if (store / ARCHIVE).exists():
+        archive = PlaneWaveArchive(store / ARCHIVE)
+        for name in archive.names:
+            yield archive.density(name), archive.symmetry(name), 0.0
+        return
+    for density in finished(store, read_manifest(store)):
+        yield density, *symmetry_of(density, cutoff)
+
+
 def known_names(folders: Sequence[Path]) -> set[str]:
     """Return the names of crystals in folders of archives."""
     files = (path for folder in folders for path in sorted(folder.glob("*.npz")))
@@ -134,7 +152,7 @@ def collect(stores: Sequence[Path], output: Path, beside: Sequence[Path] = ()) -
     """Write what is done in campaigns to OUTPUT/crystals.npz, and OUTPUT/split.json.
 
     Args:
-        stores: folders of campaigns.
+        stores: folders of campaigns, or collected before.
         output: folder to write.
         beside: collections whose names are taken; crystals of such names are left out.
     """
@@ -145,19 +163,18 @@ def collect(stores: Sequence[Path], output: Path, beside: Sequence[Path] = ()) -
     errors: list[float] = []
     split: dict[str, list[str]] = {part: [] for part in PARTS}
     for store in stores:
-        for density in finished(store, read_manifest(store)):
+        for density, symmetry, error in gathered(store, cutoff):
             name = density.atoms.info["name"]
             if name in taken:
                 print(f"left out, there is one of this name: {name}")
                 continue
             taken.add(name)
-            symmetry, error = symmetry_of(density, cutoff)
             densities.append(density)
             symmetries.append(symmetry)
             errors.append(error)
             split[part_of(density.metadata["calculation"]["key"])].append(name)
     output.mkdir(parents=True, exist_ok=True)
-    path = output / "crystals.npz"
+    path = output / ARCHIVE
     write_plane_waves(path, densities, symmetries, cutoff=cutoff)
     replace_file(output / "split.json", (json.dumps(split, indent=1) + "\n").encode())
     counts = ", ".join(f"{part} {len(names)}" for part, names in split.items())
@@ -169,7 +186,7 @@ def collect(stores: Sequence[Path], output: Path, beside: Sequence[Path] = ()) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stores", type=Path, nargs="+", help="folders of campaigns")
+    parser.add_argument("stores", type=Path, nargs="+", help="folders of campaigns, or collected")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
     parser.add_argument(
         "--beside", type=Path, nargs="*", default=[], help="collections whose names are taken"

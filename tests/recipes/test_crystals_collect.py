@@ -107,6 +107,25 @@ def test_names_that_are_taken_are_left_out(
     assert PlaneWaveArchive(tmp_path / "out" / "crystals.npz").names == ["C"]
 
 
+def test_what_was_collected_before_is_joined(
+    collect: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store_of(tmp_path / "first", {"Fe": gaussians(magnetic_iron())})
+    run(collect, monkeypatch, first, "-o", tmp_path / "known")
+    second = store_of(tmp_path / "second", {"C": gaussians(bulk("C"))})
+    run(collect, monkeypatch, tmp_path / "known", second, "-o", tmp_path / "out")
+    known, joined = (PlaneWaveArchive(tmp_path / f / "crystals.npz") for f in ("known", "out"))
+    assert joined.names == ["Fe", "C"]
+    before, after = known.density("Fe"), joined.density("Fe")
+    np.testing.assert_allclose(after.values, before.values, atol=1e-5)
+    assert after.spin is not None
+    np.testing.assert_allclose(after.spin, before.spin, atol=1e-5)
+    assert after.metadata["calculation"] == before.metadata["calculation"]
+    assert len(joined.symmetry("Fe").rotations) == 48
+    split = json.loads((tmp_path / "out" / "split.json").read_text())
+    assert sorted(name for names in split.values() for name in names) == ["C", "Fe"]
+
+
 def test_a_formula_stays_in_its_part(collect: ModuleType) -> None:
     # As in the split of the crystals' data, which was made by another program.
     parts = {key: collect.part_of(key) for key in ("F2", "ZnO", "NaCl")}
