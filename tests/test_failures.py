@@ -38,6 +38,7 @@ from deepdft.storage.replace import replacing
         (np._core._exceptions._ArrayMemoryError((10**6, 10**4), np.dtype(float)), "(74.5 GiB were"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
         (ImportError("x.so: failed to map segment from shared object"), "not enough memory"),
+        (SystemError("error return without exception set"), "not enough memory"),
         (RuntimeError("can't start new thread"), "not enough memory"),
         (RuntimeError("a thread: Resource temporarily unavailable"), "no room for it now; raise"),
         (RecursionError("maximum recursion depth exceeded"), "nested too deeply"),
@@ -54,7 +55,8 @@ def test_errors_of_the_machine_are_sentences(error, words):
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("x"), ValueError("os error 28"), RuntimeError("shapes"), AssertionError()]
+    "error",
+    [KeyError("x"), ValueError("os error 28"), RuntimeError("shapes"), SystemError("defect")],
 )
 def test_defects_keep_their_traceback(error):
     assert sentence_of(error) is None

@@ -39,7 +39,7 @@ def main() -> None:
                 with contextlib.suppress(ValueError):
                     signal.signal(number, signal.SIG_DFL)
         raise
-    except (MemoryError, OSError, ImportError) as error:  # while the command itself was imported
+    except (MemoryError, OSError, ImportError, SystemError) as error:  # while it was imported
         from deepdft.failures import sentence_of
 
         sentence = sentence_of(error)

@@ -52,7 +52,9 @@ _WORDS = {os.strerror(number): number for number in _ADVICE}
 """The system's own words for each, which are all that others leave."""
 _MEMORY = re.compile(
     r"can't allocate memory|cannot allocate memory|failed to map segment|out of memory"
-    r"|can't start new thread|unable to allocate|std::bad_alloc",
+    r"|can't start new thread|unable to allocate|std::bad_alloc"
+    # What Python says where an import ran out of memory before it could say so.
+    r"|error return without exception set",
     re.IGNORECASE,
 )
 _NO_NAME = re.compile(r"embedded null (byte|character)|surrogates not allowed")
@@ -94,7 +96,7 @@ def sentence_of(error: BaseException) -> str | None:
         return "The input is nested too deeply to be read; flatten it."
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError | ImportError) and _MEMORY.search(text)
+        isinstance(error, RuntimeError | ImportError | SystemError) and _MEMORY.search(text)
     ):
         return _memory_sentence(text)
     if isinstance(error, ValueError) and _NO_NAME.search(text):
