@@ -91,6 +91,18 @@ def test_one_wave_a_star_is_kept(archive: Path) -> None:
     assert waves[0] < whole / 16
 
 
+def test_waves_that_are_named_as_they_are_read_the_same(archive: Path, tmp_path: Path) -> None:
+    with np.load(archive) as file:
+        arrays = dict(file)
+    arrays["hkl"] = arrays.pop("hkl_steps").cumsum(axis=1, dtype=np.int16).T
+    assert (np.abs(arrays["hkl"]) <= 12).all()
+    np.savez(tmp_path / "plain.npz", **arrays)
+    plain, steps = PlaneWaveArchive(tmp_path / "plain.npz"), PlaneWaveArchive(archive)
+    for name in steps.names:
+        np.testing.assert_array_equal(plain.density(name).values, steps.density(name).values)
+    assert len(open_dataset(tmp_path / "plain.npz")) == 3
+
+
 def test_a_series_equals_its_sum_at_points() -> None:
     generator = np.random.default_rng(3)
     hkl = np.array([[0, 0, 0], [1, 0, -2], [2, 1, 1]])

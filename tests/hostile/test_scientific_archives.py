@@ -82,8 +82,8 @@ NUMBERS: dict[str, Callable[[Any], Any]] = {
     "negative": with_value(-1),
 }
 STILL_ONE = {
-    "negative": ("positions", "cell", "coeff", "coeff_unit", "hkl", "translations", "waves",
-                 "spin_waves", "energy", "dipole", "rotations"),
+    "negative": ("positions", "cell", "coeff", "coeff_unit", "hkl_steps", "translations",
+                 "waves", "spin_waves", "energy", "dipole", "rotations"),
     "beyond measure": ("positions", "cell", "coeff", "coeff_unit", "translations", "waves",
                        "spin_waves", "energy", "dipole", "index"),
     "not a number": ("energy", "dipole"),

@@ -7,8 +7,9 @@ A smooth density of a crystal is a short Fourier series, and symmetry makes it s
 for every operation x -> R x + t of the space group, x in units of the cell. A file (.npz) holds,
 for n crystals one after the other: `name`, `shape` (n, 3), `cell` (n, 3, 3) (Å, rows), `natoms`,
 `noperations`, `nwaves`, all of length n; `numbers` and `positions` (Å) of all atoms; `rotations`
-(k, 3, 3) and `translations` (k, 3) of all operations; `hkl` (w, 3) and `waves` (w, 2), real and
-imaginary parts as integers in units of 2^-24 e/bohr^3, of all waves. `spin_waves` are likewise
+(k, 3, 3) and `translations` (k, 3) of all operations; `hkl_steps` (3, w), by how much h of a wave
+differs from the one before, which takes little room (or `hkl` (w, 3), as it is), and `waves`
+(w, 2), real and imaginary parts as integers in units of 2^-24 e/bohr^3. `spin_waves` are likewise
 those of the spin density of the crystals where `magnetic` is 1. Further arrays of length n (`key`,
 `group`, `energy`, ...) describe the crystals. `level`, a JSON text, names the level of theory;
 files without it are PBE, PseudoDojo's standard norm-conserving pseudopotentials at 80 Ry.
@@ -61,11 +62,14 @@ _ARRAYS: Layout = {
     "magnetic": ("iub", (None,)), "level": ("U", ()),
 }  # fmt: skip
 _NOT_DESCRIBING = {*_LAYOUT, "spin_waves", "level"}
+_STEPS = "hkl_steps"
 
 
 def is_plane_wave_archive(path: str | Path) -> bool:
     """Return whether a path is an archive of plane waves."""
-    return Path(path).suffix == ".npz" and has_members(path, ["hkl.npy", "waves.npy"])
+    return Path(path).suffix == ".npz" and any(
+        has_members(path, [f"{name}.npy", "waves.npy"]) for name in (_STEPS, "hkl")
+    )
 
 
 class PlaneWaveArchive:
@@ -83,7 +87,7 @@ class PlaneWaveArchive:
         if not self.path.exists():
             raise FileFormatError(f"There is no archive of plane waves {path}.")
         with reported(path, "cannot be read as an archive of plane waves"):
-            self._data = read_arrays(self.path)
+            self._data = _with_waves(read_arrays(self.path))
         missing = [name for name in _LAYOUT if name not in self._data]
         if missing:
             raise FileFormatError(
@@ -261,7 +265,7 @@ def write_plane_waves(
         "positions": np.concatenate([density.atoms.positions for density in densities]),
         "rotations": np.concatenate([s.rotations for s in symmetries]).astype(np.int8),
         "translations": np.concatenate([symmetry.translations for symmetry in symmetries]),
-        "hkl": np.concatenate(hkl),
+        _STEPS: _steps(np.concatenate(hkl)),
         "waves": np.concatenate(waves),
         "magnetic": np.array([int(density.spin is not None) for density in densities]),
         "level": np.array(json.dumps(shared.level.to_dict())),
@@ -270,6 +274,22 @@ def write_plane_waves(
         arrays["spin_waves"] = np.concatenate(spin_waves)
     with AtomicFile(path) as file:
         np.savez_compressed(file, **{**_descriptions(densities), **arrays})
+
+
+def _steps(hkl: NDArray[np.int16]) -> NDArray[np.int16]:
+    # What is too large for 16 bits wraps around, here and in the sums that undo it.
+    return np.ascontiguousarray(np.diff(hkl, axis=0, prepend=np.int16(0)).T)
+
+
+def _with_waves(data: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return arrays of an archive with `hkl` in place of its steps."""
+    steps = data.pop(_STEPS, None)
+    if steps is not None:
+        require_layout({_STEPS: steps}, {_STEPS: (_WHOLE, (3, None))})
+        if steps.dtype != np.int16:
+            raise ValueError(f"'{_STEPS}' holds {steps.dtype}")
+        data["hkl"] = np.cumsum(steps, axis=1, dtype=np.int16).T
+    return data
 
 
 def _integers(waves: NDArray[np.complex128]) -> NDArray[np.int32]:
