@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -254,6 +255,17 @@ def test_a_finished_store_is_recognised(model, atoms, grid, tmp_path):
     assert again.blocks_computed == 0
     assert again.electrons == first.electrons
     assert chunk_files(path) == before
+
+
+def test_a_finished_store_is_tidied(model, atoms, grid, tmp_path, monkeypatch):
+    path = tmp_path / "rho.zarr"
+    with monkeypatch.context() as patched:
+        # As where no folder can be opened: that of what is unfinished stays.
+        patched.setattr(shutil, "rmtree", lambda path, ignore_errors: None)
+        predict(path, model, atoms, grid)
+    assert ChunkedDensity(path).work_folder.exists()
+    predict(path, model, atoms, grid)
+    assert not ChunkedDensity(path).work_folder.exists()
 
 
 def test_other_predictions_are_refused(model, atoms, grid, finished, tmp_path):

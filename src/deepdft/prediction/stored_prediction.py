@@ -100,6 +100,7 @@ def predict_to_store(
     computed = 0
     expected: Uncertainty | None = None
     if _is_complete(store, properties):
+        store.remove_leftovers()
         expected = model.uncertainty(store.atoms) if uncertainty else None
         report(grid.n_points)
     else:

@@ -40,6 +40,7 @@ def fill_uncertainty(
     plan = replace(plan, model=f"{plan.model} {errors.identity}")
     store = _opened(path, density, plan, model)
     if store.attributes["finished"]:
+        store.remove_leftovers()
         return
     with store.sole_writer():
         if store.attributes["finished"]:

@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -239,6 +239,12 @@ class ChunkedDensity:
         synchronise(self.path)
         self.update_attributes(finished=True, **attributes)
         shutil.rmtree(self.work_folder, ignore_errors=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove from a finished group what its last writer could not, as without descriptors."""
+        if self.work_folder.exists():
+            with suppress(ConfigurationError), self.sole_writer():  # which ends with that
+                pass
 
     def update_attributes(self, **changes: Any) -> None:
         """Change attributes of the group, all or none; the caller is its only writer."""
