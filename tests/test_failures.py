@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -117,6 +120,28 @@ def test_a_signal_that_compiled_code_makes_an_error_of_is_the_end(number, code):
         assert ending_of(raised.value)[1] == code
         with pytest.raises(ImportError), signals_raise():
             raise ImportError("no signal")
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_a_callback_from_compiled_code_is_not_lost(number):
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(number, usual)
+    hook = sys.unraisablehook
+
+    @ctypes.CFUNCTYPE(None)
+    def callback():
+        signal.raise_signal(number)
+
+    def work():
+        callback()  # where nothing can be raised
+        time.sleep(60)
+
+    try:
+        with pytest.raises(KeyboardInterrupt), signals_raise():
+            work()
+        assert sys.unraisablehook is hook
     finally:
         signal.signal(number, before)
 

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -57,6 +58,8 @@ _MEMORY = re.compile(
     r"|error return without exception set",
     re.IGNORECASE,
 )
+_AGAIN = 0.05
+"""Seconds after which a signal that was lost is sent once more."""
 _NO_NAME = re.compile(r"embedded null (byte|character)|surrogates not allowed")
 
 
@@ -192,6 +195,9 @@ def signals_raise() -> Iterator[None]:
     Compiled code that is interrupted may raise an error of its own, as extensions do that are just
     imported ("failed to import"); after a signal, SIGINT included, that is taken for the end too.
 
+    In a callback from compiled code nothing can be raised; the signal is then sent once more, a
+    little later.
+
     A signal that is ignored, as SIGHUP under `nohup`, stays so. Only the main thread can do this;
     elsewhere nothing changes.
     """
@@ -208,6 +214,18 @@ def signals_raise() -> Iterator[None]:
             continue
         with suppress(ValueError):  # not the main thread
             before[number] = signal.signal(number, end)
+    hook = sys.unraisablehook
+
+    def tell_again(lost: sys.UnraisableHookArgs) -> None:
+        if not told or not isinstance(lost.exc_value, KeyboardInterrupt):
+            hook(lost)
+            return
+        timer = threading.Timer(_AGAIN, os.kill, (os.getpid(), told[-1]))
+        timer.daemon = True
+        timer.start()
+
+    if before:
+        sys.unraisablehook = tell_again
     try:
         yield
     except Exception as error:
@@ -215,6 +233,8 @@ def signals_raise() -> Iterator[None]:
             raise _request_to_end(told[-1]) from error
         raise
     finally:
+        if sys.unraisablehook is tell_again:
+            sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

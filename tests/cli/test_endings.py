@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import typer
 
-from deepdft.cli.commands import COMMANDS, load_command
+from deepdft.cli.commands import COMMANDS, LazyGroup, load_command
 from deepdft.cli.common import give, with_common_options
 from deepdft.cli.progress import Progress
 
@@ -52,6 +52,23 @@ def test_signals_end_with_a_line_and_a_code(ending, number, code, line):
     result = ending(lambda: signal.raise_signal(number))
     assert (result.code, result.output, result.error) == (code, "", line)
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [
+        (signal.SIGINT, 130, "deepdft: interrupted\n"),
+        (signal.SIGTERM, 143, "deepdft: terminated\n"),
+    ],
+)
+def test_signals_before_the_work_begins_are_a_line_too(ending, monkeypatch, number, code, line):
+    # Here Typer is at work, which makes an exit without a word of an interrupt.
+    def find(group, context, name):
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(LazyGroup, "get_command", find)
+    result = ending(lambda: [])
+    assert (result.code, result.output, result.error) == (code, "", line)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,13 @@ def ended_with_a_sentence() -> Iterator[None]:
         _silence_stdout()
         sys.exit(DONE_IN_PART)
     except KeyboardInterrupt as error:
-        ending = ending_of(error)
-        assert ending is not None
-        leave(ending[0], ending[1])
+        _leave_interrupted(error)
+    except SystemExit as left:
+        # Of an interrupt Typer makes an exit without a word.
+        cause = getattr(left.__context__, "__cause__", None)
+        if isinstance(cause, KeyboardInterrupt):
+            _leave_interrupted(cause)
+        raise
     except Exception as error:
         sentence = sentence_of(error)
         if isinstance(error, ModuleNotFoundError):
@@ -48,6 +52,12 @@ def ended_with_a_sentence() -> Iterator[None]:
         if sentence is None:
             raise
         leave(sentence, REFUSED)
+
+
+def _leave_interrupted(error: KeyboardInterrupt) -> NoReturn:
+    ending = ending_of(error)
+    assert ending is not None
+    leave(ending[0], ending[1])
 
 
 def leave(sentence: str, code: int) -> NoReturn:
