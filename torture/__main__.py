@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = set(chosen) - {case.name for case in CASES}
     if unknown:
         parser.error(f"there is no case {sorted(unknown)[0]!r}")
+    # Shells let what runs in the background ignore Ctrl-C, and so would the commands.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     import_everything()
     print(f"seed {seed}", flush=True)
     if not can_mount():
