@@ -117,7 +117,9 @@ class Bench:
         self._look(outcome, ended, place, before)
         again = self._run(place)
         if again.code != self.case.end:
-            outcome.problems.append(f"the next run ends with {again.code}: {again.error[-300:]}")
+            outcome.problems.append(
+                f"the next run ends with {again.code}: {(again.error or again.output)[-300:]}"
+            )
         self._compare(outcome, place)
         return outcome
 
