@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -144,6 +145,27 @@ def test_a_signal_in_a_callback_from_compiled_code_is_not_lost(number):
         assert sys.unraisablehook is hook
     finally:
         signal.signal(number, before)
+
+
+def test_a_thread_without_the_memory_to_begin_ends_the_process():
+    # Python itself raises it then, in the thread, and `start` would wait for ever.
+    script = """
+import threading
+from deepdft.failures import signals_raise
+
+def fail(thread):
+    raise MemoryError
+
+threading.Thread._bootstrap = fail
+with signals_raise():
+    threading.Thread(target=print).start()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("deepdft: There is not enough memory: end other programs")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_what_is_ignored_stays_so():

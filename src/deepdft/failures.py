@@ -196,7 +196,8 @@ def signals_raise() -> Iterator[None]:
     imported ("failed to import"); after a signal, SIGINT included, that is taken for the end too.
 
     In a callback from compiled code nothing can be raised; the signal is then sent once more, a
-    little later.
+    little later. A thread that has too little memory to begin ends the process: whoever began it
+    would wait for ever.
 
     A signal that is ignored, as SIGHUP under `nohup`, stays so. Only the main thread can do this;
     elsewhere nothing changes.
@@ -217,6 +218,8 @@ def signals_raise() -> Iterator[None]:
     hook = sys.unraisablehook
 
     def tell_again(lost: sys.UnraisableHookArgs) -> None:
+        if isinstance(lost.exc_value, MemoryError) and "thread started" in (lost.err_msg or ""):
+            _end_without_memory()
         if not told or not isinstance(lost.exc_value, KeyboardInterrupt):
             hook(lost)
             return
@@ -237,6 +240,13 @@ def signals_raise() -> Iterator[None]:
             sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_without_memory() -> NoReturn:
+    try:
+        os.write(2, b"deepdft: %s\n" % _memory_sentence("").encode())
+    finally:
+        os._exit(2)
 
 
 def _request_to_end(number: int) -> KeyboardInterrupt:
