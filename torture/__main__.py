@@ -19,6 +19,8 @@ from pathlib import Path
 from random import Random
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As the command sets it, which is forked when PyTorch has been imported.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 from rich.console import Console
 from rich.table import Table

@@ -48,6 +48,8 @@ def main() -> None:
     """Run the command; every failure becomes one sentence and an exit code (`cli.endings`)."""
     # Looking through all installed packages for plug-ins of pydantic delays every command.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # Of processes that do not meet PyTorch logs stacks of C++; we say it in a sentence.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     # At its end Python looks for cycles among all that was imported, to free what goes anyway.
     atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
