@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +169,22 @@ def test_what_cannot_be_calculated_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'deepdft-density\[dft\]'"):
         calculation.versions()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_a_limit_of_the_file_size_does_not_end_the_process(tmp_path):
+    # PySCF's own checkpoint would be larger, and HDF5 crashes with it.
+    script = """
+import resource
+from pathlib import Path
+from ase import Atoms
+from deepdft.dft import create_calculation
+calculation = create_calculation("pyscf", [])
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+hydrogen = Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.74]])
+print(calculation.run(hydrogen, Path(".")).energy)
+"""
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert float(ended.stdout) == pytest.approx(-31.5587, abs=1e-3)

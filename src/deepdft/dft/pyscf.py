@@ -133,6 +133,8 @@ class MeanField:
         )
         self._field.conv_tol = settings.convergence
         self._field.max_cycle = settings.max_iterations
+        # Nobody reads its checkpoint; where the disk takes no more, HDF5 crashes with it.
+        self._field.chkfile = None
         self._field.grids.atom_grid = _shells_of_grids(self._field.mol, settings)
         self._field._numint = KeptFunctions()
         # Without this, fitting integrals are computed anew in every iteration.
