@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
@@ -217,16 +217,7 @@ def signals_raise() -> Iterator[None]:
             before[number] = signal.signal(number, end)
     hook = sys.unraisablehook
 
-    def tell_again(lost: sys.UnraisableHookArgs) -> None:
-        if isinstance(lost.exc_value, MemoryError) and "thread started" in (lost.err_msg or ""):
-            _end_without_memory()
-        if not told or not isinstance(lost.exc_value, KeyboardInterrupt):
-            hook(lost)
-            return
-        timer = threading.Timer(_AGAIN, os.kill, (os.getpid(), told[-1]))
-        timer.daemon = True
-        timer.start()
-
+    tell_again = _unraisable_hook(told, hook)
     if before:
         sys.unraisablehook = tell_again
     try:
@@ -242,11 +233,42 @@ def signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+_WITHOUT_MEMORY = f"deepdft: {_memory_sentence('')}\n".encode()
+"""Made beforehand, for then there is no room for it."""
+
+
 def _end_without_memory() -> NoReturn:
     try:
-        os.write(2, b"deepdft: %s\n" % _memory_sentence("").encode())
+        os.write(2, _WITHOUT_MEMORY)
     finally:
         os._exit(2)
+
+
+def _unraisable_hook(
+    told: list[int], usual: Callable[[sys.UnraisableHookArgs], object]
+) -> Callable[[sys.UnraisableHookArgs], None]:
+    """Return what is done with errors that cannot be raised where they occur.
+
+    Args:
+        told: signals that have been raised, to which more are added.
+        usual: is done with all others.
+    """
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        try:
+            is_thread = "thread started" in (lost.err_msg or "")
+            if is_thread and isinstance(lost.exc_value, MemoryError):
+                _end_without_memory()
+        except MemoryError:
+            _end_without_memory()
+        if not told or not isinstance(lost.exc_value, KeyboardInterrupt):
+            usual(lost)
+            return
+        timer = threading.Timer(_AGAIN, os.kill, (os.getpid(), told[-1]))
+        timer.daemon = True
+        timer.start()
+
+    return hook
 
 
 def _request_to_end(number: int) -> KeyboardInterrupt:
