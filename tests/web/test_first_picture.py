@@ -38,6 +38,18 @@ def test_a_server_that_has_warmed_up_knows_how_fast_it_is(models):
         assert models.rate(name) > 0
 
 
+def test_a_machine_that_refuses_to_warm_up_is_heard_of_and_serves_on(models, monkeypatch, caplog):
+    def refuse(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("deepdft.web.warm_up.predict", refuse)
+    service = Service(LIMITS, models)
+    warm_up(service)
+    service.queue.close()
+    assert "the model default could not be tried: There is not enough memory" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_a_model_that_is_there_does_not_wait_for_one_that_is_loaded(monkeypatch):
     import deepdft.web.models as module
 

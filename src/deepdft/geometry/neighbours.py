@@ -156,7 +156,7 @@ def _neighbour_list() -> Any:
         finally:
             del sys.modules["torch"]
             # Whoever imports vesin for himself gets it with torch.
-            for name in [n for n in sys.modules if n.partition(".")[0] == "vesin"]:
+            for name in [n for n in list(sys.modules) if n.partition(".")[0] == "vesin"]:
                 del sys.modules[name]
 
 

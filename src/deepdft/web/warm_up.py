@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from deepdft.errors import DeepDFTError
+from deepdft.failures import sentence_of
 from deepdft.web.answers import ResultAnswer
 from deepdft.web.drawings import Drawing, surface
 from deepdft.web.inputs import named_structure
@@ -28,16 +28,22 @@ def warm_up(service: Service) -> None:
 
     Libraries are imported, code is compiled or loaded, and `Models.rate` knows this machine.
     """
-    few = replace(service.limits, coarse_points=_COARSE, points=_POINTS)
     for model, example in _FIRST.items():
         if model not in service.models.names or service.queue.is_closed:
             continue
-        job = Job("prediction", lambda job: None, few.seconds)
         try:
-            predict(job, named_structure(example), service.models, few, model)
-        except DeepDFTError as error:
-            _LOG.warning("the model %s could not be tried: %s", model, error)
-            continue
-        result: Result = job.result
-        ResultAnswer.of(result).model_dump_json()
-        surface(result, Drawing(result.scales["density"].default))
+            _try(service, model, example)
+        except Exception as error:  # what the machine refuses here, it refuses nobody yet
+            sentence = sentence_of(error)
+            if sentence is None:
+                raise
+            _LOG.warning("the model %s could not be tried: %s", model, sentence)
+
+
+def _try(service: Service, model: str, example: str) -> None:
+    few = replace(service.limits, coarse_points=_COARSE, points=_POINTS)
+    job = Job("prediction", lambda job: None, few.seconds)
+    predict(job, named_structure(example), service.models, few, model)
+    result: Result = job.result
+    ResultAnswer.of(result).model_dump_json()
+    surface(result, Drawing(result.scales["density"].default))
