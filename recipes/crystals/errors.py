@@ -173,7 +173,7 @@ def main() -> None:
     rows = measured(crystals, load_model(arguments.model, "cpu"), arguments.part, path)
     text = tables(rows, gaps)
     print(text)
-    title = f"# Errors of `{model.name}` by kind of crystal"
+    title = f"# Errors of `{arguments.model}` by kind of crystal"
     (arguments.output / "tables.md").write_text(f"{title}\n\n{text}", encoding="utf-8")
     picture(rows, arguments.output / "crystals.png")
 
