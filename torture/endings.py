@@ -47,6 +47,9 @@ def _is_allowed(ended: Ended, fault: str, whole: int) -> bool:
         "kill": (-signal.SIGKILL,),
         ONE_PROCESS: (-signal.SIGKILL, _REFUSED),
         "no locks": (),
+        # Compiled libraries that find no memory may end the process; then holds what does after a
+        # kill.
+        "memory": (_REFUSED, -signal.SIGABRT, -signal.SIGSEGV),
     }
     return ended.code in (whole, *others.get(fault, (_REFUSED,)))
 
