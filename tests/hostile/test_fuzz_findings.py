@@ -123,6 +123,15 @@ def test_a_grid_of_siesta_that_is_none(cell, values, tmp_path) -> None:
         read(tmp_path / "Rho.grid.nc")
 
 
+def test_a_grid_of_siesta_whose_cell_are_references(tmp_path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "Rho.grid.nc", "w") as file:
+        file["gridfunc"] = np.ones((1, 2, 2, 2))
+        file.create_dataset("cell", (3, 3), dtype=h5py.ref_dtype)
+    with pytest.raises(FileFormatError, match="a cell of object"):
+        read(tmp_path / "Rho.grid.nc")
+
+
 def test_a_zarr_group_whose_values_are_missing(tmp_path) -> None:
     density = Density(
         Atoms("H", cell=[2, 2, 2]), Grid(2 * np.eye(3), (2, 2, 2)), np.ones((2, 2, 2))

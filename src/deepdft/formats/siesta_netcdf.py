@@ -56,6 +56,7 @@ def read(source: Source, *, quantity: str | None = None, structure: str | None =
         raise _damaged(source, f"a cell of shape {cell.shape}, values of shape {values.shape}")
     if cell.dtype.kind not in "iuf" or values.dtype.kind not in "iuf":
         raise _damaged(source, f"a cell of {cell.dtype}, values of {values.dtype}")
+    cell = np.asarray(cell, dtype=np.float64)
     if not (np.isfinite(cell).all() and np.isfinite(values).all()):
         raise _damaged(source, "a value is not finite")
     if abs(np.linalg.det(cell)) < 1e-12:
@@ -77,7 +78,7 @@ def _read_hdf5(source: Source) -> tuple[NDArray[Any], NDArray[Any]]:
         if "gridfunc" not in file or "cell" not in file:
             raise hdf5.unknown(source, file)
         cell, values = (hdf5.dataset(source, file, name)[()] for name in ("cell", "gridfunc"))
-    return np.asarray(cell, dtype=np.float64), np.asarray(values)
+    return np.asarray(cell), np.asarray(values)
 
 
 def _read_classic(source: Source) -> tuple[NDArray[Any], NDArray[Any]]:
