@@ -16,6 +16,8 @@ from deepdft.data.symmetric_waves import Symmetry, expand
 from deepdft.density import Density, Grid
 from deepdft.errors import ConfigurationError, FileFormatError
 from deepdft.levels import LevelOfTheory
+from deepdft.structures import charge_and_multiplicity
+from deepdft.structures.coverage import require_closed_shell
 
 spglib = pytest.importorskip("spglib")
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "crystals_pbe_nc"
@@ -101,6 +103,17 @@ def test_waves_that_are_named_as_they_are_read_the_same(archive: Path, tmp_path:
     for name in steps.names:
         np.testing.assert_array_equal(plain.density(name).values, steps.density(name).values)
     assert len(open_dataset(tmp_path / "plain.npz")) == 3
+
+
+def test_what_was_calculated_without_spin_is_a_closed_shell(tmp_path: Path) -> None:
+    oxygen = Atoms("O2", positions=[[2, 2, 1.4], [2, 2, 2.6]], cell=[4.0, 4.0, 4.0], pbc=True)
+    made = [crystal(oxygen, "O2"), crystal(bulk("Fe"), "Fe", spin=True), crystal(bulk("Al"), "Al")]
+    write_plane_waves(tmp_path / "c.npz", [d for d, _ in made], [s for _, s in made], cutoff=18.0)
+    archive = PlaneWaveArchive(tmp_path / "c.npz")
+    stated = {name: archive.atoms(name).info.get("multiplicity") for name in archive.names}
+    # The cell of aluminium has an odd number of electrons.
+    assert stated == {"O2": 1, "Fe": None, "Al": None}
+    require_closed_shell(archive.atoms("O2"), *charge_and_multiplicity(archive.atoms("O2")), "")
 
 
 def test_a_series_equals_its_sum_at_points() -> None:

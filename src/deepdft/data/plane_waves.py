@@ -127,6 +127,9 @@ class PlaneWaveArchive:
             pbc=True,
         )
         atoms.info = {"name": name, **self._description(row)}
+        if not self._is_magnetic(row) and atoms.numbers.sum() % 2 == 0:
+            # Calculated without spin: also molecules whose ground state is none are closed shells.
+            atoms.info["multiplicity"] = 1
         return atoms
 
     def symmetry(self, name: str) -> Symmetry:
@@ -153,8 +156,8 @@ class PlaneWaveArchive:
             raise ValueError(f"a grid of {shape} points is too coarse for a wave")
         values = expand(shape, symmetry, hkl, self._waves("waves", part))
         spin = None
-        magnetic = self._data.get("magnetic")
-        if magnetic is not None and magnetic[row]:
+        if self._is_magnetic(row):
+            magnetic = self._data["magnetic"]
             before = int(self._data["nwaves"][:row][magnetic[:row] != 0].sum())
             where = slice(before, before + len(hkl))
             spin = expand(shape, symmetry, hkl, self._waves("spin_waves", where))
@@ -162,6 +165,10 @@ class PlaneWaveArchive:
         grid = Grid(atoms.cell.array, (shape[0], shape[1], shape[2]))
         metadata = {"calculation": self._description(row)}
         return Density(atoms, grid, values, spin=spin, level=self.level, metadata=metadata)
+
+    def _is_magnetic(self, row: int) -> bool:
+        magnetic = self._data.get("magnetic")
+        return magnetic is not None and bool(magnetic[row])
 
     def _waves(self, kind: str, part: slice) -> NDArray[np.complex128]:
         waves = self._data[kind][part].astype(np.float64) * (UNIT / BOHR**3)
