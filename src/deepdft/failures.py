@@ -215,11 +215,10 @@ def signals_raise() -> Iterator[None]:
             continue
         with suppress(ValueError):  # not the main thread
             before[number] = signal.signal(number, end)
-    hook = sys.unraisablehook
-
-    tell_again = _unraisable_hook(told, hook)
+    usual_hook = sys.unraisablehook
+    hook = _unraisable_hook(told, usual_hook)
     if before:
-        sys.unraisablehook = tell_again
+        sys.unraisablehook = hook
     try:
         yield
     except Exception as error:
@@ -227,8 +226,8 @@ def signals_raise() -> Iterator[None]:
             raise _request_to_end(told[-1]) from error
         raise
     finally:
-        if sys.unraisablehook is tell_again:
-            sys.unraisablehook = hook
+        if sys.unraisablehook is hook:
+            sys.unraisablehook = usual_hook
         for number, handler in before.items():
             signal.signal(number, handler)
 
