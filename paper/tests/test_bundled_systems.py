@@ -22,13 +22,15 @@ def test_counts_are_those_of_the_split_and_of_the_model_s_card(system):
     assert test.names == [name for name in system.members("test") if name in test.names]
     card = read_description(bundled_models()[system.model])["card"]
     training = card["training"]
-    counts = {"train": training["structures"], "validation": training["validation_structures"]}
-    if "test" in card:
-        counts["test"] = card["test"]["structures"]
+    counts = {
+        "train": training["structures"],
+        "validation": training["validation_structures"],
+        "test": card["test"]["structures"],
+    }
     for part, count in counts.items():
         members = len(system.members(part))
-        if "test" not in card:
-            # In training: it has more structures than its predecessor, which was tested, had.
+        if system.key == "qm9":
+            # The split that ships is of a part of the molecules; the rule is the same.
             assert count >= members
         else:
             # Cathode densities are added as they are calculated.
