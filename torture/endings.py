@@ -41,15 +41,10 @@ def _is_allowed(ended: Ended, fault: str, whole: int) -> bool:
         # Before there is a handler, the system ends the process by itself.
         early = ended.code == -SIGNALS[fault] and not ended.output
         return early or ended.code in (whole, _WORDS[fault][0])
-    if fault == "memory" and "OpenBLAS error: Memory allocation" in ended.error:
-        return ended.code == 1  # it ends the process itself, and says why
     others = {
         "kill": (-signal.SIGKILL,),
         ONE_PROCESS: (-signal.SIGKILL, _REFUSED),
         "no locks": (),
-        # Compiled libraries that find no memory may end the process; then holds what does after a
-        # kill.
-        "memory": (_REFUSED, -signal.SIGABRT, -signal.SIGSEGV),
     }
     return ended.code in (whole, *others.get(fault, (_REFUSED,)))
 

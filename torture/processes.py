@@ -18,7 +18,6 @@ Limit = Callable[[], None]
 """Is called in the process of a command before it begins."""
 
 _PR_SET_CHILD_SUBREAPER = 36
-_NO_ROOM = "Exception ignored on building sys.unraisablehook arguments"
 _LONGEST_LIFE = 90.0
 """Seconds that other processes of a command may live on once its first has ended."""
 
@@ -46,9 +45,8 @@ class Ended:
 
     @property
     def lines(self) -> list[str]:
-        """The lines on stderr, but for what Python says where it has no memory to say more."""
-        said = self.error.replace(_NO_ROOM, "")
-        return [line for line in said.splitlines() if line.strip()]
+        """The lines on stderr."""
+        return [line for line in self.error.splitlines() if line.strip()]
 
 
 class Running:

@@ -172,13 +172,9 @@ class Bench:
                 problems.append(f"{name} is neither the old file nor the new one")
                 outcome.lost = True
         if is_through:
-            # Who cannot open a folder cannot empty it; the next run does.
-            tidy = fault != "descriptors"
-            self._compare(outcome, place, "reports success, but ", tidy)
+            self._compare(outcome, place, "reports success, but ")
 
-    def _compare(
-        self, outcome: Outcome, place: Path, words: str = "in the end ", tidy: bool = True
-    ) -> None:
+    def _compare(self, outcome: Outcome, place: Path, words: str = "in the end ") -> None:
         try:
             found = self.case.result(place)
         except Exception as error:
@@ -190,7 +186,7 @@ class Bench:
             outcome.problems.append(f"{words}the result differs: {names[:4]}")
             outcome.lost = True
         strays = self.case.ours(place) - self.files
-        if strays and tidy:
+        if strays:
             outcome.problems.append(f"{words}there are stray files: {sorted(strays)[:5]}")
 
 
