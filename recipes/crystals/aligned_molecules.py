@@ -23,9 +23,9 @@ from ase import Atoms
 from ase.build import molecule
 from ase.geometry import minkowski_reduce
 from collect import part_of
+from frames import frame_info
 from numpy.typing import NDArray
-from packed_molecules import FACE_CENTRED
-from pymatgen.core import Composition
+from packed_molecules import FACE_CENTRED, shortest
 
 KINDS = {
     "linear": "H2 N2 CO HF HCl Cl2 ClF CS LiF LiH CO2 CS2 OCS N2O NCCN F2 ClCN FCN BrCN HCCF HCCCl "
@@ -91,9 +91,7 @@ def cell_of(kind: str, width: float, height: float) -> NDArray[np.float64]:
 def beside(positions: NDArray[np.float64], cell: NDArray[np.float64]) -> float:
     """Return the shortest distance between atoms of molecules that are not of one chain, Å."""
     shifts = np.array(list(itertools.product((-2, -1, 0, 1, 2), repeat=3))) @ cell
-    shifts = shifts[np.hypot(shifts[:, 0], shifts[:, 1]) > 0.1]
-    apart = positions[:, None, None] - positions[None, :, None] - shifts
-    return float(np.linalg.norm(apart, axis=-1).min())
+    return shortest(positions, shifts[np.hypot(shifts[:, 0], shifts[:, 1]) > 0.1])
 
 
 def aligned(kind: str, name: str, generator: np.random.Generator) -> Atoms:
@@ -124,14 +122,11 @@ def crystals(copies: int, seed: int) -> Iterator[Atoms]:
         for kind, names in KINDS.items():
             for name in names.split():
                 crystal = aligned(kind, name, generator)
-                key = Composition(crystal.get_chemical_formula()).reduced_formula
-                if part_of(key) != "train":
-                    continue
-                crystal.info = {
-                    "name": f"{name}_aligned{number}", "key": key, "group": "molecular",
-                    "prototype": f"{kind} molecules, aligned", "magnetic": 0,
-                }  # fmt: skip
-                yield crystal
+                crystal.info = frame_info(
+                    crystal, f"{name}_aligned{number}", "molecular", f"{kind} molecules, aligned"
+                )
+                if part_of(crystal.info["key"]) == "train":
+                    yield crystal
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from collect import part_of
-from pymatgen.core import Composition
+from frames import frame_info
 
 VALENCE = {"Be": 2, "B": 3, "C": 4, "N": 5, "O": 6, "Al": 3, "Si": 4, "P": 5}
 USUAL = {"B", "C", "N"}
@@ -69,12 +69,9 @@ def networks(count: int, seed: int) -> Iterator[Atoms]:
     for number in generator.permutation(len(options))[:count]:
         kind, symbols = options[number]
         atoms = network(kind, symbols, generator)
-        key = Composition(atoms.get_chemical_formula()).reduced_formula
-        if part_of(key) == "train":
-            atoms.info = {
-                "name": f"{'-'.join(symbols)}_{kind}-like", "key": key, "group": "covalent",
-                "prototype": f"{kind}-like", "magnetic": 0,
-            }  # fmt: skip
+        name = f"{'-'.join(symbols)}_{kind}-like"
+        atoms.info = frame_info(atoms, name, "covalent", f"{kind}-like")
+        if part_of(atoms.info["key"]) == "train":
             yield atoms
 
 

@@ -22,8 +22,8 @@ import numpy as np
 from ase import Atoms
 from ase.build import molecule
 from ase.geometry import minkowski_reduce
+from frames import frame_info
 from numpy.typing import NDArray
-from pymatgen.core import Composition
 from scipy.spatial.transform import Rotation
 
 _NAMES = (
@@ -46,6 +46,11 @@ SHORTEST, LONGEST, STEP = 2.5, 9.0, 0.1
 def contact(positions: NDArray[np.float64], cell: NDArray[np.float64]) -> float:
     """Return the shortest distance between atoms of a molecule and of its images, Å."""
     shifts = np.array([s for s in itertools.product((-1, 0, 1), repeat=3) if any(s)]) @ cell
+    return shortest(positions, shifts)
+
+
+def shortest(positions: NDArray[np.float64], shifts: NDArray[np.float64]) -> float:
+    """Return the shortest distance between atoms of a molecule and of shifted ones, Å."""
     apart = positions[:, None, None] - positions[None, :, None] - shifts
     return float(np.linalg.norm(apart, axis=-1).min())
 
@@ -70,10 +75,9 @@ def packed(name: str, generator: np.random.Generator) -> Atoms:
     cell = minkowski_reduce(best[0] * FACE_CENTRED)[0]
     crystal = Atoms(free.numbers, positions=best[1], cell=cell, pbc=True)
     crystal.wrap()
-    crystal.info = {
-        "name": f"{name}_packed", "key": Composition(free.get_chemical_formula()).reduced_formula,
-        "group": "molecular", "prototype": "molecule in a face-centred cell", "magnetic": 0,
-    }  # fmt: skip
+    crystal.info = frame_info(
+        crystal, f"{name}_packed", "molecular", "molecule in a face-centred cell"
+    )
     return crystal
 
 

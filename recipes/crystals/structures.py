@@ -32,6 +32,7 @@ from ase.calculators.calculator import Calculator
 from ase.constraints import FixSymmetry
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
+from frames import frame_info
 from prototypes import INTERSTITIAL, KNOWN, PROTOTYPES, Prototype, elements_of_formula
 from pymatgen.core import Composition, Element
 
@@ -197,13 +198,8 @@ def described(atoms: Atoms, prototype: Prototype, elements: Sequence[str], name:
     found = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
     if magnetic:
         found.set_initial_magnetic_moments([MOMENTS.get(s, 0.0) for s in found.symbols])
-    found.info = {
-        "name": name,
-        "key": formula_of(prototype, elements),
-        "group": group_of(prototype, elements),
-        "prototype": prototype.name,
-        "magnetic": int(magnetic),
-    }
+    group = group_of(prototype, elements)
+    found.info = frame_info(found, name, group, prototype.name, magnetic)
     return found
 
 
