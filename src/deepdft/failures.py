@@ -256,9 +256,10 @@ def _unraisable_hook(
     def hook(lost: sys.UnraisableHookArgs) -> None:
         try:
             is_thread = "thread started" in (lost.err_msg or "")
-            if is_thread and isinstance(lost.exc_value, MemoryError):
-                _end_without_memory()
+            has_no_memory = is_thread and isinstance(lost.exc_value, MemoryError)
         except MemoryError:
+            has_no_memory = True
+        if has_no_memory:
             _end_without_memory()
         if not told or not isinstance(lost.exc_value, KeyboardInterrupt):
             usual(lost)

@@ -40,13 +40,16 @@ def ending(monkeypatch, run, usual_signals):
     return call
 
 
-@pytest.mark.parametrize(
+ENDINGS = pytest.mark.parametrize(
     ("number", "code", "line"),
     [
         (signal.SIGINT, 130, "deepdft: interrupted\n"),
         (signal.SIGTERM, 143, "deepdft: terminated\n"),
     ],
 )
+
+
+@ENDINGS
 def test_signals_end_with_a_line_and_a_code(ending, number, code, line):
     before = signal.getsignal(number)
     result = ending(lambda: signal.raise_signal(number))
@@ -54,13 +57,7 @@ def test_signals_end_with_a_line_and_a_code(ending, number, code, line):
     assert signal.getsignal(number) is before
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "line"),
-    [
-        (signal.SIGINT, 130, "deepdft: interrupted\n"),
-        (signal.SIGTERM, 143, "deepdft: terminated\n"),
-    ],
-)
+@ENDINGS
 def test_signals_before_the_work_begins_are_a_line_too(ending, monkeypatch, number, code, line):
     # Here Typer is at work, which makes an exit without a word of an interrupt.
     def find(group, context, name):
