@@ -195,18 +195,23 @@ def expected_error(model: TrainedModel, atoms: Atoms) -> float:
 @pytest.mark.parametrize(
     ("whole", "slab"),
     [
-        (bulk("Cu"), fcc111("Cu", (1, 1, 4), a=3.61, vacuum=6.0, periodic=True)),
-        (
+        pytest.param(
+            bulk("Cu"), fcc111("Cu", (1, 1, 4), a=3.61, vacuum=6.0, periodic=True), id="copper"
+        ),
+        pytest.param(
             bulk("MgO", "rocksalt", a=4.21),
             surface(bulk("MgO", "rocksalt", a=4.21, cubic=True), (1, 0, 0), 2, 6.0, periodic=True),
+            id="magnesia",
+            # A weakness of the model: 0.74 % are expected of the slab (0.91 are true), and 0.68 of
+            # the crystal (docs/evaluation/crystals.md).
+            marks=pytest.mark.xfail(strict=True, reason="1.09 times as much is expected"),
         ),
     ],
-    ids=["copper", "magnesia"],
 )
 def test_more_is_expected_to_be_wrong_of_slabs(
     crystals: TrainedModel, whole: Atoms, slab: Atoms
 ) -> None:
-    assert expected_error(crystals, slab) > expected_error(crystals, whole)
+    assert expected_error(crystals, slab) > 1.2 * expected_error(crystals, whole)
 
 
 @pytest.mark.parametrize("perfect", [bulk("Si") * 2, bulk("Al") * 2], ids=["silicon", "metal"])
